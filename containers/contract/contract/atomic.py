@@ -1,0 +1,55 @@
+"""Files that appear under their name only when they are whole and synced.
+
+    write `.NAME.part`  ->  fsync  ->  rename to NAME  ->  fsync of the folder
+
+Killed at any moment, a program that writes this way leaves whole files and at most one `.part`.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; rename it to `path` when the block ends well, remove it when it fails.
+
+    Args:
+        path: the file to make or replace; its folder must exist.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        sync(part)
+        part.replace(path)
+        sync(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Make or replace a file in one step."""
+    with replaced(path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Make or replace a UTF-8 text file in one step."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: object) -> None:
+    """Make or replace a JSON file in one step: indented, keys in the order given, one line feed at the end."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

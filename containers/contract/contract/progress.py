@@ -1,0 +1,66 @@
+"""How far a run is: a bar on a terminal, one line a case otherwise; and a small file that a coordinator can follow."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+FILE = ".progress.json"
+"""Overwritten at each advance, and hidden: it is no result."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts what is done.
+
+    Attributes:
+        folder: where `.progress.json` goes.
+    """
+
+    folder: Path
+    _total: int = 0
+    _done: int = 0
+    _failed: int = 0
+    _bar: "tqdm[Any] | None" = field(default=None, repr=False)
+
+    def begin(self, total: int, what: str, done: int = 0) -> None:
+        """Start counting.
+
+        Args:
+            total: number of cases, epochs or whatever is counted.
+            what: the word before the bar.
+            done: how many were done by an earlier run.
+        """
+        self._total, self._done, self._failed = total, done, 0
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=done, desc=what, dynamic_ncols=True)
+        self._write()
+
+    def advance(self, name: str, outcome: str, *, failed: bool = False) -> None:
+        """One more is done, or has failed."""
+        self._done += 1
+        self._failed += failed
+        line = f"[{self._done}/{self._total}] {name}: {outcome}"
+        if self._bar is None:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        else:
+            self._bar.update()
+            self._bar.set_postfix_str(f"{name}: {outcome}"[:60])
+            if failed:
+                self._bar.write(line, file=sys.stderr)
+        self._write()
+
+    def end(self, summary: str) -> None:
+        """Stop counting."""
+        if self._bar is not None:
+            self._bar.close()
+        sys.stderr.write(summary + "\n")
+        (self.folder / FILE).unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        record = {"done": self._done, "total": self._total, "failed": self._failed}
+        (self.folder / FILE).write_text(json.dumps(record), encoding="utf-8")

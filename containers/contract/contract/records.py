@@ -1,0 +1,103 @@
+"""What a tool writes beside its results, so that it can be resumed, followed and checked.
+
+`status.jsonl`  while a tool runs: one line a case as it ends, appended; afterwards: one line a case, in order of
+                their names, the same bytes for the same results
+`run.json`      provenance: versions, options, weights, device, and per case the digests, seconds and peak memory
+
+Only `run.json` holds times; everything else is the same for a run that was killed ten times and one that was not.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from contract import atomic
+
+STATUS = "status.jsonl"
+RUN = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStatus:
+    """How a case ended.
+
+    Attributes:
+        case: its name.
+        state: done, or failed with a reason.
+        fingerprint: of everything that the result depends on; hex.
+        output_sha256: of the written file; None when failed.
+        reason: why it failed; None when done.
+        notes: what was odd about its input.
+    """
+
+    case: str
+    state: Literal["done", "failed"]
+    fingerprint: str
+    output_sha256: str | None
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_statuses(folder: Path) -> dict[str, CaseStatus]:
+    """Last status of each case of a folder; a line cut short by a crash counts as not written."""
+    statuses = {}
+    for line in _lines(folder / STATUS):
+        try:
+            record = json.loads(line)
+            status = CaseStatus(**{**record, "notes": tuple(record["notes"])})
+        except (ValueError, TypeError, KeyError):
+            continue
+        statuses[status.case] = status
+    return statuses
+
+
+def append_status(folder: Path, status: CaseStatus) -> None:
+    """Add a line; synced, so that it is there before the next case begins."""
+    file = folder / STATUS
+    cut_short = file.exists() and file.read_bytes()[-1:] not in (b"\n", b"")
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(("\n" if cut_short else "") + json.dumps(asdict(status), ensure_ascii=False) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def write_statuses(folder: Path, statuses: Mapping[str, CaseStatus]) -> None:
+    """Replace the file by one line a case, in order of names."""
+    lines = [json.dumps(asdict(statuses[case]), ensure_ascii=False) for case in sorted(statuses)]
+    atomic.write_text(folder / STATUS, "".join(f"{line}\n" for line in lines))
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Provenance of a folder; empty when there is none yet."""
+    try:
+        content = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def outputs_digest(folder: Path) -> str:
+    """Digest of what a folder's `run.json` says was written; the same results have the same digest."""
+    return digest(read_run(folder).get("outputs", {}))
+
+
+def digest(content: object) -> str:
+    """sha256 of plain data, hex: of its JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,1 @@
+"""Runs the label quality study: dataset, label versions, scores, training, report."""
