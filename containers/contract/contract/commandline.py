@@ -86,7 +86,7 @@ def parse(manifest: Manifest, argv: Sequence[str], environment: Mapping[str, str
         raise UsageError(f"--{error}") from None
     variant = given["variant"]
     return Arguments(
-        dataset=given["dataset"], variant=variant, step=given["step"], cases=_cases(given["cases"]),
+        dataset=given["dataset"], variant=variant, step=given["step"], cases=_cases(given["cases"], given["inputs"]),
         shard=_shard(given["shard"]), device=_device(given["device"]), threads=given["threads"],
         label_version=given["label_version"] or f"{manifest.name}-{variant}", overwrite=given["overwrite"],
         options=options, data=given["data"], out=given["out"], weights=given["weights"], inputs=given["inputs"],
@@ -117,7 +117,7 @@ def _parser(manifest: Manifest) -> argparse.ArgumentParser:
         )
     else:
         parser.set_defaults(step=None)
-    add("--cases", metavar="A,B,…", help="only these cases; @FILE reads names from a file, one a line")
+    add("--cases", metavar="A,B,…", help="only these cases; @FILE reads names from a file below --inputs")
     add("--shard", metavar="I/N", help="the I-th of N parts of the cases, from 1")
     add("--device", default="auto", metavar="auto|cpu|cuda[:I]", help="default: %(default)s")
     add("--threads", type=int, default=manifest.resources.cpus, metavar="N", help="CPU threads; default: %(default)s")
@@ -168,14 +168,15 @@ def _destination(option: str) -> str:
     return option.replace("-", "_")
 
 
-def _cases(text: str | None) -> tuple[str, ...] | None:
+def _cases(text: str | None, inputs: Path) -> tuple[str, ...] | None:
     if not text:
         return None
     if text.startswith("@"):
+        file = inputs / text[1:]
         try:
-            names = Path(text[1:]).read_text(encoding="utf-8").split()
+            names = file.read_text(encoding="utf-8").split()
         except OSError as error:
-            raise UsageError(f"--cases: {text[1:]} must be readable, but: {error.strerror}") from None
+            raise UsageError(f"--cases: {file} must be readable, but: {error.strerror}") from None
     else:
         names = [name.strip() for name in text.split(",") if name.strip()]
     return tuple(dict.fromkeys(names))

@@ -1,0 +1,49 @@
+"""`coordinator dataset`: make a phantom, look at a dataset."""
+
+from pathlib import Path
+
+import click
+
+from contract.datasets import open_dataset
+from contract.errors import ExitCode
+
+
+@click.group()
+def dataset() -> None:
+    """Make and check dataset folders."""
+
+
+@dataset.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--cases", default=12, show_default=True, type=click.IntRange(1), help="Number of scans.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+def phantom(folder: Path, cases: int, seed: int) -> None:
+    """Make a procedural abdominal CT dataset in FOLDER: scans and exact labels, for trying things out."""
+    from coordinator.datasets.phantom import make_phantom
+
+    make_phantom(folder, cases=cases, seed=seed)
+    click.echo(f"{cases} cases in {folder}")
+
+
+@dataset.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.pass_context
+def check(context: click.Context, folder: Path) -> None:
+    r"""Read every file of the dataset in FOLDER and say all that is wrong or odd.
+
+    \b
+    Exit code: 0 sound (perhaps with warnings), 2 no dataset, 3 some cases cannot be used.
+    """
+    from coordinator.datasets.check import check_dataset
+
+    folder = folder.resolve()
+    checked = check_dataset(open_dataset(folder.parent, folder.name))
+    for case, errors in checked.set_aside.items():
+        for error in errors:
+            click.echo(f"error: {case}: {error}")
+    for warning in checked.summary()["warnings"]:
+        click.echo(f"warning: {warning}")
+    for case, reason in checked.excluded.items():
+        click.echo(f"excluded: {case}: {reason}")
+    click.echo(f"{len(checked.cases)} of {len(checked.checks)} cases can be used")
+    context.exit(ExitCode.CASES_FAILED if checked.set_aside else ExitCode.DONE)

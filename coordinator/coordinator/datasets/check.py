@@ -1,0 +1,223 @@
+"""Looking at every file of a dataset before anything runs, and saying all that is wrong at once.
+
+Errors set a case aside: it takes part in nothing, and the report lists it. Warnings are said, and the case takes part.
+What was found is kept in the run folder by file size and time, so that the next run reads only what changed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from contract import atomic, records
+from contract.datasets import Dataset, case_names
+from contract.errors import CaseError
+from contract.volumes import Volume, read_image, read_labels
+
+AIR_HU = -200
+"""Every CT of a body shows some air or lung below this; none below it means that the HU offset is missing."""
+FEW_CASES = 8
+"""So many are read in this process; more are worth starting others."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCheck:
+    """What was found about a case.
+
+    Attributes:
+        errors: why it cannot take part; empty for a sound case.
+        warnings: what its user should know.
+        image_sha256: of the image file.
+        labels_sha256: of the label file; None where the dataset has no labels.
+        voxels_sha256: of the image's voxels, whatever the header says; finds scans that came twice.
+        organs: label ids that occur.
+    """
+
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    image_sha256: str | None = None
+    labels_sha256: str | None = None
+    voxels_sha256: str | None = None
+    organs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A dataset after its check.
+
+    Attributes:
+        name: of the dataset.
+        labels: label id -> organ.
+        cases: the sound ones, sorted.
+        checks: case -> what was found, for all cases.
+        excluded: case -> reason, by dataset.yaml or by the study.
+        warnings: about the dataset as a whole.
+    """
+
+    name: str
+    labels: dict[int, str]
+    cases: tuple[str, ...]
+    checks: Mapping[str, CaseCheck]
+    excluded: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    @property
+    def set_aside(self) -> dict[str, list[str]]:
+        """Cases with errors, and these."""
+        return {case: list(check.errors) for case, check in self.checks.items() if check.errors}
+
+    def digests(self, *, labels: bool) -> list[list[str | None]]:
+        """Names and file digests of the sound cases, for fingerprints."""
+        return [
+            [case, self.checks[case].image_sha256, self.checks[case].labels_sha256 if labels else None]
+            for case in self.cases
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """What `check.json` of a run folder holds."""
+        return {
+            "cases": len(self.checks),
+            "sound": len(self.cases),
+            "set_aside": self.set_aside,
+            "excluded": dict(self.excluded),
+            "warnings": [*self.warnings, *(f"{c}: {w}" for c, check in self.checks.items() for w in check.warnings)],
+        }
+
+
+def check_dataset(
+    dataset: Dataset,
+    exclude: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Checked:
+    """Read every image and label map of a dataset.
+
+    Args:
+        dataset: opened.
+        exclude: case -> reason, beside those of dataset.yaml.
+        cache: file that keeps what was found; None keeps nothing.
+        tell: called with (cases done, cases in all).
+
+    Returns:
+        What was found; the dataset itself is never written to.
+    """
+    excluded = {**dataset.description.exclude, **(exclude or {})}
+    cases = [case for case in dataset.cases() if case not in excluded]
+    known = _read_cache(cache)
+    stamps = {case: _stamp(dataset, case) for case in cases}
+    checks = {case: known[case][1] for case in cases if case in known and known[case][0] == stamps[case]}
+    todo = [case for case in cases if case not in checks]
+    tell(len(checks), len(cases))
+    for case, check in _check_all(dataset, todo):
+        checks[case] = check
+        tell(len(checks), len(cases))
+    checks = dict(sorted(checks.items()))
+    if cache is not None and todo:
+        atomic.write_text(cache, json.dumps({case: [stamps[case], asdict(check)] for case, check in checks.items()}))
+    return Checked(
+        name=dataset.name,
+        labels=dataset.labels,
+        cases=tuple(case for case, check in checks.items() if not check.errors),
+        checks=checks,
+        excluded=dict(sorted(excluded.items())),
+        warnings=tuple(_dataset_warnings(dataset, checks, excluded)),
+    )
+
+
+def check_case(dataset: Dataset, case: str) -> CaseCheck:
+    """Read one case's image and label map, and say what is wrong and what is odd."""
+    try:
+        image = read_image(dataset.image(case))
+    except CaseError as error:
+        return CaseCheck(errors=(str(error),), warnings=())
+    warnings = [*image.notes, *_voxel_warnings(image, dataset.image(case))]
+    found: dict[str, Any] = {
+        "image_sha256": image.sha256,
+        "voxels_sha256": hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),
+    }
+    if not dataset.labels:
+        return CaseCheck(errors=(), warnings=tuple(warnings), **found)
+    try:
+        labels = read_labels(dataset.label(case), image, dataset.labels)
+    except CaseError as error:
+        return CaseCheck(errors=(str(error),), warnings=tuple(warnings), **found)
+    organs = tuple(int(i) for i in np.unique(labels) if i)
+    if not organs:
+        warnings.append("no organ is labelled; scores follow the convention for empty masks")
+    found["labels_sha256"] = records.file_sha256(dataset.label(case))
+    return CaseCheck(errors=(), warnings=tuple(warnings), organs=organs, **found)
+
+
+def _check_all(dataset: Dataset, cases: list[str]) -> Iterable[tuple[str, CaseCheck]]:
+    if len(cases) <= FEW_CASES:
+        yield from ((case, check_case(dataset, case)) for case in cases)
+        return
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver")) as pool:
+        yield from zip(cases, pool.map(check_case, [dataset] * len(cases), cases), strict=True)
+
+
+def _voxel_warnings(image: Volume, path: Path) -> list[str]:
+    """What the voxels themselves look like."""
+    warnings = []
+    lowest, highest = float(image.array.min()), float(image.array.max())
+    if lowest >= AIR_HU:
+        warnings.append(
+            f"not in HU: voxels go from {lowest:g} to {highest:g}, and no voxel is air (below {AIR_HU}); "
+            "subtract the missing offset (often 1024)"
+        )
+    if image.header.get_data_dtype().itemsize == 1:
+        warnings.append("stored with 8 bits: at most 256 grey values, so fine contrast is lost")
+    if 1 in image.array.shape:
+        warnings.append(f"{path.name} is a single slice: 3D tools may refuse it")
+    return warnings
+
+
+def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], excluded: Mapping[str, str]) -> list[str]:
+    warnings = []
+    images = set(case_names(dataset.folder / "images"))
+    orphans = sorted(set(case_names(dataset.folder / "labels")) - images)
+    if orphans:
+        warnings.append(f"labels without an image: {', '.join(orphans)}")
+    unknown = sorted(set(excluded) - images)
+    if unknown:
+        warnings.append(f"excluded cases that do not exist: {', '.join(unknown)}")
+    seen = {organ for check in checks.values() for organ in check.organs}
+    never = [organ for label, organ in dataset.labels.items() if label not in seen]
+    if never and seen:
+        warnings.append(f"organs that occur in no case: {', '.join(never)}")
+    twins: dict[str, list[str]] = {}
+    for case, check in checks.items():
+        if check.voxels_sha256:
+            twins.setdefault(check.voxels_sha256, []).append(case)
+    warnings += [f"the same scan came more than once: {', '.join(same)}" for same in twins.values() if len(same) > 1]
+    return warnings
+
+
+def _stamp(dataset: Dataset, case: str) -> list[Any]:
+    """Size and time of a case's files, and the label table: when these are as before, so is what was found."""
+    stamp: list[Any] = [sorted(dataset.labels)]
+    for path in (dataset.image(case), dataset.label(case)):
+        try:
+            status = path.stat()
+            stamp.append([status.st_size, status.st_mtime_ns])
+        except OSError:
+            stamp.append(None)
+    return stamp
+
+
+def _read_cache(cache: Path | None) -> dict[str, tuple[list[Any], CaseCheck]]:
+    try:
+        content = json.loads(cache.read_text(encoding="utf-8")) if cache else {}
+        return {
+            case: (stamp, CaseCheck(**{**check, **{k: tuple(check[k]) for k in ("errors", "warnings", "organs")}}))
+            for case, (stamp, check) in content.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}

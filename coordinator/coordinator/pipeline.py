@@ -1,0 +1,311 @@
+"""READ THIS FIRST. How a study becomes steps.
+
+    images, labels ──► base ─────────────────────────────┐
+         │                                               ├──► score ──► Table 1
+         └──► tool (one generator) ──► remap ──► labels ─┘
+                                                   │
+    images ──► prepare (once) ──► prepare-labels ◄─┘
+                   └──► train ◄────────┘
+                          └──► predict the held-out cases ──► score-predictions ──► Fig. 2
+
+    RUN/<dataset>/1-raw/<generator>/                  what the generator wrote, in its own label ids
+    RUN/<dataset>/2-labels/<version>/                 the dataset's ids; `base` is the original
+    RUN/<dataset>/3-scores/<version>.parquet
+    RUN/<dataset>/4-store/{images,<version>}/         resampled once for all versions
+    RUN/<dataset>/5-models/<version>/seed-<n>/
+    RUN/<dataset>/6-predictions/<version>/seed-<n>/   + scores.parquet
+
+A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
+of the cases it reads, and the fingerprints of the steps before it. A step whose fingerprint changed is redone, nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from contract.errors import UsageError
+from contract.manifest import OptionValue
+from contract.records import digest
+from coordinator.datasets.check import Checked
+from coordinator.labelspaces import LabelSpace, label_space
+from coordinator.runners import Runner
+from coordinator.steps import Plan, Step
+from coordinator.study import Generator, Study, Train, trainer_options
+from coordinator.tools import Tool
+
+SCORING_VERSION = 1
+"""Raised when metrics or tables change, so that scores are computed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which cases models are trained on, and which they are tested on; the same for all label versions."""
+
+    train: tuple[str, ...]
+    holdout: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """What every step of a study needs to know."""
+
+    study: Study
+    runner: Runner
+    runtime: str
+    weights_present: bool
+
+    def tool_step(self, step: Step, tool: Tool, parts: Mapping[str, object]) -> Step:
+        """Complete a step that a tool does: its resources, its threads, its fingerprint."""
+        resources = tool.manifest.resources
+        cpus = self.study.content.run.threads or resources.cpus
+        arguments = (*step.arguments, "--threads", str(cpus))
+        identity = {"tool": self.runner.identity(tool), "runtime": self.runtime, "arguments": arguments}
+        return step._replace(
+            kind="tool",
+            tool=tool.name,
+            runtime=self.runtime,
+            arguments=arguments,
+            cpus=cpus,
+            memory_mb=int(resources.memory_gb * 1000),
+            gpus=0 if resources.gpu == "none" else 1,
+            fingerprint=digest({**identity, **parts, "inputs": dict(step.inputs), "output": step.output}),
+        )
+
+
+def make_plan(study: Study, checked: Mapping[str, Checked], runner: Runner, runtime: str) -> Plan:
+    """Turn a study into steps.
+
+    Args:
+        study: with resolved names.
+        checked: dataset name -> what its check found; only sound cases are planned.
+        runner: says what the code of each tool is.
+        runtime: its name.
+
+    Raises:
+        UsageError: a tool is not built, a dataset has no labels or too few cases, a label map is missing.
+    """
+    planner = Planner(study, runner, runtime, study.weights.is_dir())
+    steps: list[Step] = []
+    spaces: dict[str, dict[str, LabelSpace]] = {}
+    splits: dict[str, Split] = {}
+    for name in study.content.datasets:
+        dataset = checked[name]
+        _refuse_unscorable(dataset)
+        spaces[name] = {g.name: label_space(g, dataset.labels, name) for g in study.generators}
+        steps += _label_version_steps(planner, dataset, spaces[name])
+        if study.content.train is not None and study.trainer is not None:
+            splits[name] = split_cases(dataset.cases, study.content.train, name)
+            steps += _training_steps(planner, study.trainer, study.content.train, dataset, splits[name], steps)
+    return Plan(
+        study=study.name,
+        data=str(study.data),
+        weights=str(study.weights) if planner.weights_present else None,
+        steps=tuple(steps),
+        about=_about(study, checked, spaces, splits),
+    )
+
+
+def split_cases(cases: tuple[str, ...], train: Train, dataset: str) -> Split:
+    """Set cases aside for testing, at random by `split_seed`, whatever the label versions are.
+
+    Raises:
+        UsageError: fewer than two cases.
+    """
+    if len(cases) < 2:
+        raise UsageError(
+            f"{dataset}: training needs at least 2 sound cases (one is held out), but there are {len(cases)}"
+        )
+    held = min(max(round(train.holdout * len(cases)), 1), len(cases) - 1)
+    order = np.random.Generator(np.random.Philox(key=train.split_seed)).permutation(len(cases))
+    holdout = sorted(cases[i] for i in order[:held])
+    return Split(train=tuple(sorted(set(cases) - set(holdout))), holdout=tuple(holdout))
+
+
+def _refuse_unscorable(dataset: Checked) -> None:
+    if not dataset.labels:
+        raise UsageError(
+            f"{dataset.name}: a study compares label versions with the dataset's own labels, but it has none "
+            "(`labels:` in dataset.yaml is empty); run a generator on it alone with `docker compose run`, or add labels"
+        )
+    if not dataset.cases:
+        raise UsageError(
+            f"{dataset.name}: must have at least one sound case, but has none; see `coordinator dataset check`"
+        )
+
+
+def _label_version_steps(planner: Planner, dataset: Checked, spaces: Mapping[str, LabelSpace]) -> list[Step]:
+    """Base labels; then for each generator its raw output, the remap, the scores against base."""
+    name, count = dataset.name, len(dataset.cases)
+    base = Step(
+        id=f"{name}/2-labels/base", kind="base", output=f"{name}/2-labels/base", dataset=name, label_version="base",
+        cases=count, settings={"cases": list(dataset.cases)},
+        fingerprint=digest(["base", dataset.digests(labels=True), _table(dataset)]),
+    )  # fmt: skip
+    steps = [base]
+    for generator in planner.study.generators:
+        raw = _raw_step(planner, dataset, generator)
+        space = spaces[generator.name]
+        remap = Step(
+            id=f"{name}/2-labels/{generator.name}", kind="remap", output=f"{name}/2-labels/{generator.name}",
+            needs=(raw.id,), dataset=name, label_version=generator.name, cases=count,
+            settings={"raw": raw.output, "to_target": {str(k): v for k, v in space.to_target.items()}},
+            fingerprint=digest(["remap", raw.fingerprint, sorted(space.to_target.items())]),
+        )  # fmt: skip
+        steps += [raw, remap, _score_step(planner, dataset, base, remap)]
+    return steps
+
+
+def _raw_step(planner: Planner, dataset: Checked, generator: Generator) -> Step:
+    manifest = generator.tool.manifest
+    output = f"{dataset.name}/1-raw/{generator.name}"
+    step = Step(
+        id=output, kind="tool", output=output, dataset=dataset.name, label_version=generator.name, fingerprint="",
+        shows_labels="labels" in manifest.needs, cases=len(dataset.cases),
+        inputs={"split": f"{dataset.name}/split"},
+        arguments=(
+            "--dataset", dataset.name, "--variant", generator.variant, "--label-version", generator.name,
+            "--cases", "@split/all.txt", *_options(generator.options),
+        ),
+    )  # fmt: skip
+    reads = {"data": dataset.digests(labels="labels" in manifest.needs), "labels": _table(dataset)}
+    return planner.tool_step(step, generator.tool, reads)
+
+
+def _score_step(planner: Planner, dataset: Checked, base: Step, version: Step) -> Step:
+    name = version.label_version
+    settings = {
+        "tolerance_mm": planner.study.content.score.tolerance_mm,
+        "reference": base.output,
+        "prediction": version.output,
+    }
+    return Step(
+        id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{dataset.name}/3-scores/{name}.parquet",
+        needs=(base.id, version.id), dataset=dataset.name, label_version=name, cases=len(dataset.cases),
+        settings=settings,
+        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, version.fingerprint, settings]),
+    )  # fmt: skip
+
+
+def _training_steps(
+    planner: Planner, trainer: Tool, train: Train, dataset: Checked, split: Split, before: list[Step]
+) -> list[Step]:
+    """The image store; then for each label version its label store and, for each seed, model, predictions, scores."""
+    by_id = {step.id: step for step in before}
+    options = _own_options(trainer, trainer_options(train))
+    store = _trainer_step(planner, trainer, dataset, "prepare", f"{dataset.name}/4-store/images", {
+        "options": options, "inputs": {"split": f"{dataset.name}/split"}, "cases": len(split.train),
+        "parts": {"data": dataset.digests(labels=False), "split": [split.train, split.holdout]},
+    })  # fmt: skip
+    steps = [store]
+    for version in ("base", *(g.name for g in planner.study.generators)):
+        labels = by_id[f"{dataset.name}/2-labels/{version}"]
+        resampled = _trainer_step(planner, trainer, dataset, "prepare-labels", f"{dataset.name}/4-store/{version}", {
+            "options": options, "inputs": {"store": store, "labels": labels}, "cases": len(split.train),
+        })  # fmt: skip
+        steps.append(resampled)
+        for seed in train.seeds:
+            steps += _model_steps(
+                planner, trainer, dataset, split, (store, resampled, by_id), {**options, "seed": seed}
+            )
+    return steps
+
+
+def _model_steps(
+    planner: Planner,
+    trainer: Tool,
+    dataset: Checked,
+    split: Split,
+    made: tuple[Step, Step, Mapping[str, Step]],
+    options: dict[str, OptionValue],
+) -> list[Step]:
+    """Train one network, let it predict the held-out cases, score these against the original labels."""
+    store, labels, by_id = made
+    version = labels.label_version
+    place = f"{version}/seed-{options['seed']}"
+    model = _trainer_step(planner, trainer, dataset, "train", f"{dataset.name}/5-models/{place}", {
+        "options": options, "inputs": {"store": store, "labels": labels}, "cases": int(options["epochs"]),
+    })  # fmt: skip
+    predictions = _trainer_step(planner, trainer, dataset, "predict", f"{dataset.name}/6-predictions/{place}", {
+        "options": options, "inputs": {"split": f"{dataset.name}/split", "model": model}, "cases": len(split.holdout),
+        "arguments": ("--cases", "@split/holdout.txt"),
+        "parts": {"data": dataset.digests(labels=False), "holdout": split.holdout},
+    })  # fmt: skip
+    base = by_id[f"{dataset.name}/2-labels/base"]
+    settings = {
+        "tolerance_mm": planner.study.content.score.tolerance_mm, "reference": base.output,
+        "prediction": predictions.output, "seed": options["seed"],
+    }  # fmt: skip
+    scores = Step(
+        id=f"{predictions.id}/scores", kind="score-predictions", output=f"{predictions.output}/scores.parquet",
+        needs=(base.id, predictions.id), dataset=dataset.name, label_version=version, cases=len(split.holdout),
+        settings=settings,
+        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, predictions.fingerprint, settings]),
+    )  # fmt: skip
+    return [model, predictions, scores]
+
+
+def _trainer_step(
+    planner: Planner, trainer: Tool, dataset: Checked, name: str, output: str, what: Mapping[str, Any]
+) -> Step:
+    """A step of the trainer; of `inputs`, those that are steps are what it needs."""
+    inputs: Mapping[str, Step | str] = what["inputs"]
+    before = {key: value for key, value in inputs.items() if isinstance(value, Step)}
+    version = next((step.label_version for step in before.values() if step.label_version != "store"), "store")
+    step = Step(
+        id=output, kind="tool", output=output, dataset=dataset.name, label_version=version, fingerprint="",
+        needs=tuple(step.id for step in before.values()), cases=what["cases"],
+        inputs={key: value.output if isinstance(value, Step) else value for key, value in inputs.items()},
+        arguments=(
+            "--dataset", dataset.name, "--step", name, "--label-version", version,
+            *what.get("arguments", ()), *_options(what["options"]),
+        ),
+    )  # fmt: skip
+    parts = {**what.get("parts", {}), "before": {key: value.fingerprint for key, value in before.items()},
+             "labels": _table(dataset)}  # fmt: skip
+    return planner.tool_step(step, trainer, parts)
+
+
+def _own_options(tool: Tool, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
+    return tool.manifest.checked_options(dict(given))
+
+
+def _options(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
+    """Options as arguments, all of them, so that a log line says everything."""
+    arguments: list[str] = []
+    for name, value in options.items():
+        if isinstance(value, bool):
+            arguments.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            arguments.append(f"--{name}={value}")
+    return tuple(arguments)
+
+
+def _table(dataset: Checked) -> dict[str, str]:
+    return {str(label): organ for label, organ in dataset.labels.items()}
+
+
+def _about(
+    study: Study,
+    checked: Mapping[str, Checked],
+    spaces: Mapping[str, Mapping[str, LabelSpace]],
+    splits: Mapping[str, Split],
+) -> dict[str, Any]:
+    """What the report needs beside results; eq. 3: only organs that every generator can have are compared."""
+    datasets = study.content.datasets
+    excluded = {d: {o: why for s in spaces[d].values() for o, why in s.unavailable.items()} for d in datasets}
+    about: dict[str, Any] = {
+        "versions": {d: [g.name for g in study.generators] for d in datasets},
+        "labels": {d: _table(checked[d]) for d in datasets},
+        "common_labels": {
+            d: [i for i, organ in checked[d].labels.items() if organ not in excluded[d]] for d in datasets
+        },
+        "excluded_labels": excluded,
+        "prompts": {g.name: g.tool.manifest.prompts for g in study.generators},
+        "cases": {d: list(checked[d].cases) for d in datasets},
+    }
+    if splits and study.content.train:
+        about["split"] = {d: {"train": list(s.train), "holdout": list(s.holdout)} for d, s in splits.items()}
+        about["seeds"] = list(study.content.train.seeds)
+    return about

@@ -1,0 +1,138 @@
+"""What a plan is made of: steps, and the plan file that the workflow engine and `exec-step` read.
+
+A step is done when its marker `.steps/<id>.json` holds its fingerprint and its output is there. The marker is written
+last, with one rename; so whatever is killed whenever, a step either counts as done and is whole, or is done again.
+
+`exec-step` starts once a step, and a study can have thousands: so only small modules are imported here, and records are
+named tuples (importing dataclasses alone takes longer than the rest of a step without work).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PLAN = "plan.json"
+MARKERS = ".steps"
+
+
+class Step(NamedTuple):
+    """One piece of work with one output.
+
+    Attributes:
+        id: readable and unique, such as "word/1-raw/medsam-lite".
+        kind: "tool", or what the coordinator does itself: base, remap, score, score-predictions, nothing.
+        output: file or folder, relative to the run folder.
+        needs: ids of the steps whose outputs it reads.
+        dataset: name.
+        label_version: name.
+        fingerprint: of everything that the output depends on.
+        tool: name, for kind "tool".
+        runtime: docker or process, for kind "tool".
+        arguments: of the tool's command line.
+        inputs: name below /in -> folder relative to the run folder.
+        shows_labels: whether the tool may see the dataset's original labels.
+        cpus: threads that it uses.
+        memory_mb: memory that it needs.
+        gpus: GPUs that it needs.
+        cases: how many cases or epochs it counts.
+        settings: what the coordinator's own kinds need.
+    """
+
+    id: str
+    kind: str
+    output: str
+    dataset: str
+    label_version: str
+    fingerprint: str
+    needs: tuple[str, ...] = ()
+    tool: str | None = None
+    runtime: str | None = None
+    arguments: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = {}
+    shows_labels: bool = False
+    cpus: int = 1
+    memory_mb: int = 500
+    gpus: int = 0
+    cases: int = 0
+    settings: Mapping[str, Any] = {}
+
+
+class Plan(NamedTuple):
+    """A study turned into steps.
+
+    Attributes:
+        study: its name.
+        data: folder of dataset folders.
+        weights: folder of trained weights; None where there is none.
+        steps: in an order in which they could be done.
+        about: what the report needs to know: versions, label tables, common labels, split, prompts, seeds.
+    """
+
+    study: str
+    data: str
+    weights: str | None
+    steps: tuple[Step, ...]
+    about: Mapping[str, Any]
+
+    def step(self, step_id: str) -> Step:
+        """A step by id.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return next(step for step in self.steps if step.id == step_id)
+
+
+def plan_text(plan: Plan) -> str:
+    """The content of `plan.json`."""
+    content = {**plan._asdict(), **plan.about, "steps": [step._asdict() for step in plan.steps]}
+    del content["about"]
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_plan(run: Path) -> Plan:
+    """Read the plan of a run folder."""
+    content = json.loads((run / PLAN).read_text(encoding="utf-8"))
+    return Plan(
+        study=content.pop("study"),
+        data=content.pop("data"),
+        weights=content.pop("weights"),
+        steps=tuple(step_from(record) for record in content.pop("steps")),
+        about=content,
+    )
+
+
+def step_from(record: Mapping[str, Any]) -> Step:
+    """A step from its record in `plan.json`."""
+    return Step(**{**record, "needs": tuple(record["needs"]), "arguments": tuple(record["arguments"])})
+
+
+def marker(run: Path, step_id: str) -> Path:
+    """The file that says that a step is done."""
+    return run / MARKERS / f"{step_id}.json"
+
+
+def failure(run: Path, step_id: str) -> Path:
+    """The file that says why a step failed last."""
+    return run / MARKERS / f"{step_id}.failed"
+
+
+def log(run: Path, step_id: str) -> Path:
+    """What a step printed."""
+    return run / "logs" / f"{step_id}.log"
+
+
+def is_done(run: Path, step: Step) -> bool:
+    """Whether a step's output is there and is the one that this plan asks for."""
+    try:
+        done = json.loads(marker(run, step.id).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(done.get("fingerprint") == step.fingerprint) and (run / step.output).exists()
+
+
+def part_folder(run: Path, step: Step) -> Path:
+    """The hidden folder in which a step's output grows."""
+    output = run / step.output
+    return output.with_name(f".{output.name}.part")
