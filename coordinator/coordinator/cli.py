@@ -40,7 +40,7 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="label-quality-coordinator", prog_name="coordinator")
 def commands() -> None:
-    r"""Is it worth improving your labels?
+    """Is it worth improving your labels?
 
     Makes label versions of a CT dataset, measures each against the original, trains the same network on each, and
     reports what label quality bought.
@@ -90,7 +90,7 @@ def plan(study: Path, runtime: str | None) -> None:
 def run(
     context: click.Context, study: Path, runtime: str | None, cores: int | None, only: str | None, dry_run: bool
 ) -> None:
-    r"""Run a study to its report; what is done already is not done again.
+    """Run a study to its report; what is done already is not done again.
 
     \b
     Exit code: 0 all done, 2 the study cannot be run, 3 some cases or steps failed (the report lists them).

@@ -29,7 +29,7 @@ def phantom(folder: Path, cases: int, seed: int) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.pass_context
 def check(context: click.Context, folder: Path) -> None:
-    r"""Read every file of the dataset in FOLDER and say all that is wrong or odd.
+    """Read every file of the dataset in FOLDER and say all that is wrong or odd.
 
     \b
     Exit code: 0 sound (perhaps with warnings), 2 no dataset, 3 some cases cannot be used.

@@ -93,10 +93,10 @@ class Display:
 
     def _end(self, step: str, now: float, problem: str) -> None:
         seconds = now - self._started.pop(step, now)
-        style = "red" if problem else "green"
+        style = "red" if problem else ""
         mark = "✗" if problem else "✓"
         line = f"[{self.done}/{self.total}] {mark} {step} {_duration(seconds)}{'  ' + problem if problem else ''}"
-        self.console.print(Text(line, style=style if problem else ""))
+        self.console.print(Text(line, style=style), soft_wrap=True)
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from contract import atomic
-from contract.errors import ExitCode, Stopped
+from contract.errors import CaseError, ExitCode, Stopped, UsageError
 from coordinator import steps
 from coordinator.steps import Plan, Step
 
@@ -45,9 +45,11 @@ def execute(run: Path, step_id: str) -> int:
         try:
             summary = KINDS[step.kind](run, plan, step, lock)
         except Exception as error:  # noqa: BLE001 - whatever it is, the step's failure must be told
-            atomic.write_text(steps.failure(run, step.id), f"{type(error).__name__.removesuffix('Error')}: {error}\n")
-            sys.stderr.write(f"{step.id}: {error}\n")
-            if not isinstance(error, StepFailedError):
+            expected = isinstance(error, StepFailedError | CaseError | UsageError)
+            reason = str(error) if expected else f"{type(error).__name__}: {error}"
+            atomic.write_text(steps.failure(run, step.id), f"{reason}\n")
+            sys.stderr.write(f"{step.id}: {reason}\n")
+            if not expected:
                 import traceback
 
                 traceback.print_exc()
@@ -98,9 +100,9 @@ def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
     code = run_tool(run, plan, step, part / "out", lock)
     outputs = _recorded_outputs(result)
     if code not in {ExitCode.DONE, ExitCode.CASES_FAILED}:
-        raise StepFailedError(f"{step.tool} ended with exit code {code}: {last_line(steps.log(run, step.id))}")
+        raise StepFailedError(f"{step.tool} ended with exit code {code}: {last_line(run, step)}")
     if not outputs:
-        raise StepFailedError(f"{step.tool} wrote no case: {last_line(steps.log(run, step.id))}")
+        raise StepFailedError(f"{step.tool} wrote no case: {last_line(run, step)}")
     _drop_others(result, outputs)
     _publish(result, run / step.output)
     shutil.rmtree(part)
@@ -133,13 +135,14 @@ KINDS: dict[str, Callable[[Path, Plan, Step, int], Summary]] = {
 }
 
 
-def last_line(log: Path) -> str:
+def last_line(run: Path, step: Step) -> str:
     """The last line that a tool printed, most often its error, and where the rest is."""
+    log = steps.log(run, step.id)
     try:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     except OSError:
         lines = []
-    return f"{lines[-1] if lines else 'it printed nothing'} (log: {log.parts[-2]}/{log.name})"
+    return f"{lines[-1] if lines else 'it printed nothing'} (log: {log.relative_to(run)})"
 
 
 def _reuse(output: Path, result: Path) -> None:

@@ -89,7 +89,10 @@ def run_study(prepared: Prepared, cores: int | None, only: str | None, console: 
             atomic.write_json(run / name / "check.json", checked.summary())
         todo = selected(plan, engine.write_plan(run, plan), only)
         if todo:
-            console.print(f"{len(todo)} of {len(plan.steps)} steps to do, with runtime {prepared.runtime}, in {run}")
+            console.print(
+                f"{len(todo)} of {len(plan.steps)} steps to do, with runtime {prepared.runtime}, in {run}",
+                soft_wrap=True,
+            )
         else:
             console.print(f"all {len(plan.steps)} steps are done")
         devices = _gpu_count(settings.gpus)
@@ -153,8 +156,8 @@ def tell_outcome(run: Path, plan: Plan, failed: dict[str, str], checked: dict[st
         if reasons:
             console.print(f"{len(reasons)} {what}:", style="yellow")
         for name, reason in reasons.items():
-            console.print(f"  {name}: {reason}", markup=False, highlight=False)
-    console.print(f"report: {run / REPORT / 'index.html'}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"  {name}: {reason}", markup=False, soft_wrap=True)
+    console.print(f"report: {run / REPORT / 'index.html'}", markup=False, soft_wrap=True)
     return 3 if aside or cases or failed else 0
 
 
