@@ -70,7 +70,7 @@ def _show(frame: pl.DataFrame, empty: str, tolerance_mm: float) -> None:
         numbers = [f"{row[k]:.4f}" for k in ("dice_mean", "dice_std", "surface_dice_mean", "surface_dice_std")]
         table.add_row(row["organ"], str(row["n"]), *numbers)
     labels = sorted(set(frame["label"].to_list()))
-    total = statistics.summary(frame, empty, labels).row(0, named=True)
+    total = statistics.summary(frame, empty, {frame["dataset"][0]: labels}).row(0, named=True)
     numbers = [f"{total[k]:.4f}" for k in ("dice", "dice_std", "surface_dice", "surface_dice_std")]
     table.add_row("all organs", "", *numbers, style="bold")
     Console().print(table)

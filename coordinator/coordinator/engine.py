@@ -144,13 +144,13 @@ def _snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None:
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
         "--directory", str(run), "--config", f"plan={run / steps.PLAN}", f"todo={run / TODO}",
         "--cores", str(limits.cores), "--resources", f"gpu={limits.gpus}", f"mem_mb={_memory_mb()}",
-        "--scheduler", "greedy", "--keep-going", "--retries", str(limits.retries), "--ignore-incomplete", "--nolock",
+        "--scheduler", "greedy", "--keep-going", "--retries", str(limits.retries), "--ignore-incomplete", "--nolock", "--drop-metadata",
         "--rerun-triggers", "input", "--latency-wait", "0", "--logger", "coordinator",
         "--logger-coordinator-events", str(run / EVENTS),
     ]  # fmt: skip
     log = run / "logs" / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "XDG_CACHE_HOME": str(run / ".snakemake" / "cache")}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(run / ".snakemake" / "cache")}
     with log.open("a", encoding="utf-8") as stream:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=run, env=environment,

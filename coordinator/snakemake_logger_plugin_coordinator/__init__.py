@@ -17,7 +17,7 @@ FIELDS = ("jobid", "job_id", "job_ids", "wildcards", "done", "total", "exception
 
 
 @dataclass
-class LogHandlerSettings(LogHandlerSettingsBase):
+class LogHandlerSettings(LogHandlerSettingsBase):  # type: ignore[misc]
     """Options of the plugin."""
 
     events: Optional[str] = field(  # noqa: UP045 - Snakemake reads this annotation and knows only this form
@@ -25,7 +25,7 @@ class LogHandlerSettings(LogHandlerSettingsBase):
     )
 
 
-class LogHandler(LogHandlerBase):
+class LogHandler(LogHandlerBase):  # type: ignore[misc]
     """Writes events as JSON lines."""
 
     writes_to_stream = False

@@ -1,0 +1,1 @@
+"""Errors in label maps; `degradations.py` is the one to read first."""

@@ -1,0 +1,120 @@
+"""Errors in label maps, of given strengths or scaled to a target Dice.
+
+    labels ──► draw_errors ──► Errors ──► degraded(errors, scale) ──► labels with errors
+                                 └──► scale_for(errors, target Dice) ──► scale
+
+Everything random is drawn before the scale is known. So a larger scale gives the same errors, only more of them: the
+same slices and more are missing, the same organs and more are missed, the same bulge is larger. That makes label
+versions of one seed a quality axis.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from contract import LabelMap
+from degrade_tool.applying import degraded
+from degrade_tool.boundary import Compact
+from degrade_tool.drawing import Errors, Random, Recipe, draw_errors
+
+LARGEST_SCALE = 16.0
+PRECISION = 5e-4
+SCALE_PRECISION = 1e-4
+SEARCH_VOXELS = 4_000_000
+"""Larger volumes are searched on every second, third … voxel in plane; the result is always made on all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Degraded:
+    """A label map with errors.
+
+    Attributes:
+        labels: (X, Y, Z) ids of the original's type.
+        dice: mean over the organs of the original; None when it has none.
+        scale: at which the errors were applied.
+    """
+
+    labels: LabelMap
+    dice: float | None
+    scale: float
+
+
+def degrade(
+    labels: LabelMap,
+    spacing_mm: tuple[float, float, float],
+    organs: Mapping[int, str],
+    recipe: Recipe,
+    random: Random,
+    target_dice: float = 0.0,
+) -> Degraded:
+    """Put errors into a label map.
+
+    Args:
+        labels: (X, Y, Z) ids; 0 is background. Without organs it is given back as it is.
+        spacing_mm: of the voxels.
+        organs: id -> name, which says what is a left and right pair.
+        recipe: strength of each kind of error.
+        random: the same numbers for the same purpose, every time.
+        target_dice: mean Dice to reach by scaling the recipe, the nearest is taken; 0 leaves the recipe as it is.
+    """
+    ids = np.unique(labels[labels > 0])
+    if not len(ids):
+        return Degraded(labels, None, 0.0)
+    numbers = np.zeros(int(ids[-1]) + 1, labels.dtype)
+    numbers[ids] = np.arange(1, len(ids) + 1)
+    names = [organs[int(i)] for i in ids]
+    largest_scale = LARGEST_SCALE if target_dice else 1.0
+    errors = draw_errors(numbers[labels], spacing_mm, names, recipe, random, largest_scale)
+    scale = scale_for(errors, target_dice) if target_dice else 1.0
+    result = degraded(errors, scale)
+    back = np.concatenate([np.zeros(1, labels.dtype), ids.astype(labels.dtype)])
+    return Degraded(back[result], mean_dice(errors.labels, result, len(ids)), scale)
+
+
+def scale_for(errors: Errors, target_dice: float) -> float:
+    """Search the scale at which the mean Dice is nearest to a target."""
+    stride = max(1, round((errors.labels.size / SEARCH_VOXELS) ** 0.5))
+    scale, seen = _nearest(errors, target_dice, stride, guess=1.0)
+    if stride > 1:
+        # Some of the voxels say nearly what all of them say; the difference is nearly the same at a near scale.
+        difference = seen - _dice_at(errors, scale, 1)
+        scale, _ = _nearest(errors, target_dice + difference, stride, guess=scale)
+    return scale
+
+
+def mean_dice(original: Compact, result: Compact, organs: int) -> float:
+    """Mean Dice over the organs that occur in the original.
+
+    Args:
+        original: organ numbers.
+        result: organ numbers, the same shape.
+        organs: how many numbers there are.
+    """
+    counts = np.bincount((original.astype(np.int32) * (organs + 1) + result).ravel(), minlength=(organs + 1) ** 2)
+    table = counts.reshape(organs + 1, organs + 1)[:, 1:]
+    before, after, both = counts.reshape(organs + 1, -1)[1:].sum(axis=1), table.sum(axis=0), np.diag(table[1:])
+    present = before > 0
+    return float((2 * both[present] / (before + after)[present]).mean())
+
+
+def _nearest(errors: Errors, target_dice: float, stride: int, guess: float) -> tuple[float, float]:
+    """The scale whose Dice on every n-th voxel is nearest to a target, and that Dice; the smaller scale in a tie."""
+    tried: dict[float, float] = {}
+
+    def above_target(scale: float) -> float:
+        tried[scale] = dice = _dice_at(errors, scale, stride)
+        return 0.0 if abs(dice - target_dice) < PRECISION else dice - target_dice
+
+    low, high = 0.0, min(LARGEST_SCALE, 1.1 * guess)
+    while above_target(high) > 0 and high < LARGEST_SCALE:
+        low, high = high, min(LARGEST_SCALE, 2 * high)
+    if above_target(low) > 0 > tried[high] - target_dice:
+        brentq(above_target, low, high, xtol=SCALE_PRECISION)
+    return min(tried.items(), key=lambda item: (abs(item[1] - target_dice), item[0]))
+
+
+def _dice_at(errors: Errors, scale: float, stride: int) -> float:
+    original = errors.labels[::stride, ::stride]
+    return mean_dice(original, degraded(errors, scale, stride), len(errors.missed_order))

@@ -1,0 +1,139 @@
+"""The errors of one case, drawn before it is known how strong they shall be."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects
+
+from degrade_tool.boundary import Boundary, Box, Compact, Shift, boundary_errors
+from degrade_tool.fields import Indices, SmoothField, draw_field
+
+Random = Callable[..., np.random.Generator]
+"""purpose -> random numbers for it, the same every time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How strong each kind of error is at scale 1; the manifest says what each means."""
+
+    deformation_mm: float = 0.0
+    smoothness_mm: float = 30.0
+    erosion_mm: float = 0.0
+    dilation_mm: float = 0.0
+    shifted_slices: float = 0.0
+    slice_shift_mm: float = 0.0
+    missing_slices: float = 0.0
+    missed_organs: float = 0.0
+    swapped_pairs: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Errors:
+    """The errors of one case, for all scales. Organs are numbered from 1 in order of their ids.
+
+    Attributes:
+        recipe: strengths at scale 1.
+        labels: (X, Y, Z) original organ numbers.
+        spacing_mm: of the voxels.
+        boxes: bounding box of each organ.
+        boundary: when each voxel is eroded or dilated.
+        deformation: x, y and z displacement as unit fields; empty when there is none.
+        slice_shift_mm: (Z, 2) in-plane shift of each slice.
+        slice_orders: for each organ its slices, in the order in which they go missing.
+        missed_order: organ numbers, in the order in which they are missed.
+        cut_directions: (organs, 3) along which an organ is cut, in mm space.
+        swapped: (organs + 1,) what each number is called in the end.
+    """
+
+    recipe: Recipe
+    labels: Compact
+    spacing_mm: tuple[float, float, float]
+    boxes: tuple[Box, ...]
+    boundary: Boundary
+    deformation: tuple[SmoothField, ...]
+    slice_shift_mm: NDArray[np.float64]
+    slice_orders: tuple[Indices, ...]
+    missed_order: tuple[int, ...]
+    cut_directions: NDArray[np.float64]
+    swapped: Compact
+
+
+def draw_errors(
+    labels: Compact,
+    spacing_mm: tuple[float, float, float],
+    names: list[str],
+    recipe: Recipe,
+    random: Random,
+    largest_scale: float = 1.0,
+) -> Errors:
+    """Draw everything random about the errors of one case.
+
+    Args:
+        labels: (X, Y, Z) organs numbered from 1, all of them present.
+        spacing_mm: of the voxels.
+        names: of the organs, in order; what is drawn for an organ depends on its name, not on its number.
+        recipe: strength of each kind.
+        random: the same numbers for the same purpose, every time.
+        largest_scale: that will ever be asked for.
+    """
+    shape = (labels.shape[0], labels.shape[1], labels.shape[2])
+    boxes = tuple((x, y, z) for x, y, z in find_objects(labels))
+    shifts = _shifts(names, recipe, random)
+    field = draw_field(random("boundary"), shape, spacing_mm, recipe.smoothness_mm)
+    directions = np.array([random("cut", name).standard_normal(3) * [0.3, 0.3, 1] for name in names])
+    return Errors(
+        recipe=recipe,
+        labels=labels,
+        spacing_mm=spacing_mm,
+        boxes=boxes,
+        boundary=boundary_errors(labels, spacing_mm, boxes, shifts, field, largest_scale),
+        deformation=tuple(
+            draw_field(random("deformation", axis), shape, spacing_mm, recipe.smoothness_mm)
+            for axis in "xyz" if recipe.deformation_mm > 0
+        ),
+        slice_shift_mm=_slice_shifts(random, recipe, shape[2]),
+        slice_orders=tuple(
+            random("slices", name).permutation(np.arange(boxes[i][2].start, boxes[i][2].stop))
+            for i, name in enumerate(names)
+        ),
+        missed_order=tuple(int(i) + 1 for i in np.argsort([random("missed", name).random() for name in names])),
+        cut_directions=directions,
+        swapped=_swaps(names, recipe, random, labels.dtype),
+    )  # fmt: skip
+
+
+def left_right_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of names that differ in the word left or right alone, such as (kidney_left, kidney_right); sorted."""
+    known = set(names)
+    mirrored = {name: re.sub(r"(?<![a-z])left(?![a-z])", "right", name) for name in known}
+    return sorted((left, right) for left, right in mirrored.items() if left != right and right in known)
+
+
+def _shifts(names: list[str], recipe: Recipe, random: Random) -> list[Shift]:
+    """Which organs are eroded and which dilated."""
+    shifts = []
+    for number, name in enumerate(names, start=1):
+        erodes = recipe.dilation_mm == 0 or (recipe.erosion_mm > 0 and random("erodes", name).random() < 0.5)
+        mm = -recipe.erosion_mm if erodes else recipe.dilation_mm
+        if mm:
+            shifts.append(Shift(number, mm))
+    return shifts
+
+
+def _slice_shifts(random: Random, recipe: Recipe, slices: int) -> NDArray[np.float64]:
+    """(slices, 2) shift in mm at scale 1; 0 for slices that stay."""
+    numbers = random("slice shifts")
+    shifted = numbers.random(slices) < recipe.shifted_slices
+    return np.where(shifted[:, None], recipe.slice_shift_mm * numbers.standard_normal((slices, 2)), 0.0)
+
+
+def _swaps(names: list[str], recipe: Recipe, random: Random, kind: np.dtype[np.unsignedinteger]) -> Compact:
+    swapped = np.arange(len(names) + 1, dtype=kind)
+    for left, right in left_right_pairs(names):
+        if random("swap", left, right).random() < recipe.swapped_pairs:
+            pair = [names.index(left) + 1, names.index(right) + 1]
+            swapped[pair] = swapped[pair[::-1]]
+    return swapped

@@ -1,0 +1,64 @@
+"""Smooth random fields: cubic B-splines over a grid of control points, as in free-form deformation.
+
+Rueckert et al. Nonrigid registration using free-form deformations. IEEE Transactions on Medical Imaging 1999.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.intp]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SmoothField:
+    """A Gaussian random field of mean 0 and variance 1 at every voxel.
+
+    Attributes:
+        control: (I, J, K) independent normal numbers, one a control point.
+        step_voxels: control points' distance along each axis in voxels.
+    """
+
+    control: Floats
+    step_voxels: tuple[float, float, float]
+
+    def at(self, x: Indices, y: Indices, z: Indices) -> Floats:
+        """Values on the lattice of the given voxel indices, (len(x), len(y), len(z))."""
+        i, j, k = (
+            _weights(indices, step, count)
+            for indices, step, count in zip((x, y, z), self.step_voxels, self.control.shape, strict=True)
+        )
+        along_x = np.tensordot(i, self.control, axes=(1, 0))
+        return np.asarray((j @ along_x) @ k.T, dtype=np.float32)
+
+
+def draw_field(
+    random: np.random.Generator,
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    smoothness_mm: float,
+) -> SmoothField:
+    """Draw a field over a volume.
+
+    Args:
+        random: where the numbers come from.
+        shape: (X, Y, Z) voxels.
+        spacing_mm: of the voxels.
+        smoothness_mm: distance between control points; values further apart than about that are independent.
+    """
+    a, b, c = (smoothness_mm / spacing for spacing in spacing_mm)
+    counts = [int((n - 1) / step) + 4 for n, step in zip(shape, (a, b, c), strict=True)]
+    return SmoothField(random.standard_normal(counts, dtype=np.float32), (a, b, c))
+
+
+def _weights(indices: Indices, step: float, count: int) -> Floats:
+    """(len(indices), count) B-spline weights with rows of length 1, which is what makes the variance 1 everywhere."""
+    place = indices / step
+    first = place.astype(np.intp)
+    u = place - first
+    spline = np.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], axis=1)
+    weights = np.zeros((len(indices), count), np.float32)
+    np.put_along_axis(weights, first[:, None] + np.arange(4), spline / np.linalg.norm(spline, axis=1)[:, None], axis=1)
+    return weights

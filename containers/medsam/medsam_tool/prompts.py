@@ -1,0 +1,98 @@
+"""Box prompts from reference labels: which boxes a picture gets, and how far they are off.
+
+mask of a label ── connected parts ── without small ones ── box ── scaled to the network ── margin ── jitter ── clipped
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from contract import LabelMap
+from medsam_tool.fit import Box, Fit
+
+RandomOfLabel = Callable[[int], np.random.Generator]
+"""Label id -> random numbers of this label in this slice, whatever was drawn for others."""
+
+ANY_NEIGHBOUR = np.ones((3, 3), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxRule:
+    """How boxes are drawn.
+
+    Attributes:
+        around: one box around each connected part (8 neighbours) of an organ in a slice, or one around all of them.
+        min_area: connected parts with fewer pixels of the slice get no box.
+        margin: enlarges every side, in pixels of the network's 256 x 256 input.
+        jitter: enlarges each side by its own random whole number in 0..jitter as well, in the same pixels.
+    """
+
+    around: Literal["component", "organ"]
+    min_area: int
+    margin: float
+    jitter: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A box, and the label that it asks for.
+
+    Attributes:
+        label: id.
+        box: in pixels of the network's input.
+    """
+
+    label: int
+    box: Box
+
+
+def make_prompts(reference: LabelMap, fit: Fit, rule: BoxRule, random: RandomOfLabel) -> list[Prompt]:
+    """Draw the boxes of one picture.
+
+    Args:
+        reference: (rows, columns) label ids; 0 is background.
+        fit: of the picture.
+        rule: how boxes are drawn.
+        random: for the jitter; asked once for each label.
+
+    Returns:
+        Prompts in order of label id, parts of a label in order of their first pixel; empty where nothing is large
+        enough.
+    """
+    found = []
+    for label in np.unique(reference[reference > 0]).tolist():
+        numbers = random(label)
+        for box in mask_boxes(reference == label, rule):
+            found.append(Prompt(label, _perturbed(fit.to_network(box), fit, rule, numbers)))
+    return found
+
+
+def mask_boxes(mask: NDArray[np.bool_], rule: BoxRule) -> list[Box]:
+    """Boxes around a mask, in its own pixels.
+
+    Args:
+        mask: (rows, columns).
+        rule: `around` and `min_area` count here.
+    """
+    parts, count = ndimage.label(mask, structure=ANY_NEIGHBOUR)
+    areas = np.bincount(parts.ravel(), minlength=count + 1)
+    kept = [part for part in range(1, count + 1) if areas[part] >= rule.min_area]
+    if rule.around == "component":
+        return [_around(parts == part) for part in kept]
+    return [_around(np.isin(parts, kept))] if kept else []
+
+
+def _around(mask: NDArray[np.bool_]) -> Box:
+    """Smallest box around a mask that has a pixel."""
+    rows, columns = np.nonzero(mask)
+    return float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())
+
+
+def _perturbed(box: Box, fit: Fit, rule: BoxRule, numbers: np.random.Generator) -> Box:
+    """Enlarge a box by the margin and the jitter, and cut it at the picture's edges."""
+    left, top, right, bottom = rule.margin + numbers.integers(0, rule.jitter, size=4, endpoint=True)
+    return fit.clipped((box[0] - float(left), box[1] - float(top), box[2] + float(right), box[3] + float(bottom)))

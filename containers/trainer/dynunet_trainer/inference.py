@@ -1,0 +1,95 @@
+"""Step `predict`: labels of an image from a trained model.
+
+image -> model's spacing -> normalised -> windows, weighted by a Gaussian -> scores -> image's voxels -> highest label
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.inferers.utils import sliding_window_inference
+from numpy.typing import NDArray
+from torch import nn
+
+from contract.errors import UsageError
+from contract.tool import Case, Context
+from dynunet_trainer import checkpoint
+from dynunet_trainer.devices import choose_device, make_deterministic
+from dynunet_trainer.network import build_network, load_weights
+from dynunet_trainer.plan import Plan, plan_from
+from dynunet_trainer.resample import highest_channel, resample_image, resampled_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """A trained network.
+
+    Attributes:
+        network: in evaluation mode, on the device.
+        plan: that it was trained with.
+        ids: label id of each channel.
+        device: where the network computes; scores are kept in main memory.
+        overlap: share of a window that the next one covers again.
+    """
+
+    network: nn.Module
+    plan: Plan
+    ids: NDArray[np.integer]
+    device: torch.device
+    overlap: float
+
+
+def load_predictor(context: Context) -> Predictor:
+    """Read the model of step `train`.
+
+    Raises:
+        UsageError: there is none, or it was trained for other labels than the dataset has.
+    """
+    file = context.input("model") / checkpoint.MODEL
+    content = checkpoint.load_file(file)
+    if content is None:
+        raise UsageError(f"{file}: must be the model that step train wrote, but does not exist; train first")
+    if content["labels"] != context.dataset.labels:
+        raise UsageError(
+            f"{file}: must be of a model for the labels of {context.dataset.name}, but is of one for "
+            f"{content['labels']}; predict the dataset that it was trained on"
+        )
+    device = choose_device(context.arguments.device)
+    make_deterministic(context.threads)
+    context.facts["device"] = str(device)
+    plan, ids = plan_from(content["plan"]), np.array([0, *content["labels"]])
+    supervised = bool(content["identity"]["settings"]["deep_supervision"])
+    network = build_network(plan, len(ids), deep_supervision=supervised)
+    load_weights(network, content["weights"])
+    return Predictor(network.to(device).eval(), plan, ids, device, float(context.options["overlap"]))
+
+
+def segment(predictor: Predictor, case: Case) -> NDArray[np.integer]:
+    """Label ids on the image's voxels.
+
+    Returns:
+        (X, Y, Z) ids of the dataset.
+    """
+    plan, image = predictor.plan, case.image
+    shape = resampled_shape(image.grid.shape, image.spacing_mm, plan.spacing_mm)
+    normalised = plan.normalisation.apply(resample_image(image.array, shape))
+    channels = highest_channel(_scores(predictor, normalised), image.grid.shape)
+    return predictor.ids[channels]
+
+
+@torch.no_grad()
+def _scores(predictor: Predictor, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C, X, Y, Z) mean scores of all windows; where the image is smaller than a window, air is put around it."""
+    scores = sliding_window_inference(
+        torch.from_numpy(image)[None, None],
+        roi_size=predictor.plan.patch,
+        sw_batch_size=1,
+        predictor=predictor.network,
+        overlap=predictor.overlap,
+        mode="gaussian",
+        padding_mode="constant",
+        cval=predictor.plan.normalisation.air,
+        sw_device=predictor.device,
+        device=torch.device("cpu"),
+    )
+    return np.asarray(scores[0].numpy())

@@ -1,0 +1,147 @@
+"""From one voxel grid to another of another spacing: images, labels, and a network's scores back.
+
+All grids cover the same box: voxel i of n_out lies at (i + 1/2) n_in / n_out - 1/2 of the source, clamped to its
+outermost voxel centres, as in skimage's `resize(mode="edge")` and so in nnU-Net. The work goes axis by axis.
+
+Always on the CPU: a GPU would give other last bits, and the store is shared by all that is trained on it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from dynunet_trainer.plan import Spacing, Triple
+
+TIE = 1e-5
+"""Shares of a voxel that differ by less count as equal; float32 noise is about 1e-7."""
+
+
+def resampled_shape(shape: Triple, spacing_mm: Spacing, target_mm: Spacing) -> Triple:
+    """Shape at another spacing, at least one voxel along each axis."""
+    x, y, z = (max(1, round(n * s / t)) for n, s, t in zip(shape, spacing_mm, target_mm, strict=True))
+    return (x, y, z)
+
+
+def resample_image(image: NDArray[np.generic], shape: Triple) -> NDArray[np.float32]:
+    """Resample with cubic splines, clipped to the image's range, as nnU-Net does through skimage.
+
+    A cubic spline is linear in the voxels, so each axis is one product with a matrix.
+
+    Args:
+        image: (X, Y, Z) HU.
+        shape: of the result.
+
+    Returns:
+        (x, y, z) float32 HU.
+    """
+    values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
+    lowest, highest = values.amin(), values.amax()
+    for axis in sorted(range(3), key=lambda a: shape[a] / image.shape[a]):
+        if shape[axis] != image.shape[axis]:
+            matrix = torch.from_numpy(_cubic_matrix(image.shape[axis], shape[axis]))
+            values = torch.tensordot(matrix, values, dims=([1], [axis])).movedim(0, axis)
+    return np.ascontiguousarray(values.clamp(lowest, highest).numpy())
+
+
+def resample_labels(labels: NDArray[np.uint8], shape: Triple) -> NDArray[np.uint8]:
+    """Resample labels by the share each has of a voxel: every label's mask interpolated linearly, the largest wins.
+
+    Where shares are equal, the label of the nearest source voxel wins if it is among them (the lower index at equal
+    distance), else the lowest label: always giving such voxels to the background would shrink organs.
+
+    Args:
+        labels: (X, Y, Z) labels; 0 is background.
+        shape: of the result.
+
+    Returns:
+        (x, y, z) uint8 labels.
+    """
+    axes = [_linear_axis(n_in, n_out) for n_in, n_out in zip(labels.shape, shape, strict=True)]
+    nearest = labels[np.ix_(*(axis.nearest for axis in axes))]
+    background = np.ones(shape, np.float32)
+    largest = np.zeros(shape, np.float32)
+    winner = np.zeros(shape, np.uint8)
+    boxes: Sequence[tuple[slice, ...] | None] = ndimage.find_objects(labels)
+    for label, box in enumerate(boxes, start=1):
+        if box is None:
+            continue
+        where = tuple(axis.touching(edge) for axis, edge in zip(axes, box, strict=True))
+        cut = [axis.cut(window) for axis, window in zip(axes, where, strict=True)]
+        share = _interpolated((labels == label).astype(np.float32), cut)
+        background[where] -= share
+        share += TIE * (nearest[where] == label)
+        better = share > largest[where] + TIE / 2
+        largest[where][better] = share[better]
+        winner[where][better] = label
+    background += TIE * (nearest == 0)
+    winner[background >= largest - TIE / 2] = 0
+    return winner
+
+
+def highest_channel(scores: NDArray[np.float32], shape: Triple) -> NDArray[np.uint8]:
+    """Interpolate each channel's scores linearly and give the channel with the highest, channel by channel.
+
+    Args:
+        scores: (C, X, Y, Z).
+        shape: of the result; only two such volumes of floats are held at a time.
+
+    Returns:
+        (x, y, z) uint8 channels; the lowest of equals.
+    """
+    axes = [_linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)]
+    highest = _interpolated(scores[0], axes)
+    winner = np.zeros(shape, np.uint8)
+    for channel in range(1, scores.shape[0]):
+        score = _interpolated(scores[channel], axes)
+        winner[score > highest] = channel
+        np.maximum(highest, score, out=highest)
+    return winner
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _LinearAxis:
+    """Linear interpolation along one axis: result[i] = (1 - weight[i]) source[low[i]] + weight[i] source[high[i]]."""
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    weight: NDArray[np.float32]
+
+    @property
+    def nearest(self) -> NDArray[np.int64]:
+        """Index of the nearest source voxel; the lower of two equally near ones."""
+        return np.where(self.weight > 0.5, self.high, self.low)
+
+    def touching(self, box: slice) -> slice:
+        """Results that a range of the source has a part in."""
+        hit = np.flatnonzero((self.high >= box.start) & (self.low < box.stop))
+        return slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, 0)
+
+    def cut(self, window: slice) -> "_LinearAxis":
+        """Only a range of the results."""
+        return _LinearAxis(self.low[window], self.high[window], self.weight[window])
+
+
+def _linear_axis(n_in: int, n_out: int) -> _LinearAxis:
+    at = np.clip((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5, 0, n_in - 1)
+    low = np.floor(at).astype(np.int64)
+    return _LinearAxis(low, np.minimum(low + 1, n_in - 1), (at - low).astype(np.float32))
+
+
+def _interpolated(values: NDArray[np.float32], axes: Sequence[_LinearAxis]) -> NDArray[np.float32]:
+    """Linear interpolation along all axes; only the source voxels that are used are read."""
+    for number, axis in enumerate(axes):
+        weight = axis.weight.reshape([-1 if n == number else 1 for n in range(3)])
+        low, high = (np.take(values, index, axis=number) for index in (axis.low, axis.high))
+        values = low * (1 - weight) + high * weight
+    return values
+
+
+def _cubic_matrix(n_in: int, n_out: int) -> NDArray[np.float32]:
+    """(n_out, n_in) matrix of a cubic spline along one axis: what SciPy makes of each unit vector."""
+    identity = np.eye(n_in)
+    zoomed = ndimage.zoom(identity, (n_out / n_in, 1), order=3, mode="nearest", grid_mode=True)
+    return np.asarray(zoomed, dtype=np.float32)

@@ -1,0 +1,71 @@
+"""The report of a study: what its run folder holds, as one page, and as tables and figures for a paper.
+
+    run folder ──► load ──► results ──┬──► tables   csv, md, tex
+                                      ├──► figures  svg, png
+                                      └──► reading ──► page   index.html, needs nothing but a browser
+
+The same results give the same bytes: nothing in it tells when, where or how fast the study ran.
+"""
+
+from pathlib import Path
+
+from contract.errors import UsageError
+from coordinator.report import figures, page, reading, results, tables
+from coordinator.report.load import Run, load_run
+from coordinator.report.results import Results
+
+
+def write_report(run: Path, out: Path) -> Path:
+    """Write the report of a run.
+
+    Args:
+        run: the run folder; whatever is missing in it but `study.yaml` and `plan.json` is reported as missing.
+        out: a folder that exists and is empty.
+
+    Returns:
+        The page, `out/index.html`; beside it are the folders `tables` and `figures`.
+
+    Raises:
+        UsageError: `out` is no empty folder, or `run` is no run folder.
+    """
+    if not out.is_dir() or any(out.iterdir()):
+        raise UsageError(f"{out}: report folder must exist and be empty, but is not; give another")
+    loaded = load_run(run)
+    content = _content(loaded, results.compute(loaded))
+    for name in ("tables", "figures"):
+        (out / name).mkdir()
+    single = [table for table in (content.label_quality, content.in_domain) if table]
+    for table in (*single, *content.label_organs, *content.model_organs):
+        tables.write(table, out / "tables")
+    for picture in (*content.scatters, *content.curves):
+        picture.write(out / "figures")
+    index = out / "index.html"
+    index.write_text(page.html(loaded, content), encoding="utf-8", newline="\n")
+    return index
+
+
+def _content(run: Run, found: Results) -> page.Content:
+    """Tables and figures of everything that has results."""
+    label_organs = [
+        tables.organs(
+            run, d, found.label_organs, "label-quality-organs", f"{d.name}: agreement of labels, organ by organ."
+        )
+        for d in run.datasets
+    ]
+    model_organs = [
+        tables.organs(
+            run, d, found.model_organs, "in-domain-organs", f"{d.name}: networks on held-out cases, by organ."
+        )
+        for d in run.datasets
+    ]
+    scatters = (figures.in_domain(run, found, dataset) for dataset in run.datasets)
+    curves = (figures.training_curves(run, dataset) for dataset in run.datasets)
+    return page.Content(
+        reading=reading.sentences(run, found),
+        label_quality=None if found.label_summary.is_empty() else tables.label_quality(run, found),
+        label_organs=[table for table in label_organs if table.columns],
+        in_domain=None if found.model_summary.is_empty() else tables.in_domain(run, found),
+        model_organs=[table for table in model_organs if table.columns],
+        scatters=[picture for picture in scatters if picture],
+        curves=[picture for picture in curves if picture],
+    )

@@ -1,0 +1,75 @@
+"""The page: one file that needs nothing but a browser."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from coordinator import conventions
+from coordinator.report import provenance
+from coordinator.report.figures import Picture
+from coordinator.report.load import Run
+from coordinator.report.tables import Table
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """Everything that the page shows beside the run itself.
+
+    Attributes:
+        reading: paragraphs of what was found.
+        label_quality: Table 1; None where no label version has scores.
+        label_organs: a table a dataset that has scores.
+        in_domain: the table of networks; None where no network has scores.
+        model_organs: a table a dataset that has networks with scores.
+        scatters: Fig. 2, one a dataset.
+        curves: training curves, one a dataset.
+    """
+
+    reading: Sequence[str]
+    label_quality: Table | None
+    label_organs: Sequence[Table]
+    in_domain: Table | None
+    model_organs: Sequence[Table]
+    scatters: Sequence[Picture]
+    curves: Sequence[Picture]
+
+
+def html(run: Run, content: Content) -> str:
+    """The whole page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        run=run,
+        content=content,
+        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        pictures=_inline([*content.scatters, *content.curves]),
+        convention=conventions.find(run.score.empty),
+        failures=_by_tool(run),
+        tools=provenance.tools(run),
+        weights=provenance.weights(run),
+        packages=provenance.packages(run),
+    )
+
+
+def _inline(pictures: Sequence[Picture]) -> Mapping[str, Markup]:
+    return {picture.name: Markup(picture.inline) for picture in pictures}  # noqa: S704 - drawn by us
+
+
+def _by_tool(run: Run) -> Mapping[tuple[str, str], list[tuple[str, str]]]:
+    """(dataset, what failed) -> cases with their reasons."""
+    failures: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for failure in run.failures:
+        what = f"{'labels' if failure.stage == 'labels' else failure.stage} of {failure.version}"
+        failures.setdefault((failure.dataset, what), []).append((failure.case, failure.reason))
+    return failures

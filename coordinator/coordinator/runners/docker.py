@@ -1,0 +1,200 @@
+"""Tools as containers of a Docker engine, on this machine.
+
+A container gets no network, no capabilities and a read-only root; it runs as the caller, so that results are the
+caller's files. It has no limit on memory: a limit would kill a case that a larger one would finish, and what a tool
+needs is in its manifest for the planner. The line in the log does the same when pasted into a shell.
+"""
+
+import gc
+import os
+import subprocess
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.models.containers import Container
+from docker.models.images import Image
+
+from contract.errors import UsageError
+from coordinator.runners import Invocation
+from coordinator.runners.sandbox import Sandbox, sandbox_of
+from coordinator.runners.sources import revision, sources_digest
+from coordinator.runners.stopping import GRACE_S, sigterm_raises
+from coordinator.tools import Tool
+
+SOURCES, BASE = "label-quality.sources", "label-quality.base"
+"""Labels of an image: what it was built from."""
+FINGERPRINT, OUT, LOG_START = "label-quality.fingerprint", "label-quality.out", "label-quality.log-start"
+"""Labels of a container: of which step it is, where it writes, and where in the log its output begins."""
+
+
+def image_name(tool: Tool) -> str:
+    """What a tool's image is called."""
+    return f"label-quality/{tool.name}:{tool.manifest.version}"
+
+
+def build_arguments(tool: Tool) -> dict[str, str]:
+    """What the Dockerfile is told beside BASE and REVISION; both `build` and compose.yaml give it."""
+    return {"VERSION": tool.manifest.version, "LICENCES": tool.manifest.licence}
+
+
+@dataclass(frozen=True)
+class DockerRunner:
+    """Runs each tool in its own image.
+
+    Attributes:
+        base: base image to build on; None for the Dockerfile's pinned one.
+    """
+
+    base: str | None = None
+
+    @cached_property
+    def client(self) -> docker.DockerClient:
+        """The engine.
+
+        Raises:
+            UsageError: none answers.
+        """
+        with warnings.catch_warnings():
+            # The SDK leaves a socket open when nothing answers; it is closed here, before anybody is warned of it.
+            warnings.simplefilter("ignore", ResourceWarning)
+            try:
+                return docker.from_env()
+            except DockerException as error:
+                reason = str(error)
+            gc.collect()
+        raise UsageError(
+            f"a Docker engine must answer at {os.environ.get('DOCKER_HOST', 'its default socket')}, but: {reason}; "
+            "start it (`systemctl start docker`), become a member of the group `docker`, or use the runtime "
+            "`process`, which needs none"
+        )
+
+    def identity(self, tool: Tool) -> str:
+        """Id of the tool's image.
+
+        Raises:
+            UsageError: there is no image, or it was built from other sources than those that lie here.
+        """
+        image = self._image(tool)
+        if image is None:
+            raise UsageError(f"{image_name(tool)}: not built: run `coordinator tool build {tool.name}`")
+        built_from = image.labels.get(SOURCES)
+        if built_from and built_from != sources_digest(tool):
+            raise UsageError(
+                f"{image_name(tool)}: image must be built from {tool.folder} as it is now, but is from other sources; "
+                f"run `coordinator tool build {tool.name}`"
+            )
+        return str(image.id)
+
+    def build(self, tool: Tool) -> None:
+        """Build the image, unless there is one of the same sources on the same base."""
+        sources, base = sources_digest(tool), self.base or "default"
+        image = self._image(tool)
+        if image is not None and (image.labels.get(SOURCES), image.labels.get(BASE)) == (sources, base):
+            return
+        given = build_arguments(tool) | {"REVISION": revision(tool)} | ({"BASE": self.base} if self.base else {})
+        command = ["docker", "build", "--file", str(tool.folder / "Dockerfile"), "--tag", image_name(tool)]
+        command += [f"--label={SOURCES}={sources}", f"--label={BASE}={base}"]
+        command += [f"--build-arg={name}={value}" for name, value in given.items()]
+        command += [str(tool.folder.parent)]
+        # The SDK speaks to the engine's old builder only, which has no cache mounts.
+        try:
+            subprocess.run(command, env=os.environ | {"DOCKER_BUILDKIT": "1"}, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UsageError(f"{tool.folder}: image must build, but: {error}; the reason is printed above") from None
+
+    def describe(self, tool: Tool) -> str:
+        """What `<tool> describe` prints, in a container that sees nothing."""
+        container = Sandbox(image=self.identity(tool)).container(self.client, ("describe",), {})
+        try:
+            container.start()
+            code = container.wait()["StatusCode"]
+            if code != 0:
+                raise UsageError(f"{tool.name} describe: must end with exit code 0, but ends with {code}")
+            return container.logs(stderr=False).decode()
+        finally:
+            container.remove(force=True)
+
+    def run(self, invocation: Invocation) -> int:
+        """Run a tool to its end; a running container of the same step is taken over instead."""
+        with sigterm_raises():
+            container = self._living(invocation) or self._started(invocation)
+            try:
+                _follow(container, invocation.log)
+                return _end(container, invocation.log)
+            except BaseException:
+                container.stop(timeout=GRACE_S)
+                _follow(container, invocation.log)
+                _end(container, invocation.log)
+                raise
+
+    def _image(self, tool: Tool) -> Image | None:
+        try:
+            return self.client.images.get(image_name(tool))
+        except ImageNotFound:
+            return None
+
+    def _living(self, invocation: Invocation) -> Container | None:
+        """The running container of this step, left by a coordinator that died; any other of this name is removed."""
+        try:
+            container = self.client.containers.get(invocation.name)
+        except NotFound:
+            return None
+        running, labels = container.status == "running", container.labels
+        if running and labels.get(OUT) != str(invocation.out.resolve()):
+            raise UsageError(
+                f"{invocation.name}: container of this name must be of this run, but writes to {labels.get(OUT)}; "
+                f"wait for it, give this study another name, or `docker stop {invocation.name}`"
+            )
+        if running and labels.get(FINGERPRINT) == invocation.fingerprint and invocation.log.exists():
+            return container
+        if running:
+            container.stop(timeout=GRACE_S)
+        container.remove(force=True)
+        return None
+
+    def _started(self, invocation: Invocation) -> Container:
+        sandbox = sandbox_of(invocation, self.identity(invocation.tool))
+        invocation.out.mkdir(parents=True, exist_ok=True)
+        with invocation.log.open("a", encoding="utf-8") as log:
+            log.write(f"{sandbox.command_line(invocation.arguments)}\n")
+        labels = {
+            FINGERPRINT: invocation.fingerprint,
+            OUT: str(invocation.out.resolve()),
+            LOG_START: str(invocation.log.stat().st_size),
+        }
+        container = sandbox.container(self.client, invocation.arguments, labels)
+        try:
+            container.start()
+        except APIError as error:
+            container.remove(force=True)
+            if "could not select device driver" in str(error):
+                raise UsageError(
+                    "GPUs must be usable in containers, but the engine has no driver for them; install the NVIDIA "
+                    "container toolkit, or run with --device cpu or the runtime `process`"
+                ) from None
+            raise
+        return container
+
+
+def _follow(container: Container, log: Path) -> None:
+    """Append what the container says until it ends; what the log already has of it is not written twice."""
+    with log.open("ab", buffering=0) as stream:
+        known = stream.tell() - int(container.labels[LOG_START])
+        for chunk in container.logs(stream=True, follow=True):
+            stream.write(chunk[known:])
+            known = max(0, known - len(chunk))
+
+
+def _end(container: Container, log: Path) -> int:
+    """Exit code of a container that ended; it is removed."""
+    code = int(container.wait()["StatusCode"])
+    container.reload()
+    if container.attrs["State"]["OOMKilled"]:
+        with log.open("a", encoding="utf-8") as stream:
+            stream.write("killed: this machine's memory is used up\n")
+    container.remove(force=True)
+    return code

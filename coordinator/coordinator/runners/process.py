@@ -1,0 +1,215 @@
+"""Tools as processes in virtual environments of their own: for machines without a container engine.
+
+    <root>/containers/<tool>/tool.py        runs in
+    <root>/.venvs/<tool>/bin/python         which `build` makes from the locked requirements and the contract library
+
+A tool is shown the same files as in a container, through a folder of links that it is started in, and the same
+environment; but nothing keeps it from looking elsewhere. Who needs that uses Docker.
+"""
+
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract import atomic
+from contract.errors import UsageError
+from contract.records import digest
+from coordinator.runners import Invocation
+from coordinator.runners.sources import contract_folder, installed_digest, lock_files, revision, sources_digest
+from coordinator.runners.stopping import GRACE_S, sigterm_raises
+from coordinator.runners.view import readable, thread_environment
+from coordinator.tools import Tool
+
+STAMP = "built-from"
+"""File in an environment, written last: digest of what was installed."""
+_LEFT_BY_BUILDS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+CACHES = {"MPLCONFIGDIR": "mpl", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
+"""Where libraries keep what they make, below the scratch folder; the Dockerfiles say the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRunner:
+    """Runs each tool in its own virtual environment."""
+
+    def venv(self, tool: Tool) -> Path:
+        """The tool's environment: below $COORDINATOR_VENVS, or `.venvs` beside the folder of tools."""
+        return _venvs(tool) / tool.name
+
+    def identity(self, tool: Tool) -> str:
+        """Digest of the tool's sources, locked requirements, the contract library and Python's version.
+
+        Raises:
+            UsageError: the environment is missing, unfinished, or of other requirements.
+        """
+        if not self._is_built(tool):
+            raise UsageError(
+                f"{self.venv(tool)}: not built from the requirements as they are now: "
+                f"run `make setup` or `coordinator tool build --runtime process {tool.name}`"
+            )
+        return digest([sources_digest(tool), _python_version(self.venv(tool))])
+
+    def build(self, tool: Tool) -> None:
+        """Make the environment; an unfinished one, or one of other requirements, is made anew."""
+        if self._is_built(tool):
+            return
+        venv = self.venv(tool)
+        with _one_builder(venv):
+            if self._is_built(tool):
+                return
+            shutil.rmtree(venv, ignore_errors=True)
+            with tempfile.TemporaryDirectory(prefix="label-quality-") as scratch:
+                # From a copy, since setuptools builds inside the folder, and takes up what an earlier build left there.
+                contract = shutil.copytree(contract_folder(tool), Path(scratch) / "contract", ignore=_LEFT_BY_BUILDS)
+                for command in _building(tool, venv, contract):
+                    _install(tool, command)
+            atomic.write_text(venv / STAMP, _stamp(tool))
+
+    def describe(self, tool: Tool) -> str:
+        """What `<tool> describe` prints, in a folder where nothing is."""
+        self.identity(tool)
+        with tempfile.TemporaryDirectory(prefix="label-quality-") as name:
+            scratch = Path(name)
+            command = [str(self.venv(tool) / "bin/python"), str(tool.folder / "tool.py"), "describe"]
+            environment = _environment(self.venv(tool), scratch)
+            return subprocess.run(
+                command, env=environment, cwd=scratch, stdout=subprocess.PIPE, text=True, check=True
+            ).stdout
+
+    def run(self, invocation: Invocation) -> int:
+        """Run a tool to its end; SIGTERM is passed on to it."""
+        self.identity(invocation.tool)
+        invocation.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="label-quality-") as name, sigterm_raises():
+            scratch = Path(name)
+            _show(readable(invocation), scratch)
+            environment = _environment(self.venv(invocation.tool), scratch) | _settings(invocation)
+            command = self._command(invocation)
+            with invocation.log.open("ab", buffering=0) as log:
+                log.write(f"{shlex.join(command)}\n".encode())
+                process = subprocess.Popen(
+                    command, cwd=scratch, env=environment, pass_fds=invocation.held_files,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                )  # fmt: skip
+                return _waited_for(process)
+
+    def _is_built(self, tool: Tool) -> bool:
+        try:
+            return (self.venv(tool) / STAMP).read_text(encoding="utf-8") == _stamp(tool)
+        except OSError:
+            return False
+
+    def _command(self, invocation: Invocation) -> list[str]:
+        """The tool's command line.
+
+        What it reads is named from its working folder, so that its messages are the same wherever that is.
+        """
+        tool = invocation.tool
+        program = [str(self.venv(tool) / "bin/python"), str(tool.folder.resolve() / "tool.py")]
+        folders = ["--data", "data", "--inputs", "in", "--weights", "weights", "--out", str(invocation.out.resolve())]
+        return [*program, *invocation.arguments, *folders]
+
+
+def _show(paths: dict[str, Path], scratch: Path) -> None:
+    """Make links to what a tool may read."""
+    for target, source in paths.items():
+        link = scratch / target.removeprefix("/")
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(source)
+
+
+def _environment(venv: Path, scratch: Path) -> dict[str, str]:
+    """What an image would set, and nothing of the caller's: no PYTHONPATH, LD_LIBRARY_PATH or TOOL_* comes through."""
+    temporary = scratch / "tmp"
+    temporary.mkdir()
+    return {
+        "PATH": f"{venv / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "HOME": str(temporary),
+        "TMPDIR": str(temporary),
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **{name: str(temporary / folder) for name, folder in CACHES.items()},
+    }
+
+
+def _settings(invocation: Invocation) -> dict[str, str]:
+    return {
+        **thread_environment(invocation),
+        "TOOL_REVISION": revision(invocation.tool),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order of nvidia-smi, hence of the leases
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, invocation.gpus)),
+    }
+
+
+def _waited_for(process: "subprocess.Popen[bytes]") -> int:
+    """Exit code as a shell gives it; when this program must stop, the tool is stopped first."""
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def _venvs(tool: Tool) -> Path:
+    named = os.environ.get("COORDINATOR_VENVS")
+    return Path(named).resolve() if named else tool.folder.resolve().parents[1] / ".venvs"
+
+
+def _stamp(tool: Tool) -> str:
+    return installed_digest(tool, sys.executable, sys.version)
+
+
+def _python_version(venv: Path) -> str:
+    """Version of an environment's Python, from the file that made it one."""
+    lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    pairs = dict(line.split(" = ", 1) for line in lines if " = " in line)
+    return pairs.get("version_info") or pairs["version"]
+
+
+@contextmanager
+def _one_builder(venv: Path) -> Iterator[None]:
+    venv.parent.mkdir(parents=True, exist_ok=True)
+    with venv.with_name(f".{venv.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _building(tool: Tool, venv: Path, contract: Path) -> list[list[str]]:
+    """The commands that make an environment."""
+    python = str(venv / "bin/python")
+    beside = _venvs(tool) / "uv/bin/uv"
+    uv = str(beside) if beside.is_file() else shutil.which("uv")
+    if uv:
+        make, install = (
+            [uv, "venv", "--quiet", "--python", sys.executable, str(venv)],
+            [uv, "pip", "install", "--python", python],
+        )
+    else:
+        make, install = [sys.executable, "-m", "venv", str(venv)], [python, "-m", "pip", "install"]
+    requirements = [
+        [*(["--no-deps"] if "nodeps" in lock.name else []), "--requirement", str(lock)] for lock in lock_files(tool)
+    ]
+    return [make, *([*install, *what] for what in [*requirements, ["--no-deps", str(contract)]])]
+
+
+def _install(tool: Tool, command: list[str]) -> None:
+    links = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if os.environ.get("PIP_FIND_LINKS") else {}
+    try:
+        subprocess.run(command, env=links | os.environ, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UsageError(f"{tool.folder}: environment must build, but: {error}; the reason is printed above") from None

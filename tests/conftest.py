@@ -1,0 +1,74 @@
+"""What tests share: the real CT samples, the Docker engine, a tool made for tests, and a tiny dataset."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import docker
+import nibabel as nib
+import numpy as np
+import pytest
+
+from contract.errors import UsageError
+from coordinator.runners.docker import DockerRunner
+from coordinator.tools import Tool, find_tool
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test; but fail it in CI, where everything must be there."""
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """Folder of the real CT samples; dataset folders are in `datasets` below it."""
+    folder = (ROOT / os.environ.get("SAMPLES_DIR", "../shared/data")).resolve()
+    if not (folder / "datasets").is_dir():
+        missing(f"{folder}: no CT samples; set SAMPLES_DIR")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engine() -> docker.DockerClient:
+    """A Docker engine that answers."""
+    try:
+        return DockerRunner().client
+    except UsageError as error:
+        missing(str(error))
+
+
+@pytest.fixture(scope="session")
+def base_image() -> str:
+    """What images are built on in tests: $BASE where the pinned one can't be fetched."""
+    return os.environ.get("BASE", "python:3.11-slim-bookworm")
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Tool:
+    """The tool of tests/tools/probe, in a folder of tools with the contract library, as containers/ is one."""
+    folder = tmp_path_factory.mktemp("checkout") / "containers"
+    folder.mkdir()
+    shutil.copy(ROOT / "containers/.dockerignore", folder)
+    for source in (ROOT / "containers/contract", ROOT / "tests/tools/probe"):
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    return find_tool("probe", folder)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the dataset `tiny`: three random images with labels, on an oblique grid."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    random = np.random.default_rng(7)
+    affine = np.array([[1.5, 0.3, 0, -9], [-0.3, 1.4, 0.1, 5], [0, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
+    for name in ("a", "b", "c"):
+        voxels = random.integers(-1000, 1000, (13, 11, 7), np.int16)
+        for kind, array in (("images", voxels), ("labels", (voxels > 0).astype(np.uint8))):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(array, affine), folder / kind / f"{name}.nii.gz")
+    (folder / "dataset.yaml").write_text("name: tiny\nlabels: {1: liver}\n", encoding="utf-8")
+    return folder.parent

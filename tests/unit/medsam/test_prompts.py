@@ -1,0 +1,151 @@
+from typing import Literal
+
+import numpy as np
+import pytest
+from medsam_tool.fit import Fit
+from medsam_tool.prompts import BoxRule, Prompt, RandomOfLabel, make_prompts, mask_boxes
+from numpy.typing import NDArray
+
+from contract.tool import Case
+
+
+def rule(
+    around: Literal["component", "organ"] = "component", min_area: int = 1, margin: float = 0.0, jitter: int = 0
+) -> BoxRule:
+    return BoxRule(around, min_area, margin, jitter)
+
+
+def two_parts() -> NDArray[np.bool_]:
+    """6 x 8 pixels: a part of five and, touching it nowhere, one of a single pixel."""
+    mask = np.zeros((6, 8), dtype=bool)
+    mask[1, 2:5] = True
+    mask[2, 4:6] = True
+    mask[5, 0] = True
+    return mask
+
+
+def no_random(label: int) -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def random_of(case: Case, z: int, seed: int = 0) -> RandomOfLabel:
+    return lambda label: case.random(seed, "box-jitter", f"label {label}", f"slice {z}")
+
+
+@pytest.fixture
+def case() -> Case:
+    return Case("case_7", image=None, labels=None, organs={})  # type: ignore[arg-type]
+
+
+def test_a_box_ends_at_the_last_pixel_inside():
+    mask = np.zeros((6, 8), dtype=bool)
+    mask[1:3, 2:6] = True
+
+    assert mask_boxes(mask, rule()) == [(2, 1, 5, 2)]
+
+
+def test_each_connected_part_gets_its_box():
+    assert mask_boxes(two_parts(), rule("component")) == [(2, 1, 5, 2), (0, 5, 0, 5)]
+
+
+def test_an_organ_gets_one_box_around_all_parts():
+    assert mask_boxes(two_parts(), rule("organ")) == [(0, 1, 5, 5)]
+
+
+def test_parts_that_touch_at_a_corner_are_one():
+    assert mask_boxes(np.eye(3, dtype=bool), rule("component")) == [(0, 0, 2, 2)]
+
+
+@pytest.mark.parametrize("around", ["component", "organ"])
+def test_parts_below_the_minimal_area_get_no_box(around: Literal["component", "organ"]):
+    assert mask_boxes(two_parts(), rule(around, min_area=2)) == [(2, 1, 5, 2)]
+    assert mask_boxes(two_parts(), rule(around, min_area=5)) == [(2, 1, 5, 2)]
+    assert mask_boxes(two_parts(), rule(around, min_area=6)) == []
+
+
+def test_a_mask_of_one_pixel_gets_a_box_of_one_pixel():
+    reference = np.zeros((256, 256), dtype=np.uint8)
+    reference[7, 9] = 3
+
+    assert make_prompts(reference, Fit(256, 256), rule(), no_random) == [Prompt(3, (9, 7, 9, 7))]
+
+
+def test_boxes_are_scaled_by_their_outer_edges():
+    # 128 rows become 256: pixel 5 becomes 10 and 11, so the last pixel 8 ends at 17.
+    assert Fit(128, 64).to_network((5, 6, 8, 8)) == (10, 12, 17, 17)
+    # 512 columns become 256: pixels 10..13 become 5 and 6.
+    assert Fit(100, 512).to_network((10, 20, 13, 29)) == (5, 10, 6, 14)
+
+
+def test_the_longer_side_becomes_256_and_the_other_is_rounded():
+    assert Fit(100, 512).resized == (50, 256)
+    assert Fit(122, 101).resized == (256, 212)  # 101 * 256 / 122 = 211.9
+    assert Fit(1, 4000).resized == (1, 256)
+
+
+def test_the_margin_is_in_pixels_of_the_network():
+    reference = np.zeros((128, 128), dtype=np.uint8)
+    reference[20:23, 30:34] = 2
+
+    (prompt,) = make_prompts(reference, Fit(128, 128), rule(margin=5.0), no_random)
+
+    assert prompt.box == (60 - 5, 40 - 5, 67 + 5, 45 + 5)
+
+
+def test_boxes_end_at_the_pictures_edge_not_in_the_padding():
+    reference = np.zeros((50, 200), dtype=np.uint8)
+    reference[40:, 150:] = 1
+
+    (prompt,) = make_prompts(reference, Fit(50, 200), rule(margin=20.0), no_random)
+
+    assert prompt.box == pytest.approx((192 - 20, 51.2 - 20, 255, 63))
+
+
+def test_prompts_come_in_order_of_labels():
+    reference = np.zeros((256, 256), dtype=np.uint8)
+    reference[0, 0] = 9
+    reference[3, 3] = 2
+    reference[5, 5] = 9
+
+    assert [p.label for p in make_prompts(reference, Fit(256, 256), rule(), no_random)] == [2, 9, 9]
+
+
+def test_a_picture_without_labels_has_no_prompts():
+    assert make_prompts(np.zeros((9, 9), dtype=np.uint8), Fit(9, 9), rule(jitter=5), no_random) == []
+
+
+def test_jitter_enlarges_each_side_by_whole_pixels_up_to_its_limit(case: Case):
+    tight = np.array([60, 100, 89, 119])
+    reference = np.zeros((256, 256), dtype=np.uint8)
+    reference[100:120, 60:90] = 1
+
+    boxes = [make_prompts(reference, Fit(256, 256), rule(jitter=4), random_of(case, z))[0].box for z in range(60)]
+    grown = (np.array(boxes) - tight) * [-1, -1, 1, 1]
+
+    assert set(grown.ravel().tolist()) == {0, 1, 2, 3, 4}
+    assert (grown.max(axis=0) == 4).all()
+    assert len(np.unique(grown, axis=0)) > 30  # the sides are drawn one by one
+
+
+def test_a_labels_jitter_depends_on_no_other_label_and_on_no_order(case: Case):
+    both = np.zeros((256, 256), dtype=np.uint8)
+    both[50:80, 50:80] = 1
+    both[150:180, 150:180] = 2
+    second = np.where(both == 2, both, 0).astype(np.uint8)
+
+    with_first = make_prompts(both, Fit(256, 256), rule(jitter=20), random_of(case, 3))[1]
+    make_prompts(both, Fit(256, 256), rule(jitter=20), random_of(case, 4))
+    alone = make_prompts(second, Fit(256, 256), rule(jitter=20), random_of(case, 3))[0]
+
+    assert with_first == alone
+
+
+def test_another_seed_gives_other_jitter(case: Case):
+    reference = np.zeros((256, 256), dtype=np.uint8)
+    reference[100:120, 60:90] = 1
+
+    boxes = {
+        make_prompts(reference, Fit(256, 256), rule(jitter=20), random_of(case, 3, seed))[0].box for seed in range(5)
+    }
+
+    assert len(boxes) == 5

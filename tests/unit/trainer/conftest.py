@@ -1,0 +1,173 @@
+"""Small datasets, and the trainer's real program as a process that can be killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+TRAINER = Path(__file__).parents[3] / "containers" / "trainer"
+sys.path.insert(0, str(TRAINER))
+
+SERVER = """
+import json, os, runpy, sys
+import dynunet_trainer.inference, dynunet_trainer.prepare, dynunet_trainer.training
+
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1), os.dup2(log, 2)
+        sys.argv = request["argv"]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Importing torch and MONAI takes longer than all else here: it is done once, then each run of the tool is a fork."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A run of the tool; -9 is the exit code of one that was killed."""
+
+    pid: int
+    log: Path
+    server: subprocess.Popen[str]
+
+    def exit_code(self) -> int:
+        assert self.server.stdout
+        return int(self.server.stdout.readline())
+
+    def send_when(self, signum: int, condition: Callable[[], bool], delay_s: float) -> None:
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.002)
+        time.sleep(delay_s)
+        os.kill(self.pid, signum)
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """A dataset and the trainer's steps on it, one below the other in one folder."""
+
+    folder: Path
+    server: subprocess.Popen[str]
+
+    @property
+    def images(self) -> Path:
+        return self.folder / "data" / "toy" / "images"
+
+    @property
+    def labels(self) -> Path:
+        return self.folder / "data" / "toy" / "labels"
+
+    def out(self, name: str) -> Path:
+        return self.folder / "out" / "toy" / name
+
+    def start(self, step: str, name: str, *options: str, **inputs: Path) -> Running:
+        mounts = self.folder / f"in-{name}"
+        mounts.mkdir(exist_ok=True)
+        for key, folder in inputs.items():
+            (mounts / key).unlink(missing_ok=True)
+            (mounts / key).symlink_to(folder)
+        argv = [
+            str(TRAINER / "tool.py"), "--dataset", "toy", "--step", step, "--label-version", name, "--device", "cpu",
+            "--threads", "1", "--data", str(self.folder / "data"), "--out", str(self.folder / "out"),
+            "--inputs", str(mounts), *options,
+        ]  # fmt: skip
+        log = self.folder / f"{name}.log"
+        assert self.server.stdin
+        assert self.server.stdout
+        self.server.stdin.write(json.dumps({"argv": argv, "log": str(log)}) + "\n")
+        self.server.stdin.flush()
+        return Running(int(self.server.stdout.readline()), log, self.server)
+
+    def run(self, step: str, name: str, *options: str, code: int = 0, **inputs: Path) -> str:
+        """Run a step to its end, check its exit code and give its log."""
+        running = self.start(step, name, *options, **inputs)
+        ended = running.exit_code()
+        log = running.log.read_text()
+        assert ended == code, log
+        return log
+
+
+@pytest.fixture(scope="session")
+def tool_server() -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONPATH": str(TRAINER)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        yield server
+        server.send_signal(signal.SIGKILL)
+
+
+AFFINE_MM = np.array(
+    [
+        [-2.0 * np.cos(0.15), 3.0 * np.sin(0.15), 0.0, 40.0],
+        [-2.0 * np.sin(0.15), -3.0 * np.cos(0.15), 0.0, 30.0],
+        [0.0, 0.0, 4.0, -20.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+)
+"""Oblique, stored as LPS, with three different spacings."""
+SHAPE = (26, 21, 14)
+ORGANS = {3: "liver", 7: "spleen"}
+
+
+def toy_case(seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Air, a body and two boxes that are nowhere near their mirror images or transposes."""
+    random = np.random.Generator(np.random.Philox(key=seed))
+    x, y, z = random.integers(0, 2, 3)
+    hu = np.full(SHAPE, -1000.0)
+    hu[2:24, 2:19] = 0
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[4 + x : 12 + x, 4 + y : 10 + y, 2 + z : 8 + z] = 3
+    labels[15 + x : 21 + x, 11 + y : 16 + y, 6 + z : 12 + z] = 7
+    hu[labels == 3], hu[labels == 7] = 200, 400
+    return np.rint(hu + random.normal(0, 10, SHAPE)).astype(np.int16), labels
+
+
+def write_toy(folder: Path, cases: Sequence[str], organs: dict[int, str] = ORGANS) -> None:
+    """A dataset folder of toy cases."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    listed = ", ".join(f"{i}: {organ}" for i, organ in organs.items())
+    (folder / "dataset.yaml").write_text(f"name: {folder.name}\nlabels: {{{listed}}}\n")
+    for seed, case in enumerate(cases):
+        for part, array in zip(("images", "labels"), toy_case(seed), strict=True):
+            nib.save(nib.Nifti1Image(array, AFFINE_MM), folder / part / f"{case}.nii.gz")
+
+
+TRAIN, HOLDOUT = ("a", "b", "c"), ("d",)
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory, tool_server: subprocess.Popen[str]) -> Workbench:
+    """A workbench with an image store and a label store."""
+    folder = tmp_path_factory.mktemp("bench")
+    write_toy(folder / "data" / "toy", [*TRAIN, *HOLDOUT])
+    (folder / "split").mkdir()
+    (folder / "split" / "split.json").write_text(json.dumps({"train": TRAIN, "holdout": HOLDOUT}))
+    bench = Workbench(folder, tool_server)
+    bench.run("prepare", "store", "--patch", "16,16,8", "--filters", "6,12,24", split=folder / "split")
+    bench.run("prepare-labels", "labels", store=bench.out("store"), labels=bench.labels)
+    return bench
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tests are small: more threads would only wait for one another."""
+    import torch
+
+    torch.set_num_threads(1)
