@@ -63,18 +63,19 @@ compose: setup  ## write compose.yaml and compose.gpu.yaml from the manifests
 	@cat .env
 
 lock: | $(UV)  ## pin every package of every environment again
-	$(UV) pip compile --quiet --python-version 3.11 --no-emit-index-url --no-emit-find-links --group dev \
+	$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links --group dev \
 		coordinator/pyproject.toml containers/contract/pyproject.toml $(LOCKED:%=%/pyproject.toml) \
-		--no-emit-package label-quality-contract -o requirements-dev.lock
-	$(UV) pip compile --quiet --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		-o requirements-dev.lock
+	$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		coordinator/pyproject.toml containers/contract/pyproject.toml \
-		--no-emit-package label-quality-contract -o coordinator/requirements.lock
+		-o coordinator/requirements.lock
 	for tool in $(LOCKED); do \
-		$(UV) pip compile --quiet --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 			$$tool/pyproject.toml containers/contract/pyproject.toml \
-			--no-emit-package label-quality-contract -o $$tool/requirements.lock || exit 1; done
-	# A local build of torch must not become the pin of everybody else.
-	sed -i 's/^torch==\([0-9.]*\)+.*/torch==\1/' requirements-dev.lock $(LOCKED:%=%/requirements.lock)
+			-o $$tool/requirements.lock || exit 1; done
+	# A local build of torch must not become everybody's pin; and its CUDA build names its own libraries, exactly.
+	sed -i -e 's/^torch==\([0-9.]*\)+.*/torch==\1/' -e '/^\(nvidia-\|cuda-\|triton\)/d' \
+		requirements-dev.lock $(LOCKED:%=%/requirements.lock)
 
 bench: setup  ## measure what is said to be fast
 	$(DEV)/python tests/benchmarks/engine.py
