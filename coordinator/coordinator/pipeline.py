@@ -16,7 +16,8 @@
     RUN/<dataset>/6-predictions/<version>/seed-<n>/   + scores.parquet
 
 A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
-of the cases it reads, and the fingerprints of the steps before it. A step whose fingerprint changed is redone, nothing else.
+of the cases it reads, and the fingerprints of the steps before it. A step whose fingerprint changed is redone, nothing
+else.
 """
 
 from collections.abc import Mapping

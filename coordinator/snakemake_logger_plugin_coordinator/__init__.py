@@ -35,8 +35,8 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
     needs_rulegraph = False
 
     @property
-    def baseFilename(self) -> str:  # noqa: N802 - the name that Snakemake asks a file handler for
-        """The file of the events."""
+    def baseFilename(self) -> str:
+        """The file of the events, under the name that Snakemake asks a file handler for."""
         return str(getattr(self.settings, "events", None))
 
     def emit(self, record: LogRecord) -> None:

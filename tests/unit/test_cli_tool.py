@@ -38,7 +38,7 @@ def test_check_finds_nothing_wrong_with_a_sound_tool():
 
     assert "`describe` prints the manifest (the coordinator's Python)" in output
     assert "yes" in output
-    assert " no " not in output
+    assert "│ no  │" not in output
 
 
 def test_check_takes_a_folder_and_says_what_is_wrong(tmp_path: Path):
