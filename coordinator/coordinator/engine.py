@@ -145,8 +145,8 @@ def _snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None:
         "--directory", str(run), "--config", f"plan={run / steps.PLAN}", f"todo={run / TODO}",
         "--cores", str(limits.cores), "--resources", f"gpu={limits.gpus}", f"mem_mb={_memory_mb()}",
         "--scheduler", "greedy", "--keep-going", "--retries", str(limits.retries),
-        "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input", "--latency-wait", "0", "--logger", "coordinator",
-        "--logger-coordinator-events", str(run / EVENTS),
+        "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input",
+        "--latency-wait", "0", "--logger", "coordinator", "--logger-coordinator-events", str(run / EVENTS),
     ]  # fmt: skip
     log = run / "logs" / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def tool() -> Iterator[SimpleNamespace]:
 
 
 @pytest.fixture(scope="module")
-def mixture(tool: SimpleNamespace) -> Any:  # noqa: ANN401 - the tool is imported by the fixture
+def mixture(tool: SimpleNamespace) -> Any:
     return tool.drawing.Recipe(deformation_mm=2, erosion_mm=1, dilation_mm=1, missing_slices=0.05, missed_organs=0.04)
 
 

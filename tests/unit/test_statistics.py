@@ -94,7 +94,7 @@ def test_a_dataset_without_common_labels_is_refused():
 
 @settings(max_examples=20, deadline=None)
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_rows_does_not_change_a_bit(random):  # noqa: ANN001 - hypothesis' own Random
+def test_the_order_of_rows_does_not_change_a_bit(random):
     rows = [
         (v, c, i, (7 * n % 11) / 13)
         for n, (v, c, i) in enumerate((v, c, i) for v in "zab" for c in "xyz" for i in (2, 1))
