@@ -6,8 +6,8 @@ from pathlib import Path
 
 import docker
 import pytest
-
 from conftest import ROOT
+
 from contract.volumes import read_image, read_labels
 from coordinator.runners.docker import DockerRunner
 from coordinator.tools import find_tool

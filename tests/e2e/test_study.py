@@ -1,0 +1,128 @@
+"""Whole studies, as users run them: the command line, real tools, real volumes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+import numpy as np
+import polars as pl
+import pytest
+
+from contract.datasets import case_names
+from coordinator.datasets.phantom import make_phantom
+
+COORDINATOR = Path(sys.executable).with_name("coordinator")
+STUDY = """
+name: small
+data: {data}
+datasets: [phantom]
+generators:
+  - {{name: degraded-90, tool: degrade, options: {{target-dice: 0.9}}}}
+  - {{name: degraded-60, tool: degrade, options: {{target-dice: 0.6}}}}
+train: {{epochs: 2, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8", holdout: 0.4}}
+run: {{runtime: process, threads: 1}}
+"""
+
+
+def coordinator(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([COORDINATOR, *arguments], capture_output=True, text=True, check=False)
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    """Everything in a run folder but times, logs and what the engine keeps for itself."""
+    skipped = {"run.json", "events.jsonl", ".lock", ".check.json", "todo"}
+    files = [p for p in run.rglob("*") if p.is_file() and p.name not in skipped and p.suffix not in {".lock", ".log"}]
+    return {str(p.relative_to(run)): p.read_bytes() for p in files if ".snakemake" not in p.parts}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study file on a phantom of five small cases, one of them broken."""
+    folder = tmp_path_factory.mktemp("study")
+    make_phantom(folder / "data" / "phantom", cases=5, shape=(32, 28, 12))
+    broken = folder / "data" / "phantom" / "images" / "phantom_002.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:500])
+    (folder / "study.yaml").write_text(STUDY.format(data="data"))
+    return folder / "study.yaml"
+
+
+@pytest.mark.venvs
+def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(small: Path) -> None:
+    done = coordinator("run", small)
+
+    run = small.parent / "runs" / "small"
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "phantom/phantom_002" in done.stdout
+    page = (run / "report" / "index.html").read_text()
+    assert "phantom_002" in page
+    assert "degraded-60" in page
+    dice = {
+        name: pl.read_parquet(run / "phantom" / "3-scores" / f"{name}.parquet")["dice"].drop_nans().mean()
+        for name in ("degraded-90", "degraded-60")
+    }
+    assert dice["degraded-90"] == pytest.approx(0.9, abs=0.03)
+    assert dice["degraded-60"] == pytest.approx(0.6, abs=0.03)
+    held = json.loads((run / "plan.json").read_text())["split"]["phantom"]["holdout"]
+    assert case_names(run / "phantom" / "6-predictions" / "base" / "seed-0") == held
+
+
+@pytest.mark.venvs
+def test_a_further_run_does_nothing(small: Path) -> None:
+    run = small.parent / "runs" / "small"
+    coordinator("run", small)
+    before = contents(run)
+
+    done = coordinator("run", small)
+
+    assert "steps are done" in done.stdout
+    assert contents(run) == before
+
+
+@pytest.mark.venvs
+def test_the_dataset_is_never_written_to(small: Path) -> None:
+    coordinator("run", small)
+
+    names = {p.name for p in (small.parent / "data" / "phantom").iterdir()}
+    assert names == {"dataset.yaml", "images", "labels"}
+
+
+@pytest.mark.samples
+@pytest.mark.venvs
+def test_a_study_of_images_without_labels_is_refused_before_anything_runs(samples: Path, tmp_path: Path) -> None:
+    text = f"name: x\ndata: {samples / 'datasets'}\ndatasets: [crlm]\ngenerators: [medsam]\nrun: {{runtime: process}}\n"
+    (tmp_path / "study.yaml").write_text(text)
+
+    done = coordinator("run", tmp_path / "study.yaml")
+
+    assert done.returncode == 2
+    assert "crlm: a study compares label versions with the dataset's own labels" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.docker
+@pytest.mark.samples
+@pytest.mark.venvs
+def test_on_real_ct_docker_and_processes_give_the_same_voxels_and_medsam_is_good(
+    samples: Path, engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    generators = "[medsam-lite, {name: degraded, tool: degrade, options: {target-dice: 0.8}}]"
+    written = {}
+    for runtime in ("process", "docker"):
+        text = f"name: {runtime}\ndata: {samples / 'datasets'}\ndatasets: [tsmini]\ngenerators: {generators}\n"
+        (tmp_path / f"{runtime}.yaml").write_text(text)
+        done = coordinator("run", tmp_path / f"{runtime}.yaml", "--runtime", runtime)
+        assert done.returncode == 0, done.stdout + done.stderr
+        labels = tmp_path / "runs" / runtime / "tsmini" / "2-labels"
+        written[runtime] = {str(p.relative_to(labels)): p.read_bytes() for p in sorted(labels.rglob("*.nii.gz"))}
+        owners = {p.stat().st_uid for p in labels.rglob("*")}
+        assert owners == {os.getuid()}
+
+    scores = pl.read_parquet(tmp_path / "runs" / "docker" / "tsmini" / "3-scores" / "medsam-lite.parquet")
+    present = scores.filter(pl.col("reference_voxels") > 0)
+    means = present.group_by("case").agg(pl.col("dice").mean()).sort("case")["dice"].to_list()
+    assert written["process"].keys() == written["docker"].keys()
+    assert written["process"] == written["docker"]
+    assert np.min(means) >= 0.75, means
