@@ -21,14 +21,13 @@ RUNTIME = click.option(
 def main() -> None:
     """Run the command line; every expected error is one message and an exit code, never a traceback."""
     try:
-        commands(standalone_mode=False)
+        code = commands(standalone_mode=False)  # what `context.exit` was given
+        sys.exit(code if isinstance(code, int) else ExitCode.DONE)
     except click.exceptions.Abort:
         _fail("interrupted; the next run goes on from here", ExitCode.STOPPED)
     except click.ClickException as error:
         error.show()
         sys.exit(ExitCode.USAGE)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except UsageError as error:
         _fail(str(error), ExitCode.USAGE)
     except CaseError as error:
