@@ -1,13 +1,15 @@
 """The command line: `coordinator COMMAND`."""
 
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from contract.errors import CaseError, ContractError, ExitCode, UsageError
+from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
 from coordinator import engine, steps
 from coordinator.cli_dataset import dataset
 from coordinator.cli_tool import tool
@@ -20,10 +22,11 @@ RUNTIME = click.option(
 
 def main() -> None:
     """Run the command line; every expected error is one message and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _stop)
     try:
         code = commands(standalone_mode=False)  # what `context.exit` was given
         sys.exit(code if isinstance(code, int) else ExitCode.DONE)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, Stopped):
         _fail("interrupted; the next run goes on from here", ExitCode.STOPPED)
     except click.ClickException as error:
         error.show()
@@ -232,6 +235,11 @@ def _state(folder: Path, step: steps.Step) -> tuple[str, str]:
     if failure.is_file():
         return "failed", failure.read_text(encoding="utf-8").strip()
     return "to do", ""
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """On SIGTERM, unwind the stack: a run stops its steps on the way."""
+    raise Stopped
 
 
 def _warn(line: str) -> None:
