@@ -102,6 +102,7 @@ def test_a_study_of_images_without_labels_is_refused_before_anything_runs(sample
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.samples
 @pytest.mark.venvs
