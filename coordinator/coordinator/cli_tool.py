@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -22,7 +23,7 @@ def tool() -> None:
 @tool.command("list")
 def list_tools() -> None:
     """Show every tool and for which runtimes it is built."""
-    table = Table("tool", "kind", "variants", "needs", "GPU", "licence", "docker", "process")
+    table = Table("tool", "kind", "variants", "needs", "GPU", "licence", "docker", "process", box=box.SIMPLE)
     docker, process = DockerRunner(), ProcessRunner()
     engine = _engine_answers(docker)
     for each in find_tools().values():

@@ -1,5 +1,6 @@
 """`coordinator tool`, called as click calls it."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def call(*arguments: str) -> str:
 def test_list_shows_each_tool_and_works_without_an_engine():
     output = call("list")
 
-    assert [cell.strip() for cell in output.splitlines()[3].split("│")[1:-1]] == [
+    (row,) = (line for line in output.splitlines() if "probe" in line)
+    assert re.split(r"\s{2,}", row.strip()) == [
         "probe", "generator", "bone", "-", "none", "Apache-2.0", "no engine", "no",
     ]  # fmt: skip
 
