@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +22,7 @@ def tool() -> None:
 @tool.command("list")
 def list_tools() -> None:
     """Show every tool and for which runtimes it is built."""
-    table = Table("tool", "kind", "variants", "needs", "GPU", "licence", "docker", "process", box=box.SIMPLE)
+    table = Table("tool", "kind", "variants", "needs", "GPU", "licence", "docker", "process", box=None)
     docker, process = DockerRunner(), ProcessRunner()
     engine = _engine_answers(docker)
     for each in find_tools().values():

@@ -54,7 +54,7 @@ def started(runtime: str, given: Invocation, environment: dict[str, str] | None 
     return subprocess.Popen(program, env=environment, pass_fds=given.held_files)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 90) -> None:
     """Wait for something to become true.
 
     Raises:

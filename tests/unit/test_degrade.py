@@ -104,6 +104,19 @@ def test_a_target_is_met_where_the_search_looks_at_some_voxels_only(
     assert np.mean([dice(labels, result.labels, i) for i in ORGANS]) == pytest.approx(0.7, abs=0.01)
 
 
+def test_an_organ_between_the_voxels_that_the_search_looks_at_is_not_overlooked(
+    tool: SimpleNamespace, mixture: object, monkeypatch: pytest.MonkeyPatch
+):
+    thin = np.zeros((60, 60, 20), np.uint8)
+    thin[31, 31, 4:16] = 5
+    monkeypatch.setattr(tool.degradations, "SEARCH_VOXELS", thin.size / 16)
+
+    result = tool.degradations.degrade(thin, SPACING_MM, ORGANS, mixture, random_of(0), 0.5)
+
+    assert result.dice == pytest.approx(dice(thin, result.labels, 5))
+    assert 0 < result.dice < 1
+
+
 def test_the_same_seed_gives_the_same_labels_and_another_seed_others(
     tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8]
 ):

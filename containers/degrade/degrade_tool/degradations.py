@@ -75,7 +75,7 @@ def degrade(
 
 def scale_for(errors: Errors, target_dice: float) -> float:
     """Search the scale at which the mean Dice is nearest to a target."""
-    stride = max(1, round((errors.labels.size / SEARCH_VOXELS) ** 0.5))
+    stride = _stride(errors)
     scale, seen = _nearest(errors, target_dice, stride, guess=1.0)
     if stride > 1:
         # Some of the voxels say nearly what all of them say; the difference is nearly the same at a near scale.
@@ -97,6 +97,15 @@ def mean_dice(original: Compact, result: Compact, organs: int) -> float:
     before, after, both = counts.reshape(organs + 1, -1)[1:].sum(axis=1), table.sum(axis=0), np.diag(table[1:])
     present = before > 0
     return float((2 * both[present] / (before + after)[present]).mean())
+
+
+def _stride(errors: Errors) -> int:
+    """Distance of the voxels that the search looks at: small enough for every organ to have one of them."""
+    stride = max(1, round((errors.labels.size / SEARCH_VOXELS) ** 0.5))
+    organs = len(errors.missed_order)
+    while stride > 1 and np.count_nonzero(np.bincount(errors.labels[::stride, ::stride].ravel())[1:]) < organs:
+        stride -= 1
+    return stride
 
 
 def _nearest(errors: Errors, target_dice: float, stride: int, guess: float) -> tuple[float, float]:

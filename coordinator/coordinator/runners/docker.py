@@ -169,9 +169,9 @@ class DockerRunner:
         container = sandbox.container(self.client, invocation.arguments, labels)
         try:
             container.start()
-        except APIError as error:
+        except BaseException as error:
             container.remove(force=True)
-            if "could not select device driver" in str(error):
+            if isinstance(error, APIError) and "could not select device driver" in str(error):
                 raise UsageError(
                     "GPUs must be usable in containers, but the engine has no driver for them; install the NVIDIA "
                     "container toolkit, or run with --device cpu or the runtime `process`"
