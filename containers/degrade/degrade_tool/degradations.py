@@ -8,6 +8,7 @@ same slices and more are missing, the same organs and more are missed, the same 
 versions of one seed a quality axis.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def mean_dice(original: Compact, result: Compact, organs: int) -> float:
 
 def _stride(errors: Errors) -> int:
     """Distance of the voxels that the search looks at: small enough for every organ to have one of them."""
-    stride = max(1, round((errors.labels.size / SEARCH_VOXELS) ** 0.5))
+    stride = max(1, round(math.sqrt(errors.labels.size / SEARCH_VOXELS)))
     organs = len(errors.missed_order)
     while stride > 1 and np.count_nonzero(np.bincount(errors.labels[::stride, ::stride].ravel())[1:]) < organs:
         stride -= 1
