@@ -146,7 +146,8 @@ def run(program: str, steps: Cases[Any] | Mapping[str, Cases[Any] | Job]) -> int
     Returns:
         The exit code.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    stopper = _Stopper()
+    signal.signal(signal.SIGTERM, stopper)
     try:
         manifest = load_manifest(Path(program).resolve().parent)
         arguments = commandline.parse(manifest, sys.argv[1:], commandline.environment())
@@ -155,7 +156,7 @@ def run(program: str, steps: Cases[Any] | Mapping[str, Cases[Any] | Job]) -> int
             return ExitCode.DONE
         context = _context(manifest, arguments)
         step = steps if isinstance(steps, Cases) else steps[arguments.step or ""]
-        return _run_job(context, step) if isinstance(step, Job) else _run_cases(context, step)
+        return _run_job(context, step) if isinstance(step, Job) else _run_cases(context, step, stopper)
     except UsageError as error:
         _say(f"error: {error}")
         return ExitCode.USAGE
@@ -170,9 +171,21 @@ def run(program: str, steps: Cases[Any] | Mapping[str, Cases[Any] | Job]) -> int
         return ExitCode.STOPPED
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
-    """On SIGTERM, unwind the stack."""
-    raise Stopped
+@dataclass(slots=True)
+class _Stopper:
+    """On SIGTERM, unwinds the stack; and remembers it, for Python drops what is raised inside a `__del__`."""
+
+    requested: bool = False
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Handle the signal."""
+        self.requested = True
+        raise Stopped
+
+    def check(self) -> None:
+        """Unwind the stack if the signal came before and was dropped."""
+        if self.requested:
+            raise Stopped
 
 
 def _say_manifest(manifest: Manifest) -> None:
@@ -277,7 +290,7 @@ class _Measured:
     peak_memory_mb: int
 
 
-def _run_cases(context: Context, step: Cases[Any]) -> int:
+def _run_cases(context: Context, step: Cases[Any], stopper: _Stopper) -> int:
     statuses = records.read_statuses(context.folder)
     measured: dict[str, _Measured] = {}
     identity = _identity(context)
@@ -286,6 +299,7 @@ def _run_cases(context: Context, step: Cases[Any]) -> int:
     started = time.monotonic()
     context.progress.begin(len(context.cases), context.manifest.name)
     for name in context.cases:
+        stopper.check()
         since = time.monotonic()
         fingerprint = _case_fingerprint(context, identity, name)
         if _is_done(context, statuses.get(name), fingerprint):
