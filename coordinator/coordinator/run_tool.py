@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from contract.errors import UsageError
+from contract.records import digest
 from coordinator import gpus, steps
 from coordinator.runners import Invocation, Runner
 from coordinator.runners.docker import DockerRunner
@@ -46,7 +47,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
     with gpus.lease(wanted) as devices:
         return runner_named(step.runtime).run(
             Invocation(
-                name=f"lq-{plan.study}-{step.id.replace('/', '-')}",
+                name=f"lq-{plan.study}-{digest(str(run.resolve()))[:8]}-{step.id.replace('/', '-')}",
                 fingerprint=step.fingerprint,
                 tool=find_tool(step.tool),
                 arguments=step.arguments,
@@ -58,6 +59,6 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
                 inputs={name: run / folder for name, folder in step.inputs.items()},
                 weights=Path(plan.weights) if plan.weights else None,
                 gpus=devices,
-                held_files=(lock,),
+                held_files=(lock, *devices.files),
             )
         )
