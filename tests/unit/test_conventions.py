@@ -57,5 +57,5 @@ def test_a_rule_is_spelled_out():
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match="unknown convention 'flair'; did you mean `flare`?"):
+    with pytest.raises(ValueError, match=r"unknown convention 'flair'; did you mean `flare`\?"):
         apply("flair", RAW)
