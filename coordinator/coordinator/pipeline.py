@@ -1,13 +1,14 @@
 """READ THIS FIRST. How a study becomes steps.
 
-    images, labels ──► base ─────────────────────────────┐
-         │                                               ├──► score ──► Table 1
-         └──► tool (one generator) ──► remap ──► labels ─┘
+    images, labels ──► base ──────────────────────────────────────────────┐
+         │                                                                ├──► score ──► Table 1
+         └──► tool (a generator, in one step or several) ──► remap ──► labels ─┘
                                                    │
     images ──► prepare (once) ──► prepare-labels ◄─┘
                    └──► train ◄────────┘
                           └──► predict the held-out cases ──► score-predictions ──► Fig. 2
 
+    RUN/<dataset>/0-work/<generator>/<step>/          what earlier steps of a generator made, such as trained folds
     RUN/<dataset>/1-raw/<generator>/                  what the generator wrote, in its own label ids
     RUN/<dataset>/2-labels/<version>/                 the dataset's ids; `base` is the original
     RUN/<dataset>/3-scores/<version>.parquet
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from contract import weights
 from contract.errors import UsageError
 from contract.manifest import OptionValue
 from contract.records import digest
@@ -57,9 +59,10 @@ class Planner:
     runtime: str
     weights_present: bool
 
-    def tool_step(self, step: Step, tool: Tool, parts: Mapping[str, object]) -> Step:
-        """Complete a step that a tool does: its resources, its threads, its fingerprint."""
+    def tool_step(self, step: Step, tool: Tool, parts: Mapping[str, object], name: str | None = None) -> Step:
+        """Complete a step that a tool does: its resources, its threads, its fingerprint; `name` is the manifest's."""
         resources = tool.manifest.resources
+        uses_gpu = resources.gpu != "none" and (name is None or tool.manifest.steps[name].gpu)
         cpus = self.study.content.run.threads or resources.cpus
         arguments = (*step.arguments, "--threads", str(cpus))
         identity = {"tool": self.runner.identity(tool), "runtime": self.runtime, "arguments": arguments}
@@ -70,7 +73,7 @@ class Planner:
             arguments=arguments,
             cpus=cpus,
             memory_mb=int(resources.memory_gb * 1000),
-            gpus=0 if resources.gpu == "none" else 1,
+            gpus=1 if uses_gpu else 0,
             fingerprint=digest({**identity, **parts, "inputs": dict(step.inputs), "output": step.output}),
         )
 
@@ -146,32 +149,71 @@ def _label_version_steps(planner: Planner, dataset: Checked, spaces: Mapping[str
     )  # fmt: skip
     steps = [base]
     for generator in planner.study.generators:
-        raw = _raw_step(planner, dataset, generator)
+        raw = _raw_steps(planner, dataset, generator)
         space = spaces[generator.name]
         remap = Step(
             id=f"{name}/2-labels/{generator.name}", kind="remap", output=f"{name}/2-labels/{generator.name}",
-            needs=(raw.id,), dataset=name, label_version=generator.name, cases=count,
-            settings={"raw": raw.output, "to_target": {str(k): v for k, v in space.to_target.items()}},
-            fingerprint=digest(["remap", raw.fingerprint, sorted(space.to_target.items())]),
+            needs=(raw[-1].id,), dataset=name, label_version=generator.name, cases=count,
+            settings={"raw": raw[-1].output, "to_target": {str(k): v for k, v in space.to_target.items()}},
+            fingerprint=digest(["remap", raw[-1].fingerprint, sorted(space.to_target.items())]),
         )  # fmt: skip
-        steps += [raw, remap, _score_step(planner, dataset, base, remap)]
+        steps += [*raw, remap, _score_step(planner, dataset, base, remap)]
     return steps
 
 
-def _raw_step(planner: Planner, dataset: Checked, generator: Generator) -> Step:
+def _raw_steps(planner: Planner, dataset: Checked, generator: Generator) -> list[Step]:
+    """The steps of one generator, most often a single one; the last writes its labels."""
+    made: dict[str, Step] = {}
+    names: list[str | None] = [*generator.tool.manifest.steps] or [None]
+    for name in names:
+        place = "1-raw" if name == names[-1] else "0-work"
+        output = f"{dataset.name}/{place}/{generator.name}" + ("" if name == names[-1] else f"/{name}")
+        made[name or ""] = _raw_step(planner, dataset, generator, (name, output, made))
+    return list(made.values())
+
+
+def _raw_step(
+    planner: Planner, dataset: Checked, generator: Generator, which: tuple[str | None, str, Mapping[str, Step]]
+) -> Step:
+    """One step of a generator: its name in the manifest, where its output goes, the steps that were made before it."""
+    name, output, made = which
     manifest = generator.tool.manifest
-    output = f"{dataset.name}/1-raw/{generator.name}"
+    shows_labels = "labels" in manifest.reads(name)
+    before = {key: made[source] for key, source in manifest.steps[name].inputs.items()} if name else {}
     step = Step(
         id=output, kind="tool", output=output, dataset=dataset.name, label_version=generator.name, fingerprint="",
-        shows_labels="labels" in manifest.needs, cases=len(dataset.cases),
-        inputs={"split": f"{dataset.name}/split"},
+        needs=tuple(step.id for step in before.values()), shows_labels=shows_labels, cases=len(dataset.cases),
+        inputs={"split": f"{dataset.name}/split", **{key: step.output for key, step in before.items()}},
         arguments=(
-            "--dataset", dataset.name, "--variant", generator.variant, "--label-version", generator.name,
-            "--cases", "@split/all.txt", *_options(generator.options),
+            "--dataset", dataset.name, "--variant", generator.variant, *(("--step", name) if name else ()),
+            "--label-version", generator.name, "--cases", "@split/all.txt", *_options(generator.options),
         ),
     )  # fmt: skip
-    reads = {"data": dataset.digests(labels="labels" in manifest.needs), "labels": _table(dataset)}
-    return planner.tool_step(step, generator.tool, reads)
+    reads = {
+        "data": dataset.digests(labels=shows_labels),
+        "labels": _table(dataset),
+        "before": {key: step.fingerprint for key, step in before.items()},
+        "weights": _weights(planner.study, generator),
+    }
+    return planner.tool_step(step, generator.tool, reads, name)
+
+
+def _weights(study: Study, generator: Generator) -> list[str]:
+    """What trained weights a generator has; they are the same as long as their recorded sha256 is.
+
+    Raises:
+        UsageError: some are not there.
+    """
+    tool, found = generator.tool.name, []
+    for entry in generator.tool.manifest.variant(generator.variant).weights:
+        sha256 = weights.identity(entry, tool, study.weights)
+        if sha256 is None or not (entry.package or weights.located(entry, tool, study.weights).exists()):
+            raise UsageError(
+                f"{study.weights / tool / entry.file}: weights of {generator.name} must be there, but are not; "
+                f"run `coordinator weights fetch {tool}-{generator.variant}`"
+            )
+        found.append(sha256)
+    return found
 
 
 def _score_step(planner: Planner, dataset: Checked, base: Step, version: Step) -> Step:
@@ -265,7 +307,7 @@ def _trainer_step(
     )  # fmt: skip
     parts = {**what.get("parts", {}), "before": {key: value.fingerprint for key, value in before.items()},
              "labels": _table(dataset)}  # fmt: skip
-    return planner.tool_step(step, trainer, parts)
+    return planner.tool_step(step, trainer, parts, name)
 
 
 def _own_options(tool: Tool, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:

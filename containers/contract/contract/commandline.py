@@ -24,7 +24,7 @@ class Arguments:
     Attributes:
         dataset: name of a folder below `data`.
         variant: of the manifest.
-        step: of the manifest; None where a tool has no steps.
+        step: of the manifest; None where a tool has no steps, or all are to be done.
         cases: names, None for all.
         shard: (index from 1, count) of the sorted cases.
         device: auto, cpu, cuda or cuda:I.
@@ -74,7 +74,7 @@ def parse(manifest: Manifest, argv: Sequence[str], environment: Mapping[str, str
         return None
     if not given["dataset"]:
         raise UsageError("--dataset NAME must be given (or TOOL_DATASET)")
-    if manifest.steps and not given["step"]:
+    if manifest.steps and not given["step"] and not manifest.is_whole:
         raise UsageError(f"--step must be given: one of {', '.join(manifest.steps)}")
     if given["cases"] and given["shard"]:
         raise UsageError("--cases and --shard exclude each other: give one of them")
@@ -113,7 +113,8 @@ def _parser(manifest: Manifest) -> argparse.ArgumentParser:
         add(
             "--step",
             choices=list(manifest.steps),
-            help="; ".join(f"{k}: {s.summary}" for k, s in manifest.steps.items()),
+            help=("default: all, in order. " if manifest.is_whole else "")
+            + "; ".join(f"{k}: {s.summary}" for k, s in manifest.steps.items()),
         )
     else:
         parser.set_defaults(step=None)

@@ -13,17 +13,27 @@ from contract.errors import UsageError
 from contract.yamlfiles import Items
 
 OptionValue = bool | int | float | str
+GIVEN_INPUTS = ("split", "label-version")
+"""Inputs of a step that no step makes: the lists of cases, and labels of a version on the images' grids."""
 
 
 class Weights(yamlfiles.Strict):
-    """A file of trained weights: below the weights folder (`<tool>/<file>`), or inside an installed Python package."""
+    """Trained weights: below the weights folder (`<tool>/<file>`), or inside an installed Python package."""
 
-    file: str
+    file: str = Field(pattern=r"^[\w][\w./+-]*$", description="a file, or the folder that an archive holds")
     package: str | None = Field(default=None, description="Python package that contains the file")
-    url: str | None = None
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    size_mb: float = Field(gt=0)
+    url: str | None = Field(default=None, description="where to fetch it; None where that needs a person")
+    page: str | None = Field(default=None, description="the page on which a person finds it")
+    archive: Literal["zip"] | None = Field(
+        default=None, description="`url` gives an archive that holds the folder `file`"
+    )
+    sha256: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$",
+        description="of what `url` gives; None where upstream publishes none: then the first fetch records it",
+    )  # fmt: skip
+    size_mb: float | None = Field(default=None, gt=0, description="None where upstream does not say")
     licence: str
+    terms: str | None = Field(default=None, description="what a person must agree to before it is fetched")
 
 
 class Variant(yamlfiles.Strict):
@@ -72,8 +82,13 @@ class Step(yamlfiles.Strict):
     """One of several things that a tool does, chosen with `--step`."""
 
     summary: str
-    inputs: Items[str] = Field(default=(), description="folders of earlier steps it reads, below /in")
+    inputs: dict[str, str] = Field(
+        default_factory=dict,
+        description="name below /in -> the step of this tool that makes it, or `split` or `label-version`, "
+        "which the coordinator gives",
+    )
     reads: Items[Literal["images", "labels"]] = Field(default=(), description="what it reads of the dataset")
+    gpu: bool = Field(default=True, description="whether it uses the GPU that `resources` asks for")
 
 
 class Resources(yamlfiles.Strict):
@@ -84,6 +99,13 @@ class Resources(yamlfiles.Strict):
     shm_mb: int = Field(default=64, ge=64)
     gpu: Literal["none", "optional", "required"] = "none"
     gpu_memory_gb: float = Field(default=0, ge=0)
+
+
+class Check(yamlfiles.Strict):
+    """How `coordinator tool check` keeps a run small: on how many cases, with which options."""
+
+    cases: int = Field(default=3, ge=3)
+    options: dict[str, OptionValue] = Field(default_factory=dict)
 
 
 class Upstream(yamlfiles.Strict):
@@ -114,12 +136,28 @@ class Manifest(yamlfiles.Strict):
     default_variant: str
     variants: dict[str, Variant] = Field(min_length=1)
     options: dict[str, Option] = Field(default_factory=dict)
-    steps: dict[str, Step] = Field(default_factory=dict)
+    steps: dict[str, Step] = Field(default_factory=dict, description="in order; the last one makes the label version")
+    check: Check = Check()
 
     @model_validator(mode="after")
-    def _default_variant_exists(self) -> "Manifest":
+    def _names_exist(self) -> "Manifest":
         self.variant(self.default_variant)
+        self.checked_options(dict(self.check.options))
+        for index, (name, step) in enumerate(self.steps.items()):
+            earlier = [*list(self.steps)[:index], *GIVEN_INPUTS]
+            for source in step.inputs.values():
+                if source not in earlier:
+                    raise ValueError(f"steps.{name}.inputs: {source!r} is no earlier step, nor one of {GIVEN_INPUTS}")
         return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all steps can be done one after the other: nothing comes from outside."""
+        return not any(source in GIVEN_INPUTS for step in self.steps.values() for source in step.inputs.values())
+
+    def reads(self, step: str | None) -> frozenset[str]:
+        """What a step reads of the dataset: images, labels; without steps, what the tool reads."""
+        return frozenset(self.steps[step].reads if step else ("images", *self.needs))
 
     def variant(self, name: str) -> Variant:
         """A variant by name.

@@ -13,7 +13,6 @@ here.
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, TypeVar
@@ -39,6 +38,7 @@ from contract.manifest import Manifest, OptionValue, load_manifest
 from contract.progress import Progress
 from contract.records import CaseStatus
 from contract.volumes import LabelMap, Volume, read_image, read_labels, write_labels
+from contract.weights import Checked, check_weights
 from contract.yamlfiles import did_you_mean
 
 Model = TypeVar("Model")
@@ -53,9 +53,10 @@ class Context:
         arguments: the command line.
         dataset: the dataset that is worked on.
         cases: the cases of this run, sorted.
-        weights: file name -> path, with checked sha256.
+        checked_weights: `file` of the manifest -> where it is, with its sha256.
         folder: where the results go: `out/<dataset>/<label version>`.
         progress: how a `Job` tells how far it is.
+        earlier: step -> its results, where all steps are done in one run.
         facts: what the tool adds to `run.json`, such as the device that `auto` turned out to be.
     """
 
@@ -63,9 +64,10 @@ class Context:
     arguments: Arguments
     dataset: Dataset
     cases: tuple[str, ...]
-    weights: Mapping[str, Path]
+    checked_weights: Mapping[str, Checked]
     folder: Path
     progress: Progress
+    earlier: Mapping[str, Path] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -78,16 +80,30 @@ class Context:
         """CPU threads to use, exactly."""
         return self.arguments.threads
 
+    @property
+    def weights(self) -> Mapping[str, Path]:
+        """`file` of the manifest -> path of weights whose sha256 is right."""
+        return {file: checked.path for file, checked in self.checked_weights.items()}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What this run reads of the dataset: images, labels."""
+        return self.manifest.reads(self.arguments.step)
+
     def input(self, name: str) -> Path:
         """Folder with the results of an earlier step.
 
         Raises:
             UsageError: it is not there.
         """
-        folder = self.arguments.inputs / name
+        folder = self._made_here(name) or self.arguments.inputs / name
         if not folder.is_dir():
             raise UsageError(f"{folder}: must hold the results of an earlier step, but does not exist; mount it there")
         return folder
+
+    def _made_here(self, name: str) -> Path | None:
+        step = self.manifest.steps.get(self.arguments.step or "")
+        return self.earlier.get(step.inputs.get(name, "")) if step else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +113,7 @@ class Case:
     Attributes:
         name: of the case.
         image: HU in RAS+.
-        labels: (X, Y, Z) the dataset's labels on the image's voxels; None unless the manifest needs labels.
+        labels: (X, Y, Z) the dataset's labels on the image's voxels; None unless the tool, or this step, reads labels.
         organs: label id -> organ of the dataset.
     """
 
@@ -136,7 +152,7 @@ class Job:
     work: Callable[[Context], None]
 
 
-def run(program: str, steps: Cases[Any] | Mapping[str, Cases[Any] | Job]) -> int:
+def run(program: str, steps: "Steps") -> int:
     """Run a tool from its command line.
 
     Args:
@@ -154,9 +170,9 @@ def run(program: str, steps: Cases[Any] | Mapping[str, Cases[Any] | Job]) -> int
         if arguments is None:
             _say_manifest(manifest)
             return ExitCode.DONE
-        context = _context(manifest, arguments)
-        step = steps if isinstance(steps, Cases) else steps[arguments.step or ""]
-        return _run_job(context, step) if isinstance(step, Job) else _run_cases(context, step, stopper)
+        if manifest.steps and arguments.step is None:
+            return _run_all(manifest, arguments, steps, stopper)
+        return _run_step(_context(manifest, arguments), steps, stopper)
     except UsageError as error:
         _say(f"error: {error}")
         return ExitCode.USAGE
@@ -169,6 +185,30 @@ def run(program: str, steps: Cases[Any] | Mapping[str, Cases[Any] | Job]) -> int
     except Stopped:
         _say("stopped by SIGTERM; what is done is kept, and the next run goes on from here")
         return ExitCode.STOPPED
+
+
+Steps = Cases[Any] | Mapping[str, Cases[Any] | Job]
+
+
+def _run_all(manifest: Manifest, arguments: Arguments, steps: Steps, stopper: "_Stopper") -> int:
+    """All steps in order; the last one's results are the label version, the others' are hidden beside it."""
+    hidden = arguments.out / arguments.dataset / f".{arguments.label_version}"
+    earlier: dict[str, Path] = {}
+    code = int(ExitCode.DONE)
+    for name in manifest.steps:
+        last = name == list(manifest.steps)[-1]
+        context = _context(manifest, replace(arguments, step=name), None if last else hidden / name, earlier)
+        _say(f"step {name}: {manifest.steps[name].summary}")
+        code = _run_step(context, steps, stopper)
+        if code not in {ExitCode.DONE, ExitCode.CASES_FAILED}:
+            break
+        earlier[name] = context.folder
+    return code
+
+
+def _run_step(context: Context, steps: Steps, stopper: "_Stopper") -> int:
+    step = steps if isinstance(steps, Cases) else steps[context.arguments.step or ""]
+    return _run_job(context, step) if isinstance(step, Job) else _run_cases(context, step, stopper)
 
 
 @dataclass(slots=True)
@@ -197,15 +237,17 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _context(manifest: Manifest, arguments: Arguments) -> Context:
+def _context(
+    manifest: Manifest, arguments: Arguments, folder: Path | None = None, earlier: Mapping[str, Path] | None = None
+) -> Context:
     """Check everything that can be checked before the first case."""
     dataset = open_dataset(arguments.data, arguments.dataset)
-    if "labels" in manifest.needs and not dataset.labels:
+    if "labels" in manifest.reads(arguments.step) and not dataset.labels:
         raise UsageError(
             f"{dataset.folder}: {manifest.name} needs labels, but this dataset has none (`labels:` in dataset.yaml is "
             "empty); use a tool that works without, or add labels"
         )
-    folder = arguments.out / dataset.name / arguments.label_version
+    folder = folder or arguments.out / dataset.name / arguments.label_version
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -218,7 +260,8 @@ def _context(manifest: Manifest, arguments: Arguments) -> Context:
     os.environ.update({"OMP_NUM_THREADS": str(arguments.threads), "MKL_NUM_THREADS": str(arguments.threads)})
     return Context(
         manifest=manifest, arguments=arguments, dataset=dataset, cases=_chosen_cases(dataset, arguments),
-        weights=_checked_weights(manifest, arguments), folder=folder, progress=Progress(folder),
+        checked_weights=check_weights(manifest, arguments.variant, arguments.weights), folder=folder,
+        progress=Progress(folder), earlier=dict(earlier or {}),
     )  # fmt: skip
 
 
@@ -238,33 +281,10 @@ def _chosen_cases(dataset: Dataset, arguments: Arguments) -> tuple[str, ...]:
     return tuple(sorted(arguments.cases))
 
 
-def _checked_weights(manifest: Manifest, arguments: Arguments) -> dict[str, Path]:
-    """Find each file of weights and compare its sha256."""
-    found = {}
-    for weights in manifest.variant(arguments.variant).weights:
-        path = arguments.weights / manifest.name / weights.file
-        if weights.package:
-            spec = importlib.util.find_spec(weights.package)
-            root = next(iter(spec.submodule_search_locations or []), None) if spec else None
-            if root is None:
-                raise UsageError(
-                    f"package {weights.package} must be installed (it contains {weights.file}), but is not"
-                )
-            path = Path(root) / weights.file
-        if not path.is_file():
-            where = f"download {weights.url} " if weights.url else "put the file "
-            raise UsageError(f"{path}: weights must be there, but are not; {where}to that place")
-        sha256 = records.file_sha256(path)
-        if sha256 != weights.sha256:
-            raise UsageError(f"{path}: weights must have sha256 {weights.sha256}, but have {sha256}; fetch them again")
-        found[weights.file] = path
-    return found
-
-
 def _identity(context: Context) -> dict[str, object]:
     """What every result of a run depends on beside its own input."""
     arguments, manifest = context.arguments, context.manifest
-    inputs = manifest.steps[arguments.step].inputs if arguments.step else ()
+    inputs = manifest.steps[arguments.step].inputs if arguments.step else {}
     return {
         "tool": manifest.name,
         "version": manifest.version,
@@ -272,7 +292,7 @@ def _identity(context: Context) -> dict[str, object]:
         "step": arguments.step,
         "options": dict(arguments.options),
         "threads": arguments.threads,
-        "weights": [w.sha256 for w in manifest.variant(arguments.variant).weights],
+        "weights": [checked.sha256 for checked in context.checked_weights.values()],
         "inputs": {name: records.outputs_digest(context.input(name)) for name in inputs},
     }
 
@@ -327,7 +347,7 @@ def _run_cases(context: Context, step: Cases[Any], stopper: _Stopper) -> int:
 def _case_fingerprint(context: Context, identity: Mapping[str, object], case: str) -> str:
     """Digest of everything that a case's result depends on: identity, image bytes, label bytes, label table."""
     parts: dict[str, object] = {**identity, "image": _digest_if_there(context.dataset.image(case))}
-    if "labels" in context.manifest.needs:
+    if "labels" in context.reads:
         parts["labels"] = _digest_if_there(context.dataset.label(case))
         parts["organs"] = {str(i): organ for i, organ in context.dataset.labels.items()}
     return records.digest(parts)
@@ -379,7 +399,7 @@ def _read_case(context: Context, name: str) -> Case:
     dataset = context.dataset
     image = read_image(dataset.image(name))
     labels = None
-    if "labels" in context.manifest.needs:
+    if "labels" in context.reads:
         labels = read_labels(dataset.label(name), image, dataset.labels)
     return Case(name, image, labels, dataset.labels)
 
@@ -447,7 +467,7 @@ def _run_job(context: Context, step: Job) -> int:
 
 def _job_cases(context: Context) -> dict[str, object]:
     """The cases of a job; with the digests of their files where the step reads the dataset itself."""
-    reads = context.manifest.steps[context.arguments.step].reads if context.arguments.step else ()
+    reads = context.reads
     images = [_digest_if_there(context.dataset.image(case)) for case in context.cases] if "images" in reads else []
     labels = [_digest_if_there(context.dataset.label(case)) for case in context.cases] if "labels" in reads else []
     return {"names": list(context.cases), "images": images, "labels": labels}
@@ -478,7 +498,9 @@ def _provenance(context: Context) -> dict[str, object]:
         "variant": arguments.variant,
         "step": arguments.step,
         "options": dict(arguments.options),
-        "weights": [{"file": w.file, "sha256": w.sha256, "licence": w.licence} for w in weights],
+        "weights": [
+            {"file": w.file, "sha256": context.checked_weights[w.file].sha256, "licence": w.licence} for w in weights
+        ],
         "prompts": manifest.prompts,
         "device": arguments.device,
         "threads": arguments.threads,

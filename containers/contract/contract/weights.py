@@ -1,0 +1,148 @@
+"""Trained weights of a tool: where they lie, and whether they are the right ones.
+
+    WEIGHTS/<tool>/<file>          a file, or a folder where upstream publishes an archive
+    WEIGHTS/<tool>/SHA256SUMS      what `coordinator weights fetch` found, in the format of sha256sum(1)
+
+A manifest names the sha256 that upstream publishes. Where upstream publishes none, the first fetch records it, and from
+then on it must stay the same.
+"""
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract import atomic
+from contract.errors import UsageError
+from contract.manifest import Manifest, Weights
+from contract.records import digest, file_sha256
+
+SUMS = "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Weights that are the right ones.
+
+    Attributes:
+        path: of the file, or of the folder.
+        sha256: of the file; of a folder, the digest of the names and sha256 of its files.
+    """
+
+    path: Path
+    sha256: str
+
+
+def check_weights(manifest: Manifest, variant: str, root: Path) -> dict[str, Checked]:
+    """Read all weights of a variant and compare their sha256.
+
+    Args:
+        manifest: the tool's.
+        variant: of the manifest.
+        root: folder of `<tool>/<file>`.
+
+    Returns:
+        `file` of the manifest -> where it is.
+
+    Raises:
+        UsageError: missing, never recorded, or another sha256; the message says what to do.
+    """
+    fetch = f"`coordinator weights fetch {manifest.name}-{variant}`"
+    return {
+        entry.file: _checked(entry, located(entry, manifest.name, root), root / manifest.name, fetch)
+        for entry in manifest.variant(variant).weights
+    }
+
+
+def located(entry: Weights, tool: str, root: Path) -> Path:
+    """Where weights are, or should be.
+
+    Raises:
+        UsageError: they come with a package that is not installed.
+    """
+    if entry.package is None:
+        return root / tool / entry.file
+    spec = importlib.util.find_spec(entry.package)
+    folder = next(iter(spec.submodule_search_locations or []), None) if spec else None
+    if folder is None:
+        raise UsageError(f"package {entry.package} must be installed (it contains {entry.file}), but is not")
+    return Path(folder) / entry.file
+
+
+def identity(entry: Weights, tool: str, root: Path) -> str | None:
+    """The sha256 that weights should have, without reading them; None where none is known yet.
+
+    It is what `check_weights` finds, unless files were changed behind our back.
+    """
+    if entry.package or (entry.sha256 and not entry.archive):
+        return entry.sha256
+    recorded = recorded_sums(root / tool)
+    if entry.archive:
+        files = _below(recorded, entry.file)
+        return digest(files) if files else None
+    return recorded.get(entry.file)
+
+
+def recorded_sums(folder: Path) -> dict[str, str]:
+    """What `SHA256SUMS` of a tool's weights folder says: file -> sha256; empty where there is none.
+
+    Raises:
+        UsageError: a line is not in the format of sha256sum.
+    """
+    file = folder / SUMS
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    sums = {}
+    for number, line in enumerate(lines, 1):
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+        if match is None:
+            raise UsageError(f"{file}: line {number} must be `<sha256>  <file>`, but is {line!r}; fetch them again")
+        sums[match[2]] = match[1]
+    return sums
+
+
+def record_sums(folder: Path, found: Mapping[str, str]) -> None:
+    """Add to `SHA256SUMS`, in one rename; other lines stay."""
+    sums = dict(sorted({**recorded_sums(folder), **found}.items()))
+    atomic.write_text(folder / SUMS, "".join(f"{sha256}  {file}\n" for file, sha256 in sums.items()))
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of weights: a file itself, or all below a folder, sorted."""
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+def _checked(entry: Weights, path: Path, folder: Path, fetch: str) -> Checked:
+    if not (path.is_dir() if entry.archive else path.is_file()):
+        source = f" (from {entry.url or entry.page})" if entry.url or entry.page else ""
+        raise UsageError(f"{path}: weights must be there, but are not; {fetch} puts them there{source}")
+    if entry.archive:
+        return Checked(path, _checked_folder(entry, path, folder, fetch))
+    expected = entry.sha256 or recorded_sums(folder).get(entry.file)
+    if expected is None:
+        raise UsageError(
+            f"{path}: weights must have a sha256 recorded in {folder / SUMS}, but have none; {fetch} records it"
+        )
+    found = file_sha256(path)
+    if found != expected:
+        raise UsageError(f"{path}: weights must have sha256 {expected}, but have {found}; remove them and {fetch}")
+    return Checked(path, found)
+
+
+def _checked_folder(entry: Weights, path: Path, folder: Path, fetch: str) -> str:
+    expected = _below(recorded_sums(folder), entry.file)
+    found = {file.relative_to(folder).as_posix(): file_sha256(file) for file in files_of(path)}
+    wrong = sorted(file for file in {*expected, *found} if expected.get(file) != found.get(file))
+    if wrong or not expected:
+        what = f"{wrong[0]} differs" if expected else "nothing is recorded"
+        raise UsageError(
+            f"{path}: weights must be the files that {folder / SUMS} lists, but {what}; remove them and {fetch}"
+        )
+    return digest(found)
+
+
+def _below(sums: Mapping[str, str], folder: str) -> dict[str, str]:
+    return {file: sha256 for file, sha256 in sums.items() if file.startswith(f"{folder}/")}
