@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ class Progress:
 
     Attributes:
         folder: where `.progress.json` goes.
+        check_stop: raises when the program was told to stop; called at each advance.
     """
 
     folder: Path
+    check_stop: Callable[[], None] = lambda: None
     _total: int = 0
     _done: int = 0
     _failed: int = 0
@@ -53,6 +56,7 @@ class Progress:
             if failed:
                 self._bar.write(line, file=sys.stderr)
         self._write()
+        self.check_stop()
 
     def end(self, summary: str) -> None:
         """Stop counting."""

@@ -146,7 +146,8 @@ class Job:
     """A step that is no list of cases, such as training. It resumes by itself; done, it is not done again.
 
     Attributes:
-        work: does it, writing below `context.folder`. SIGTERM raises `Stopped` in it, wherever it is.
+        work: does it, writing below `context.folder`. SIGTERM raises `Stopped` in it, wherever it is; should a library
+            swallow that, the next `context.progress.advance` raises it again.
     """
 
     work: Callable[[Context], None]
@@ -172,7 +173,7 @@ def run(program: str, steps: "Steps") -> int:
             return ExitCode.DONE
         if manifest.steps and arguments.step is None:
             return _run_all(manifest, arguments, steps, stopper)
-        return _run_step(_context(manifest, arguments), steps, stopper)
+        return _run_step(_context(manifest, arguments, stopper), steps)
     except UsageError as error:
         _say(f"error: {error}")
         return ExitCode.USAGE
@@ -197,18 +198,19 @@ def _run_all(manifest: Manifest, arguments: Arguments, steps: Steps, stopper: "_
     code = int(ExitCode.DONE)
     for name in manifest.steps:
         last = name == list(manifest.steps)[-1]
-        context = _context(manifest, replace(arguments, step=name), None if last else hidden / name, earlier)
+        context = _context(manifest, replace(arguments, step=name), stopper, None if last else hidden / name)
+        context = replace(context, earlier=dict(earlier))
         _say(f"step {name}: {manifest.steps[name].summary}")
-        code = _run_step(context, steps, stopper)
+        code = _run_step(context, steps)
         if code not in {ExitCode.DONE, ExitCode.CASES_FAILED}:
             break
         earlier[name] = context.folder
     return code
 
 
-def _run_step(context: Context, steps: Steps, stopper: "_Stopper") -> int:
+def _run_step(context: Context, steps: Steps) -> int:
     step = steps if isinstance(steps, Cases) else steps[context.arguments.step or ""]
-    return _run_job(context, step) if isinstance(step, Job) else _run_cases(context, step, stopper)
+    return _run_job(context, step) if isinstance(step, Job) else _run_cases(context, step)
 
 
 @dataclass(slots=True)
@@ -237,9 +239,7 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _context(
-    manifest: Manifest, arguments: Arguments, folder: Path | None = None, earlier: Mapping[str, Path] | None = None
-) -> Context:
+def _context(manifest: Manifest, arguments: Arguments, stopper: "_Stopper", folder: Path | None = None) -> Context:
     """Check everything that can be checked before the first case."""
     dataset = open_dataset(arguments.data, arguments.dataset)
     if "labels" in manifest.reads(arguments.step) and not dataset.labels:
@@ -261,7 +261,7 @@ def _context(
     return Context(
         manifest=manifest, arguments=arguments, dataset=dataset, cases=_chosen_cases(dataset, arguments),
         checked_weights=check_weights(manifest, arguments.variant, arguments.weights), folder=folder,
-        progress=Progress(folder), earlier=dict(earlier or {}),
+        progress=Progress(folder, stopper.check),
     )  # fmt: skip
 
 
@@ -310,7 +310,7 @@ class _Measured:
     peak_memory_mb: int
 
 
-def _run_cases(context: Context, step: Cases[Any], stopper: _Stopper) -> int:
+def _run_cases(context: Context, step: Cases[Any]) -> int:
     statuses = records.read_statuses(context.folder)
     measured: dict[str, _Measured] = {}
     identity = _identity(context)
@@ -319,7 +319,6 @@ def _run_cases(context: Context, step: Cases[Any], stopper: _Stopper) -> int:
     started = time.monotonic()
     context.progress.begin(len(context.cases), context.manifest.name)
     for name in context.cases:
-        stopper.check()
         since = time.monotonic()
         fingerprint = _case_fingerprint(context, identity, name)
         if _is_done(context, statuses.get(name), fingerprint):
@@ -454,6 +453,7 @@ def _run_job(context: Context, step: Job) -> int:
         return ExitCode.DONE
     started = time.monotonic()
     step.work(context)
+    context.progress.check_stop()
     outputs = {str(path.relative_to(context.folder)): records.file_sha256(path) for path in _files(context.folder)}
     atomic.write_json(
         context.folder / records.RUN,
