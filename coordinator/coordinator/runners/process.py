@@ -14,10 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from contract import atomic
 from contract.errors import UsageError
@@ -87,18 +88,30 @@ class ProcessRunner:
         """Run a tool to its end; SIGTERM is passed on to it."""
         self.identity(invocation.tool)
         invocation.out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="label-quality-") as name, sigterm_raises():
-            scratch = Path(name)
-            _show(readable(invocation), scratch)
-            environment = _environment(self.venv(invocation.tool), scratch) | _settings(invocation)
-            command = self._command(invocation)
-            with invocation.log.open("ab", buffering=0) as log:
-                log.write(f"{shlex.join(command)}\n".encode())
-                process = subprocess.Popen(
-                    command, cwd=scratch, env=environment, pass_fds=invocation.held_files,
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                )  # fmt: skip
-                return _waited_for(process)
+        scratch = tempfile.TemporaryDirectory(prefix="label-quality-")
+        with scratch as name, sigterm_raises(), invocation.log.open("ab", buffering=0) as log:
+            return _waited_for(self.start(invocation, Path(name), log))
+
+    def start(
+        self, invocation: Invocation, scratch: Path, log: BinaryIO, more: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[bytes]":
+        """Start a tool and leave it to the caller.
+
+        Args:
+            invocation: what is run.
+            scratch: an empty folder: the tool's working folder, its temporary files, links to what it may read.
+            log: takes the command line and what the tool says.
+            more: variables beside those that every run gets.
+        """
+        _show(readable(invocation), scratch)
+        environment = _environment(self.venv(invocation.tool), scratch) | _settings(invocation) | dict(more or {})
+        command = self._command(invocation)
+        log.write(f"{shlex.join(command)}\n".encode())
+        log.flush()
+        return subprocess.Popen(
+            command, cwd=scratch, env=environment, pass_fds=invocation.held_files,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
 
     def _is_built(self, tool: Tool) -> bool:
         try:

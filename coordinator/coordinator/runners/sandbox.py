@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from docker import DockerClient
 from docker.models.containers import Container
@@ -44,18 +45,22 @@ class Sandbox:
 
     def container(self, client: DockerClient, arguments: tuple[str, ...], labels: Mapping[str, str]) -> Container:
         """Make the container; it is not started yet."""
+        return client.containers.create(**self.settings(arguments), labels=dict(labels))
+
+    def settings(self, arguments: tuple[str, ...]) -> dict[str, Any]:
+        """What the SDK's `create` is given."""
         # A mount of type bind, unlike a volume, fails where its source is missing, rather than making a folder.
         mounts = [Mount(to, str(source), type="bind", read_only=True) for to, source in self.readable.items()]
         mounts += [Mount(to, str(source), type="bind") for to, source in self.writable.items()]
         devices = [DeviceRequest(device_ids=[str(gpu) for gpu in self.gpus], capabilities=[["gpu"]])]
-        return client.containers.create(
-            self.image, list(arguments), name=self.name or None, labels=dict(labels), init=True, user=_user(),
-            network_mode="none", read_only=True, cap_drop=["ALL"], security_opt=[NO_NEW_PRIVILEGES],
-            tmpfs={TMP: TMP_OPTIONS}, shm_size=f"{self.shm_mb}m", environment=dict(self.environment), mounts=mounts,
-            device_requests=devices if self.gpus else None,
+        return {
+            "image": self.image, "command": list(arguments), "name": self.name or None, "init": True, "user": _user(),
+            "network_mode": "none", "read_only": True, "cap_drop": ["ALL"], "security_opt": [NO_NEW_PRIVILEGES],
+            "tmpfs": {TMP: TMP_OPTIONS}, "shm_size": f"{self.shm_mb}m", "environment": dict(self.environment),
+            "mounts": mounts, "device_requests": devices if self.gpus else None,
             # Whatever the engine's default is: the output must be readable again from its first byte.
-            log_config=LogConfig(type="json-file"),
-        )  # fmt: skip
+            "log_config": LogConfig(type="json-file"),
+        }  # fmt: skip
 
     def command_line(self, arguments: tuple[str, ...]) -> str:
         """The `docker run` line that does the same, quoted for a shell."""
