@@ -4,7 +4,9 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .venvs/uv/bin/uv
 DEV := .venvs/dev/bin
-LOCKED := containers/degrade containers/medsam containers/trainer
+TOOLS := $(patsubst containers/%/pyproject.toml,%,$(filter-out containers/contract/%,$(wildcard containers/*/pyproject.toml)))
+# The tools whose modules the unit tests import; the others are tested in their own environments only.
+IMPORTED := degrade medsam stunet trainer
 
 # A folder of local wheels that pip knows is used by uv too.
 ifdef PIP_FIND_LINKS
@@ -64,18 +66,18 @@ compose: setup  ## write compose.yaml and compose.gpu.yaml from the manifests
 
 lock: | $(UV)  ## pin every package of every environment again
 	$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links --group dev \
-		coordinator/pyproject.toml containers/contract/pyproject.toml $(LOCKED:%=%/pyproject.toml) \
+		coordinator/pyproject.toml containers/contract/pyproject.toml $(IMPORTED:%=containers/%/pyproject.toml) \
 		-o requirements-dev.lock
 	$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		coordinator/pyproject.toml containers/contract/pyproject.toml \
 		-o coordinator/requirements.lock
-	for tool in $(LOCKED); do \
+	for tool in $(TOOLS:%=containers/%); do \
 		$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 			$$tool/pyproject.toml containers/contract/pyproject.toml \
 			-o $$tool/requirements.lock || exit 1; done
 	# A local build of torch must not become everybody's pin; and its CUDA build names its own libraries, exactly.
 	sed -i -e 's/^torch==\([0-9.]*\)+.*/torch==\1/' -e '/^\(nvidia-\|cuda-\|triton\)/d' \
-		requirements-dev.lock $(LOCKED:%=%/requirements.lock)
+		requirements-dev.lock $(TOOLS:%=containers/%/requirements.lock)
 
 bench: setup  ## measure what is said to be fast
 	$(DEV)/python tests/benchmarks/engine.py
