@@ -1,0 +1,145 @@
+"""Compiled loops: what NumPy would do in many passes over memory, done in one.
+
+Each works on one thread and lets go of Python's lock, so that loader threads work side by side; their number changes no
+bit. Coordinates are voxels of the source, which need not contain the patch: outside of it there is air and background.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Images, Labels = NDArray[np.float32], NDArray[np.uint8]
+CORNERS = 8
+
+
+@njit(nogil=True, cache=True)
+def cut_image(image: NDArray[np.int16], origin: NDArray[np.int64], window: NDArray[np.float32], out: Images) -> None:
+    """Cut a box out of a stored image, clipped and normalised.
+
+    Args:
+        image: (X, Y, Z) stored units.
+        origin: (3,) first voxel of the box; may lie outside.
+        window: (4,) lowest and highest stored unit, then factor and summand that normalise what lies between.
+        out: (x, y, z) is written.
+    """
+    lowest, highest, factor, summand = window
+    low, high = np.int16(lowest), np.int16(highest)  # whole numbers: clipping integers is quicker
+    air = lowest * factor + summand
+    first_z = min(max(-origin[2], 0), out.shape[2])
+    end_z = max(min(image.shape[2] - origin[2], out.shape[2]), first_z)
+    for i in range(out.shape[0]):
+        x = i + origin[0]
+        for j in range(out.shape[1]):
+            y = j + origin[1]
+            if x < 0 or y < 0 or x >= image.shape[0] or y >= image.shape[1]:
+                out[i, j, :] = air
+                continue
+            out[i, j, :first_z] = air
+            out[i, j, end_z:] = air
+            row, cut = image[x, y, first_z + origin[2] : end_z + origin[2]], out[i, j, first_z:end_z]
+            for k in range(cut.size):
+                cut[k] = min(max(row[k], low), high) * factor + summand
+
+
+@njit(nogil=True, cache=True)
+def warp_image(
+    image: NDArray[np.int16],
+    matrix: NDArray[np.float64],
+    window: NDArray[np.float32],
+    out: Images,
+) -> None:
+    """Interpolate a stored image linearly on a turned and scaled box, clipped and normalised.
+
+    Args:
+        image: (X, Y, Z) stored units.
+        matrix: (3, 4) voxel of the patch -> voxel of the image.
+        window: as for `cut_image`.
+        out: (x, y, z) is written.
+    """
+    lowest, highest, factor, summand = window
+    nx, ny, nz = image.shape
+    corners = np.empty(CORNERS, np.float32)
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            x0 = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 3]
+            y0 = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 3]
+            z0 = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 3]
+            for k in range(out.shape[2]):
+                x, y, z = x0 + matrix[0, 2] * k, y0 + matrix[1, 2] * k, z0 + matrix[2, 2] * k
+                fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
+                ix, iy, iz = int(fx), int(fy), int(fz)
+                if ix < -1 or iy < -1 or iz < -1 or ix >= nx or iy >= ny or iz >= nz:
+                    out[i, j, k] = lowest * factor + summand
+                    continue
+                inside = ix >= 0 and iy >= 0 and iz >= 0 and ix + 1 < nx and iy + 1 < ny and iz + 1 < nz
+                for corner in range(CORNERS):
+                    cx, cy, cz = ix + (corner >> 2), iy + (corner >> 1 & 1), iz + (corner & 1)
+                    if inside or (0 <= cx < nx and 0 <= cy < ny and 0 <= cz < nz):
+                        corners[corner] = min(max(np.float32(image[cx, cy, cz]), lowest), highest)
+                    else:
+                        corners[corner] = lowest
+                wx, wy, wz = np.float32(x - fx), np.float32(y - fy), np.float32(z - fz)
+                a = corners[0] + (corners[1] - corners[0]) * wz
+                b = corners[2] + (corners[3] - corners[2]) * wz
+                c = corners[4] + (corners[5] - corners[4]) * wz
+                d = corners[6] + (corners[7] - corners[6]) * wz
+                a += (b - a) * wy
+                c += (d - c) * wy
+                out[i, j, k] = (a + (c - a) * wx) * factor + summand
+
+
+@njit(nogil=True, cache=True)
+def warp_labels(labels: Labels, matrix: NDArray[np.float64], out: Labels) -> None:
+    """Give each voxel the label with the largest share in linear interpolation; the lowest of equals.
+
+    It is the highest channel of the interpolated one-hot labels, without making them: where all eight neighbours agree,
+    as they mostly do, there is nothing to add up.
+
+    Args:
+        labels: (X, Y, Z).
+        matrix: (3, 4) voxel of the patch -> voxel of the labels.
+        out: (x, y, z) is written.
+    """
+    nx, ny, nz = labels.shape
+    near, share = np.empty(CORNERS, np.uint8), np.empty(CORNERS, np.float64)
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            x0 = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 3]
+            y0 = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 3]
+            z0 = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 3]
+            for k in range(out.shape[2]):
+                x, y, z = x0 + matrix[0, 2] * k, y0 + matrix[1, 2] * k, z0 + matrix[2, 2] * k
+                fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
+                ix, iy, iz = int(fx), int(fy), int(fz)
+                if ix < -1 or iy < -1 or iz < -1 or ix >= nx or iy >= ny or iz >= nz:
+                    out[i, j, k] = 0
+                    continue
+                inside = ix >= 0 and iy >= 0 and iz >= 0 and ix + 1 < nx and iy + 1 < ny and iz + 1 < nz
+                agree = True
+                for corner in range(CORNERS):
+                    cx, cy, cz = ix + (corner >> 2), iy + (corner >> 1 & 1), iz + (corner & 1)
+                    if inside or (0 <= cx < nx and 0 <= cy < ny and 0 <= cz < nz):
+                        near[corner] = labels[cx, cy, cz]
+                    else:
+                        near[corner] = 0
+                    agree &= near[corner] == near[0]
+                out[i, j, k] = near[0] if agree else _largest_share(near, share, x - fx, y - fy, z - fz)
+
+
+@njit(nogil=True, cache=True)
+def _largest_share(near: Labels, share: NDArray[np.float64], wx: float, wy: float, wz: float) -> Any:  # noqa: ANN401 - numba's uint8
+    """The label of eight neighbours that has the largest share; `share` is scratch."""
+    for corner in range(CORNERS):
+        x, y, z = corner >> 2, corner >> 1 & 1, corner & 1
+        share[corner] = (wx if x else 1 - wx) * (wy if y else 1 - wy) * (wz if z else 1 - wz)
+    best, largest = np.uint8(0), -1.0
+    for one in range(CORNERS):
+        total = 0.0
+        for other in range(CORNERS):
+            if near[other] == near[one]:
+                total += share[other]
+        if total > largest or (total == largest and near[one] < best):
+            best, largest = near[one], total
+    return best
