@@ -34,3 +34,16 @@ def make_deterministic(threads: int) -> None:
     torch.backends.cudnn.benchmark = False
     # Nothing here reads memory before writing it, so filling it would only cost time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def chosen_precision(name: str, device: torch.device) -> str:
+    """What `auto` means on a device: bfloat16 on a GPU, which needs no loss scaling; float32 on the CPU."""
+    if name != "auto":
+        return name
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which the network computes."""
+    enabled = chosen_precision(precision, device) == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

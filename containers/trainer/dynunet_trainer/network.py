@@ -55,6 +55,11 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().cpu() for name, weight in network.named_parameters()}
 
 
+def is_head(name: str) -> bool:
+    """Whether a weight is of an output: what depends on the classes."""
+    return name.startswith(("output_block", "deep_supervision_heads", "heads"))
+
+
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Put weights into a network.
 

@@ -27,7 +27,19 @@ from contract.volumes import read_image, read_labels
 from contract.yamlfiles import did_you_mean
 from dynunet_trainer.plan import UNITS_PER_HU, Spacing, make_plan, normalisation_of, parse_spacing
 from dynunet_trainer.resample import resample_image, resample_labels, resampled_shape
-from dynunet_trainer.store import CHANNELS, FOREGROUND, IMAGES, MISSING, PLAN, Store, StoredCase, mapped, open_store
+from dynunet_trainer.store import (
+    CHANNELS,
+    FOREGROUND,
+    IMAGES,
+    MISSING,
+    PLAN,
+    Store,
+    StoredCase,
+    mapped,
+    open_store,
+    write_bricks,
+    write_sizes,
+)
 
 LOCATIONS = 10_000
 """Foreground voxels of a channel that are remembered for sampling, as in nnU-Net."""
@@ -54,7 +66,7 @@ def prepare(context: Context) -> None:
         hu = resample_image(read_image(context.dataset.image(name)).array, cases[name].shape)
         _write_array(folder / f"{name}.npy", _fixed_point(hu))
 
-    _each_case(context, list(cases), [folder], made_from, make)
+    _each_case(context, list(cases), [folder / "{}.npy"], made_from, make)
     _write_plan(context, cases)
 
 
@@ -81,11 +93,12 @@ def prepare_labels(context: Context) -> None:
         labels = read_labels(version / f"{name}{SUFFIX}", store.cases[name].grid, organs)
         channels = resample_labels(to_channels(labels, list(organs)), store.cases[name].shape)
         _write_array(foreground / f"{name}.npy", foreground_locations(channels))
-        _write_array(context.folder / f"{name}.npy", channels)
+        write_bricks(context.folder / f"{name}.b2nd", channels)
 
-    _each_case(context, cases, [foreground, context.folder], made_from, make)
+    _each_case(context, cases, [foreground / "{}.npy", context.folder / "{}.b2nd"], made_from, make)
     atomic.write_json(context.folder / CHANNELS, [{"id": i, "organ": organ} for i, organ in organs.items()])
     atomic.write_json(context.folder / MISSING, missing)
+    write_sizes(context.folder)
     listed = f"; none of {', '.join(missing)}" if missing else ""
     context.progress.end(f"labels of {len(cases)} of {len(store.cases)} training cases{listed}")
 
@@ -208,6 +221,7 @@ def _write_plan(context: Context, cases: Mapping[str, StoredCase]) -> None:
     )  # fmt: skip
     content = {"units_per_hu": UNITS_PER_HU, "plan": plan.plain(), "cases": {n: asdict(c) for n, c in cases.items()}}
     atomic.write_json(context.folder / PLAN, content)
+    write_sizes(context.folder)
     context.progress.end(f"{len(cases)} images, spacing {plan.spacing_mm} mm, patch {plan.patch} voxels")
 
 
@@ -220,11 +234,11 @@ def _fixed_point(hu: NDArray[np.float32]) -> NDArray[np.int16]:
 def _each_case(
     context: Context,
     cases: Sequence[str],
-    folders: Sequence[Path],
+    patterns: Sequence[Path],
     made_from: Callable[[str], object],
     make: Callable[[str], None],
 ) -> None:
-    """Make the files of each case in `folders`, unless they are there and were made from the same.
+    """Make the files of each case, whose name stands for {} in `patterns`, unless they are there, made from the same.
 
     Raises:
         CaseError: everything that could not be made.
@@ -233,7 +247,7 @@ def _each_case(
     context.progress.begin(len(cases), str(context.arguments.step))
     for name in cases:
         try:
-            outcome = _one_case(context, name, folders, made_from, make)
+            outcome = _one_case(context, name, patterns, made_from, make)
         except CaseError as error:
             problems.append(str(error))
             outcome = str(error)
@@ -244,13 +258,13 @@ def _each_case(
 def _one_case(
     context: Context,
     name: str,
-    folders: Sequence[Path],
+    patterns: Sequence[Path],
     made_from: Callable[[str], object],
     make: Callable[[str], None],
 ) -> str:
     digest = records.digest([context.manifest.version, made_from(name)])
-    mark = folders[0] / f".{name}.made-from"
-    files = [folder / f"{name}.npy" for folder in folders]
+    mark = patterns[0].with_name(f".{name}.made-from")
+    files = [pattern.with_name(pattern.name.format(name)) for pattern in patterns]
     whole = mark.is_file() and mark.read_text(encoding="utf-8") == digest and all(file.is_file() for file in files)
     if whole and not context.arguments.overwrite:
         return "already done"
@@ -276,7 +290,7 @@ def _file_digest(path: Path) -> str:
 
 def _forget_others(folder: Path, cases: Sequence[str] | Mapping[str, object]) -> None:
     """Remove arrays of cases that an earlier run had and this one has not."""
-    for file in folder.glob("*.npy"):
+    for file in [*folder.glob("*.npy"), *folder.glob("*.b2nd")]:
         if file.stem not in cases:
             file.unlink()
 

@@ -1,25 +1,38 @@
-"""Which patch is number k: a pure function of the seed and k.
+"""Which patch is number k: a pure function of the seeds and k.
 
 k  ->  case: place k mod N of permutation k div N of the N cases     every case once before any comes again
-k  ->  crop: random numbers keyed by (seed, k)
+k  ->  crop, placement, intensities: random numbers keyed by (seed, k), a stream for each purpose
 
-There is no state to keep: a run that is killed and resumed, or that reads with more workers, sees the same patches.
-Augmentations belong at the end of `Sampler.patch`, drawn from the same keyed random numbers.
+There is no state to keep: a run that is killed and resumed, or that reads with more workers, sees the same patches. The
+labels have a part in the place of a crop alone, and only where crops are centred on this version's own foreground.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dynunet_trainer.plan import UNITS_PER_HU, Triple
+from dynunet_trainer.augmentation import Placement, change_intensities, draw_placement
+from dynunet_trainer.kernels import cut_image, warp_image, warp_labels
+from dynunet_trainer.plan import UNITS_PER_HU, Normalisation, Plan, Triple
 from dynunet_trainer.store import LabelStore, Store
 
-Number = TypeVar("Number", bound=np.generic)
-
-ORDER, CROP = 0, 1
+ORDER, CROP, AUGMENT = 0, 1, 2
 """Purposes of random numbers: streams of different purposes never meet."""
+UNCHANGED = Placement(None, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Which random changes patches get.
+
+    Attributes:
+        seed: of the changes alone; the places of patches don't depend on it.
+        mirror_axes: axes along which half of the patches are mirrored.
+    """
+
+    seed: int
+    mirror_axes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +43,10 @@ class Sampler:
         store: of images.
         labels: of the version.
         cases: the training cases that have labels, sorted.
-        seed: of everything random.
+        seed: of the order of cases and the places of patches.
         foreground: share of patches that are centred on a foreground voxel.
+        foreground_of: the label version whose foreground that is; None where no patch is centred.
+        augmentation: None for patches as they are.
     """
 
     store: Store
@@ -39,6 +54,8 @@ class Sampler:
     cases: tuple[str, ...]
     seed: int
     foreground: float
+    foreground_of: LabelStore | None
+    augmentation: Augmentation | None
 
     def patch(self, k: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Patch number k.
@@ -48,22 +65,45 @@ class Sampler:
             and background.
         """
         case = self.cases[case_index(self.seed, k, len(self.cases))]
-        plan = self.store.plan
-        image, labels = self.store.image(case), self.labels.labels(case)
-        random = keyed_random(self.seed, CROP, k)
+        plan, origin = self.store.plan, self._origin(case, k)
+        if self.augmentation is None:
+            return self._placed(case, origin, UNCHANGED)
+        random = keyed_random(self.seed, AUGMENT, k, self.augmentation.seed)
+        image, labels = self._placed(case, origin, draw_placement(random, plan, self.augmentation.mirror_axes))
+        return change_intensities(image, random, plan.normalisation.air), labels
+
+    def _origin(self, case: str, k: int) -> Triple:
+        """Where patch k begins in its case."""
+        shape, random = self.store.cases[case].shape, keyed_random(self.seed, CROP, k)
         centre = None
-        if random.random() < self.foreground:
-            centre = foreground_voxel(self.labels.foreground(case), image.shape, random)
-        origin = patch_origin(image.shape, plan.patch, centre, random)
-        hu = padded_crop(image, origin, plan.patch, np.iinfo(np.int16).min).astype(np.float32) / np.float32(
-            UNITS_PER_HU
-        )
-        return plan.normalisation.apply(hu), padded_crop(labels, origin, plan.patch, 0)
+        if random.random() < self.foreground and self.foreground_of is not None:
+            centre = foreground_voxel(self.foreground_of.foreground(case), shape, random)
+        return patch_origin(shape, self.store.plan.patch, centre, random)
+
+    def _placed(self, case: str, origin: Triple, placement: Placement) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Image and channels of a patch, turned, scaled and mirrored as drawn."""
+        plan = self.store.plan
+        image, channels = np.empty(plan.patch, np.float32), np.zeros(plan.patch, np.uint8)
+        stored, window = self.store.image(case), _window(plan.normalisation)
+        if placement.turned is None:
+            cut_image(stored, np.array(origin), window, image)
+            _paste(self.labels, case, (stored.shape, origin), channels)
+        else:
+            matrix = _matrix(placement.turned, origin, plan)
+            warp_image(stored, matrix, window, image)
+            box = _touched(matrix, plan.patch, stored.shape)
+            if all(edge.start < edge.stop for edge in box):
+                inside = matrix - np.array([[0, 0, 0, edge.start] for edge in box])
+                warp_labels(self.labels.labels(case, box), inside, channels)
+        if placement.mirrored:
+            image = np.ascontiguousarray(np.flip(image, placement.mirrored))
+            channels = np.ascontiguousarray(np.flip(channels, placement.mirrored))
+        return image, channels
 
 
-def keyed_random(seed: int, purpose: int, number: int) -> np.random.Generator:
-    """Random numbers that depend on these three alone."""
-    key, counter = np.array([seed, number], np.uint64), np.array([0, 0, 0, purpose], np.uint64)
+def keyed_random(seed: int, purpose: int, number: int, second_seed: int = 0) -> np.random.Generator:
+    """Random numbers that depend on these alone."""
+    key, counter = np.array([seed, number], np.uint64), np.array([0, 0, second_seed, purpose], np.uint64)
     return np.random.Generator(np.random.Philox(counter=counter, key=key))
 
 
@@ -113,13 +153,32 @@ def patch_origin(
     return (x, y, z)
 
 
-def padded_crop(array: NDArray[Number], origin: Triple, size: Triple, fill: int) -> NDArray[Number]:
-    """Cut a box out of an array; what lies outside is `fill`."""
-    result = np.full(size, fill, array.dtype)
-    source, target = [], []
-    for start, length, n in zip(origin, size, array.shape, strict=True):
-        first, end = max(start, 0), min(start + length, n)
-        source.append(slice(first, end))
-        target.append(slice(first - start, end - start))
-    result[tuple(target)] = array[tuple(source)]
-    return result
+def _window(normalisation: Normalisation) -> NDArray[np.float32]:
+    """Clip range in stored units, and the factor and summand that normalise: what the kernels work with."""
+    units = np.array([normalisation.lower_hu, normalisation.upper_hu]) * UNITS_PER_HU
+    factor = 1 / (UNITS_PER_HU * normalisation.std_hu)
+    return np.array([*np.rint(units), factor, -normalisation.mean_hu / normalisation.std_hu], np.float32)
+
+
+def _matrix(turned: NDArray[np.float64], origin: Triple, plan: Plan) -> NDArray[np.float64]:
+    """(3, 4) voxel of the patch -> voxel of the case, about the patch's centre."""
+    middle = (np.array(plan.patch) - 1) / 2
+    return np.column_stack([turned, np.array(origin) + middle - turned @ middle])
+
+
+def _touched(matrix: NDArray[np.float64], patch: Triple, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Box of a case that a turned patch reads; empty along an axis where it lies outside."""
+    corners = np.stack(np.meshgrid(*[[0, n - 1] for n in patch], indexing="ij")).reshape(3, -1)
+    places = matrix[:, :3] @ corners + matrix[:, 3:]
+    first = np.clip(np.floor(places.min(axis=1)), 0, shape).astype(int).tolist()
+    end = np.clip(np.floor(places.max(axis=1)) + 2, 0, shape).astype(int).tolist()
+    return tuple(slice(a, b) for a, b in zip(first, end, strict=True))
+
+
+def _paste(labels: LabelStore, case: str, where: tuple[tuple[int, ...], Triple], out: NDArray[np.uint8]) -> None:
+    """Copy the part of a patch that lies in the case; the rest stays background."""
+    shape, origin = where
+    first = [max(start, 0) for start in origin]
+    end = [min(start + n, whole) for start, n, whole in zip(origin, out.shape, shape, strict=True)]
+    target = tuple(slice(a - o, b - o) for a, b, o in zip(first, end, origin, strict=True))
+    out[target] = labels.labels(case, tuple(map(slice, first, end)))

@@ -1,31 +1,38 @@
 """What lies on disk between the steps, and how it is read.
 
-image store   plan.json  images/<case>.npy                                 one for all label versions
-label store   channels.json  missing.json  <case>.npy  foreground/<case>.npy   one a label version
+image store   plan.json  files.json  images/<case>.npy                                    one for all label versions
+label store   channels.json  missing.json  files.json  <case>.b2nd  foreground/<case>.npy   one a label version
 
 images      int16, 1/8 HU, RAS
 labels      uint8 channels of the network: 0 background, then 1, 2, … for the dataset's label ids in ascending order
 foreground  (N, 2) int32, channel and flat voxel index, ascending: where patches around foreground are centred
 
-Plain .npy files: training maps them into memory and reads only the voxels of a patch, and all that train on one machine
-share what the system has cached.
+Images are plain .npy files: training maps them into memory and reads only the voxels of a patch, and all that train on
+one machine share what the system has cached. Labels, of which there are as many as versions, are compressed in bricks of
+64 voxels to a hundredth of that. `files.json` says how many bytes each file has, so that a truncated one is noticed
+before an epoch is lost on it.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import blosc2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract import atomic
 from contract.errors import UsageError
 from contract.grids import Grid
 from dynunet_trainer.plan import Plan, Triple, plan_from
 
-PLAN, CHANNELS, MISSING = "plan.json", "channels.json", "missing.json"
+PLAN, CHANNELS, MISSING, FILES = "plan.json", "channels.json", "missing.json", "files.json"
 IMAGES, FOREGROUND = "images", "foreground"
+BRICK = 64
+"""Voxels of a brick's side: a patch of 128 touches at most 27."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +81,9 @@ class LabelStore:
         """Label id of each channel of the network; the first is the background's 0."""
         return (0, *self.organs)
 
-    def labels(self, case: str) -> NDArray[np.uint8]:
-        """(X, Y, Z) channels, mapped into memory."""
-        return mapped(self.folder / f"{case}.npy")
+    def labels(self, case: str, box: tuple[slice, ...] = (slice(None),) * 3) -> NDArray[np.uint8]:
+        """(x, y, z) channels of a box, by default of the whole case; only the bricks that it touches are read."""
+        return read_bricks(self.folder / f"{case}.b2nd", box)
 
     def foreground(self, case: str) -> NDArray[np.int32]:
         """(N, 2) channel and flat voxel index, mapped into memory."""
@@ -90,6 +97,7 @@ def open_store(folder: Path) -> Store:
         UsageError: it is none.
     """
     content = _read_json(folder / PLAN, "prepare")
+    _check_sizes(folder, "prepare")
     cases = {
         name: StoredCase(tuple(case["shape"]), tuple(case["image_shape"]), case["image_affine"])
         for name, case in content["cases"].items()
@@ -105,6 +113,7 @@ def open_label_store(folder: Path) -> LabelStore:
     """
     channels = _read_json(folder / CHANNELS, "prepare-labels")
     missing = _read_json(folder / MISSING, "prepare-labels")
+    _check_sizes(folder, "prepare-labels")
     return LabelStore(folder, {channel["id"]: channel["organ"] for channel in channels}, tuple(missing))
 
 
@@ -118,6 +127,43 @@ def mapped(file: Path) -> NDArray[Any]:
         return np.load(file, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: must be a whole array, but: {error}; make the store again") from None
+
+
+def write_bricks(path: Path, labels: NDArray[np.uint8]) -> None:
+    """Write compressed labels in one step; the same labels give the same bytes."""
+    bricks = tuple(min(BRICK, n) for n in labels.shape)
+    settings = {"codec": blosc2.Codec.ZSTD, "clevel": 5, "nthreads": 1}
+    packed = blosc2.asarray(np.ascontiguousarray(labels), chunks=bricks, blocks=bricks, cparams=settings)
+    atomic.write_bytes(path, packed.to_cframe())
+
+
+def read_bricks(path: Path, box: tuple[slice, ...]) -> NDArray[np.uint8]:
+    """Read a box of what `write_bricks` wrote.
+
+    Raises:
+        UsageError: missing or damaged.
+    """
+    try:
+        packed = blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+        return np.asarray(packed[box])
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UsageError(f"{path}: must be whole labels, but: {error}; make the store again") from None
+
+
+def write_sizes(folder: Path) -> None:
+    """Note how many bytes each file of a finished store has."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".npy", ".b2nd"})
+    atomic.write_json(folder / FILES, {path.relative_to(folder).as_posix(): path.stat().st_size for path in files})
+
+
+def _check_sizes(folder: Path, step: str) -> None:
+    for name, size in _read_json(folder / FILES, step).items():
+        try:
+            found = os.stat(folder / name).st_size
+        except OSError as error:
+            raise UsageError(f"{folder / name}: must be there, but: {error.strerror}; make the store again") from None
+        if found != size:
+            raise UsageError(f"{folder / name}: must have {size} bytes, but has {found}; make the store again")
 
 
 def _read_json(file: Path, step: str) -> Any:  # noqa: ANN401 - our own files
