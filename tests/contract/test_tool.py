@@ -1,5 +1,6 @@
 """The program around a tool, driven as users drive it: as a process."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -110,6 +111,7 @@ def test_a_run_gives_a_label_map_a_case_a_status_and_provenance(place: Place) ->
     assert run["options"] == {"lowest-hu": 100, "pause-s": 0.0, "returns": "labels"}
     assert run["packages"]["numpy"] == np.__version__
     assert set(run["cases"]["a"]) == {"input_sha256", "output_sha256", "seconds", "peak_memory_mb"}
+    assert run["cases"]["a"]["input_sha256"] == hashlib.sha256(place.image("a").read_bytes()).hexdigest()
     assert run["outputs"]["a.nii.gz"] == run["cases"]["a"]["output_sha256"]
     assert "1/3] a: done" in done.stderr
 

@@ -320,7 +320,8 @@ def _run_cases(context: Context, step: Cases[Any]) -> int:
     context.progress.begin(len(context.cases), context.manifest.name)
     for name in context.cases:
         since = time.monotonic()
-        fingerprint = _case_fingerprint(context, identity, name)
+        image_sha256 = _digest_if_there(context.dataset.image(name))
+        fingerprint = _case_fingerprint(context, {**identity, "image": image_sha256}, name)
         if _is_done(context, statuses.get(name), fingerprint):
             context.progress.advance(name, "already done")
             continue
@@ -331,7 +332,7 @@ def _run_cases(context: Context, step: Cases[Any]) -> int:
         broken = broken or not contract_kept
         records.append_status(context.folder, status)
         statuses[name] = status
-        measured[name] = _Measured(fingerprint, status.output_sha256, time.monotonic() - since, _peak_memory_mb())
+        measured[name] = _Measured(image_sha256, status.output_sha256, time.monotonic() - since, _peak_memory_mb())
         context.progress.advance(name, status.reason or "done", failed=status.state == "failed")
     failed = [name for name in context.cases if statuses[name].state == "failed"]
     if measured or not (context.folder / records.RUN).exists():
@@ -344,8 +345,8 @@ def _run_cases(context: Context, step: Cases[Any]) -> int:
 
 
 def _case_fingerprint(context: Context, identity: Mapping[str, object], case: str) -> str:
-    """Digest of everything that a case's result depends on: identity, image bytes, label bytes, label table."""
-    parts: dict[str, object] = {**identity, "image": _digest_if_there(context.dataset.image(case))}
+    """Digest of everything that a case's result depends on: identity with the image, label bytes, label table."""
+    parts = dict(identity)
     if "labels" in context.reads:
         parts["labels"] = _digest_if_there(context.dataset.label(case))
         parts["organs"] = {str(i): organ for i, organ in context.dataset.labels.items()}

@@ -1,0 +1,32 @@
+"""Volumes as nnU-Net sees them: axes in reverse, a channel in front, as its `NibabelIOWithReorient` has them.
+
+contract  (X, Y, Z) in RAS+, spacing x, y, z      <->      nnU-Net  (1, Z, Y, X), spacing z, y, x
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract import CaseError, Volume
+
+
+def image_array(image: Volume) -> NDArray[np.float32]:
+    """(1, Z, Y, X) HU of an image.
+
+    Raises:
+        CaseError: all voxels are 0, which is what nnU-Net crops away.
+    """
+    if not image.array.any():
+        raise CaseError("image must hold something, but all of its voxels are 0")
+    return reversed_axes(image.array).astype(np.float32)[None]
+
+
+def properties(image: Volume) -> dict[str, Any]:
+    """What nnU-Net must know of an image beside its voxels."""
+    return {"spacing": list(image.spacing_mm[::-1])}
+
+
+def reversed_axes(array: NDArray[Any]) -> NDArray[Any]:
+    """(X, Y, Z) to (Z, Y, X), or back."""
+    return array.transpose(2, 1, 0)

@@ -1,0 +1,122 @@
+"""Which case belongs to which fold, and what `prepare` found; written once, read by every later step."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from contract import Context, UsageError, atomic
+from nnunet_tool.labelids import LabelIds
+
+FOLDS = 5
+FILE = "cases.json"
+PLANS = "nnUNetPlans"
+
+
+def assigned_folds(cases: Sequence[str], seed: int) -> tuple[tuple[str, ...], ...]:
+    """Deal cases out to five folds; it depends on their sorted names and the seed alone.
+
+    Returns:
+        The held-out cases of each fold, sorted: every case in one fold, sizes that differ by one at most.
+
+    Raises:
+        UsageError: fewer than five cases.
+    """
+    if len(cases) < FOLDS:
+        raise UsageError(
+            f"nnunet: a five-fold cross-validation must have at least {FOLDS} readable cases, but there are "
+            f"{len(cases)}; add cases, or repair those that were set aside"
+        )
+    order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(cases))
+    dealt = [sorted(cases)[i] for i in order]
+    return tuple(tuple(sorted(dealt[fold::FOLDS])) for fold in range(FOLDS))
+
+
+def refuse_shard(context: Context) -> None:
+    """A part of the cases would be cross-validated as if it were all of them."""
+    if context.arguments.shard:
+        raise UsageError(
+            "--shard must not be given: a cross-validation needs all cases; on several machines, run the steps fold-0 "
+            "to fold-4 side by side"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What `prepare` found, beside nnU-Net's own files.
+
+    Attributes:
+        dataset: nnU-Net's name of the dataset, which is the folder of its files.
+        configuration: 3d_fullres or 2d.
+        organs: label id of the dataset -> organ.
+        folds: held-out cases of each fold.
+        found: case -> label ids that occur in it.
+        set_aside: case -> why it can't be read.
+    """
+
+    dataset: str
+    configuration: str
+    organs: Mapping[int, str]
+    folds: tuple[tuple[str, ...], ...]
+    found: Mapping[str, tuple[int, ...]]
+    set_aside: Mapping[str, str]
+
+    @property
+    def label_ids(self) -> LabelIds:
+        """How the dataset's ids and nnU-Net's belong together."""
+        return LabelIds(tuple(sorted(self.organs)))
+
+    def training_cases(self, fold: int) -> tuple[str, ...]:
+        """Cases of the other four folds, sorted."""
+        return tuple(sorted(case for other, held in enumerate(self.folds) if other != fold for case in held))
+
+    def absent_organs(self, fold: int) -> tuple[str, ...]:
+        """Organs that occur in no training case of a fold: its model can't learn them."""
+        seen = {i for case in self.training_cases(fold) for i in self.found[case]}
+        return tuple(organ for i, organ in sorted(self.organs.items()) if i not in seen)
+
+    def fold_of(self, case: str) -> int | None:
+        """The fold that a case is held out of; None where it is in none."""
+        return next((fold for fold, held in enumerate(self.folds) if case in held), None)
+
+    def splits(self) -> list[dict[str, list[str]]]:
+        """nnU-Net's `splits_final.json`."""
+        return [{"train": list(self.training_cases(k)), "val": list(held)} for k, held in enumerate(self.folds)]
+
+
+def write_prepared(folder: Path, prepared: Prepared) -> None:
+    """Write `cases.json`."""
+    atomic.write_json(
+        folder / FILE,
+        {
+            "dataset": prepared.dataset,
+            "configuration": prepared.configuration,
+            "labels": [{"id": i, "organ": organ} for i, organ in sorted(prepared.organs.items())],
+            "folds": [list(held) for held in prepared.folds],
+            "found": {case: list(ids) for case, ids in sorted(prepared.found.items())},
+            "set_aside": dict(sorted(prepared.set_aside.items())),
+        },
+    )
+
+
+def read_prepared(folder: Path) -> Prepared:
+    """Read `cases.json`.
+
+    Raises:
+        UsageError: the folder holds no results of the step `prepare`.
+    """
+    file = folder / FILE
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return Prepared(
+            dataset=content["dataset"],
+            configuration=content["configuration"],
+            organs={entry["id"]: entry["organ"] for entry in content["labels"]},
+            folds=tuple(tuple(held) for held in content["folds"]),
+            found={case: tuple(ids) for case, ids in content["found"].items()},
+            set_aside=content["set_aside"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file}: must be what the step `prepare` wrote, but: {error}; run that step again") from None

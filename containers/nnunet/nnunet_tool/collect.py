@@ -1,0 +1,50 @@
+"""Step `collect`: one label map a case, from the fold that held it out; refused if that fold's model has seen it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract import Case, CaseError, Context, ContractError, LabelMap
+from contract.datasets import SUFFIX
+from contract.volumes import read_labels
+from nnunet_tool.cases import FOLDS, Prepared, read_prepared
+from nnunet_tool.foldrecord import FoldRecord, read_record
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """Results of the earlier steps.
+
+    Attributes:
+        prepared: what `prepare` found.
+        folds: folder and record of each fold.
+    """
+
+    prepared: Prepared
+    folds: Mapping[int, tuple[Path, FoldRecord]]
+
+
+def load(context: Context) -> Collected:
+    """Find the folds' results."""
+    folders = [context.input(f"fold-{fold}") for fold in range(FOLDS)]
+    folds = {fold: (folder, read_record(folder)) for fold, folder in enumerate(folders)}
+    return Collected(read_prepared(context.input("prepare")), folds)
+
+
+def segment(collected: Collected, case: Case) -> LabelMap:
+    """Take a case's label map.
+
+    Raises:
+        CaseError: it was set aside, or is in no fold.
+        ContractError: the model that labelled it was trained on it.
+    """
+    prepared = collected.prepared
+    if case.name in prepared.set_aside:
+        raise CaseError(prepared.set_aside[case.name])
+    fold = prepared.fold_of(case.name)
+    if fold is None:
+        raise CaseError(f"{case.name}: must be one of the cases that `prepare` was given, but is not; run it again")
+    folder, record = collected.folds[fold]
+    if case.name in record.trained_on:
+        raise ContractError(f"{case.name}: must be unknown to the model of fold-{fold}, but it was trained on it")
+    return read_labels(folder / f"{case.name}{SUFFIX}", case.image, prepared.organs)

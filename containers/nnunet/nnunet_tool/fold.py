@@ -1,0 +1,198 @@
+"""Steps `fold-0` … `fold-4`: train on the cases of the other four folds, then label the held-out ones.
+
+CASE.nii.gz           label map of each held-out case, in the dataset's ids, on the case's own grid
+fold.json             the cases that were trained on, counted from the batches, and those that are held out
+log.csv               learning rate, losses and Dice of each epoch
+checkpoint_final.pth  the model, as nnU-Net names it
+
+The checkpoint (hidden) is replaced every few epochs: a run that was killed goes on from it and ends in the same bytes.
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from numpy.typing import NDArray
+
+from contract import Context, Stopped, Volume, atomic, records
+from contract.datasets import SUFFIX
+from contract.volumes import read_image, write_labels
+from nnunet_tool import arrays, checkpoint, foldrecord
+from nnunet_tool.cases import Prepared, read_prepared, refuse_shard
+from nnunet_tool.checkpoint import Identity, Trained
+from nnunet_tool.environment import choose_device, make_deterministic, steady_cudnn
+from nnunet_tool.foldrecord import FoldRecord
+from nnunet_tool.settings import train_settings
+from nnunet_tool.trainer import Epoch, FoldTrainer, fold_trainer
+
+LOG = "log.csv"
+
+
+def run_fold(context: Context, fold: int) -> None:
+    """Do the step.
+
+    Raises:
+        UsageError: no results of `prepare`, no such device, a loss that is not finite.
+        Stopped: SIGTERM came; the checkpoint holds the epochs up to the last time it was written.
+    """
+    refuse_shard(context)
+    folder = context.input("prepare")
+    prepared = read_prepared(folder)
+    device = choose_device(context.arguments.device)
+    make_deterministic(context.threads)
+    identity = _identity(context, fold, device)
+    _tell(context, prepared, fold, device)
+    settings, held_out = train_settings(context.options), prepared.folds[fold]
+    with _stop_noticed() as check, fold_trainer(folder, prepared, fold, settings, device) as trainer:
+        trained = _trained(context, trainer, identity, check)
+        atomic.write_text(context.folder / LOG, _log_text(trained.log))
+        for case in held_out:
+            check()
+            _label(context, trainer, prepared, case)
+    foldrecord.write_record(context.folder, FoldRecord(fold, trained.drawn, held_out))
+    (context.folder / checkpoint.STATE).unlink(missing_ok=True)
+    context.progress.end(f"fold-{fold}: {len(held_out)} held-out cases labelled")
+
+
+def _identity(context: Context, fold: int, device: torch.device) -> Identity:
+    """Everything that the bits of the result depend on."""
+    return {
+        "version": context.manifest.version,
+        "dataset": context.dataset.name,
+        "fold": fold,
+        "options": dict(context.options),
+        "prepare": records.outputs_digest(context.input("prepare")),
+        "threads": context.threads,
+        "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "torch": str(torch.__version__),
+        "nnunetv2": version("nnunetv2"),
+    }
+
+
+def _tell(context: Context, prepared: Prepared, fold: int, device: torch.device) -> None:
+    """Say in run.json and in the log what a reader should know of this fold."""
+    absent = prepared.absent_organs(fold)
+    context.facts["device"] = str(device)
+    context.facts["organs_without_training_cases"] = list(absent)
+    if absent:
+        sys.stderr.write(f"fold-{fold}: no training case has {', '.join(absent)}; its cases will not get it\n")
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+def _trained(context: Context, trainer: FoldTrainer, identity: Identity, check: Callable[[], None]) -> Trained:
+    """Train, or take the model that this run had trained when it was stopped."""
+    folder, overwrite = context.folder, context.arguments.overwrite
+    trained = None if overwrite else checkpoint.restore_model(folder, identity, trainer)
+    if trained is None or (folder / foldrecord.FILE).exists():
+        # Label maps are only taken over from a run that was stopped between its training and its record.
+        _remove_results(folder, keep_model=trained is not None)
+    log = [] if trained or overwrite else checkpoint.restore_state(folder, identity, trainer)
+    total, done = trainer.settings.epochs, len(trained.log if trained else log)
+    context.progress.begin(total + len(trainer.held_out), f"fold-{trainer.fold}", done=done)
+    return trained or _train(context, trainer, identity, log, check)
+
+
+def _remove_results(folder: Path, *, keep_model: bool) -> None:
+    """Remove what an earlier run left, but not its checkpoint."""
+    for path in folder.iterdir():
+        if not path.name.startswith(".") and not (keep_model and path.name == checkpoint.MODEL):
+            path.unlink()
+
+
+def _train(
+    context: Context, trainer: FoldTrainer, identity: Identity, log: list[Epoch], check: Callable[[], None]
+) -> Trained:
+    """Train from the epoch that comes next to the last one, and write the model."""
+    trainer.start()
+    while trainer.current_epoch < trainer.settings.epochs:
+        epoch = trainer.run_epoch(check)
+        log.append(epoch)
+        if len(log) % trainer.settings.checkpoint_every == 0:
+            checkpoint.save_state(context.folder, identity, trainer, log)
+        context.progress.advance(f"epoch {len(log)}", f"loss {epoch.train_loss:.3f}, Dice {epoch.validation_dice:.3f}")
+    trainer.end()
+    checkpoint.save_model(context.folder, identity, trainer, log)
+    return Trained(log, dict(trainer.drawn))
+
+
+def _log_text(log: list[Epoch]) -> str:
+    """CSV, a line an epoch."""
+    lines = [
+        f"{number},{e.learning_rate!r},{e.train_loss!r},{e.validation_loss!r},{e.validation_dice!r}\n"
+        for number, e in enumerate(log, start=1)
+    ]
+    return "".join(["epoch,learning_rate,train_loss,validation_loss,validation_dice\n", *lines])
+
+
+@contextmanager
+def _stop_noticed() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises `Stopped` if SIGTERM came, and what the handler raised was dropped in a `__del__`."""
+    came = False
+    earlier = signal.getsignal(signal.SIGTERM)
+
+    def notice(signum: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        raise Stopped
+
+    def check() -> None:
+        if came:
+            raise Stopped
+
+    signal.signal(signal.SIGTERM, notice)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+# ---------------------------------------------------------------------------------------------------------- prediction
+
+
+def _label(context: Context, trainer: FoldTrainer, prepared: Prepared, case: str) -> None:
+    """Write a case's label map, unless this run has done so before it was stopped."""
+    file = context.folder / f"{case}{SUFFIX}"
+    if not file.exists():
+        image = read_image(context.dataset.image(case))
+        write_labels(file, prepared.label_ids.to_dataset(predicted(trainer, image, context.threads)), image)
+    context.progress.advance(case, "labelled")
+
+
+def predicted(trainer: FoldTrainer, image: Volume, threads: int) -> NDArray[np.integer[Any]]:
+    """(X, Y, Z) nnU-Net's ids of an image: what nnU-Net predicts from a raw file, without its pools of processes."""
+    plans, configuration = trainer.plans_manager, trainer.configuration_manager
+    data, _, properties = DefaultPreprocessor(verbose=False).run_case_npy(
+        arrays.image_array(image), None, arrays.properties(image), plans, configuration, trainer.dataset_json
+    )
+    logits = _predictor(trainer).predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
+    labels = convert_predicted_logits_to_segmentation_with_correct_shape(
+        logits, plans, configuration, trainer.label_manager, properties, num_threads_torch=threads
+    )
+    return arrays.reversed_axes(labels)
+
+
+def _predictor(trainer: FoldTrainer) -> nnUNetPredictor:
+    """nnU-Net's predictor with the trainer's network: windows that overlap by half, weighted by a Gaussian."""
+    predictor = nnUNetPredictor(
+        tile_step_size=0.5, use_gaussian=True, use_mirroring=trainer.inference_allowed_mirroring_axes is not None,
+        perform_everything_on_device=trainer.device.type == "cuda", device=trainer.device, allow_tqdm=False,
+    )  # fmt: skip
+    steady_cudnn()
+    trainer.set_deep_supervision_enabled(enabled=False)
+    predictor.manual_initialization(
+        trainer.network, trainer.plans_manager, trainer.configuration_manager, None, trainer.dataset_json,
+        "nnUNetTrainer", trainer.inference_allowed_mirroring_axes,
+    )  # fmt: skip
+    return predictor

@@ -1,0 +1,178 @@
+"""nnU-Net's trainer of one fold, driven from here: deterministic, without its log files, figures and pools.
+
+What it trains on is counted from the batches that its loader gave it, not from the split that it was asked for.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from batchgenerators.utilities.file_and_folder_operations import load_json
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import nn
+
+from contract import UsageError
+from nnunet_tool.batches import Batch, batches
+from nnunet_tool.cases import PLANS, Prepared
+from nnunet_tool.environment import nnunet_environment, seed_all
+from nnunet_tool.loss import SteadyCrossEntropy
+from nnunet_tool.settings import TrainSettings
+
+FEWEST_SUPERVISED = 3
+"""Stages from which on nnU-Net's deep supervision has an output to weigh: it leaves out the deepest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """A line of the log.
+
+    Attributes:
+        learning_rate: of its steps.
+        train_loss: mean over its batches.
+        validation_loss: mean over batches of held-out cases, after it.
+        validation_dice: of these batches: mean over the organs in them; NaN where there are none.
+    """
+
+    learning_rate: float
+    train_loss: float
+    validation_loss: float
+    validation_dice: float
+
+
+class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
+    """nnU-Net's default trainer with our settings.
+
+    Attributes:
+        settings: set by `fold_trainer`, for nnU-Net looks at the arguments of `__init__`.
+        held_out: the fold's own cases.
+        drawn: training case -> patches of it that a step was taken on.
+    """
+
+    settings: TrainSettings
+    held_out: tuple[str, ...]
+    drawn: Counter[str]
+
+    def print_to_log_file(self, *args: object, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
+        """Write no log with times in it; `log.csv` and the progress say what nnU-Net would."""
+
+    def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:
+        """As nnU-Net's; without mirroring as in its `nnUNetTrainerNoMirroring`."""
+        rotation, flat, initial_patch, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
+        self.inference_allowed_mirroring_axes = axes if self.settings.mirroring else None
+        return rotation, flat, initial_patch, self.inference_allowed_mirroring_axes
+
+    def _build_loss(self) -> nn.Module:
+        """As nnU-Net's, with a cross entropy that is deterministic on a GPU."""
+        loss = super()._build_loss()
+        (loss.loss if self.enable_deep_supervision else loss).ce = SteadyCrossEntropy()
+        return loss
+
+    def get_dataloaders(self) -> tuple[Iterator[Batch], Iterator[Batch]]:
+        """nnU-Net's loaders, their batches numbered from the epoch that comes next."""
+        pairs = super().get_dataloaders()
+        chosen = self.settings
+        per_epoch = (chosen.iterations, chosen.validation_iterations)
+        workers = (chosen.workers, (chosen.workers + 1) // 2)
+        train, validation = (
+            batches(
+                pair.data_loader,
+                (chosen.seed, self.fold, purpose),
+                range(self.current_epoch * count, chosen.epochs * count),
+                processes,
+                pinned=self.device.type == "cuda",
+            )
+            for pair, purpose, count, processes in zip(pairs, ("train", "look"), per_epoch, workers, strict=True)
+        )
+        return train, validation
+
+    def start(self) -> None:
+        """Make the loaders."""
+        self.dataloader_train, self.dataloader_val = self.get_dataloaders()
+        self.set_deep_supervision_enabled(self.enable_deep_supervision)
+
+    def train_step(self, batch: Batch) -> dict[str, Any]:
+        """As nnU-Net's; counts the cases that it is taken on."""
+        outcome: dict[str, Any] = super().train_step(batch)
+        self.drawn.update(str(case) for case in batch["keys"])
+        return outcome
+
+    def run_epoch(self, check: Callable[[], None]) -> Epoch:
+        """Train for an epoch, then look at held-out cases, for the log alone.
+
+        Args:
+            check: raises where the run is to stop; asked before each step.
+
+        Raises:
+            UsageError: the loss is not finite.
+        """
+        self.network.train()
+        self.lr_scheduler.step(self.current_epoch)
+        learning_rate = float(self.optimizer.param_groups[0]["lr"])
+        losses = []
+        for _ in range(self.settings.iterations):
+            check()
+            losses.append(float(self.train_step(next(self.dataloader_train))["loss"]))
+        train_loss = math.fsum(losses) / len(losses)
+        if not math.isfinite(train_loss):
+            raise UsageError(
+                f"fold-{self.fold}: loss must be finite, but in epoch {self.current_epoch + 1} it is {train_loss}; "
+                f"train with a smaller --learning-rate than {self.settings.learning_rate:g}"
+            )
+        self.network.eval()
+        with torch.no_grad():
+            looks = [
+                self.validation_step(next(self.dataloader_val)) for _ in range(self.settings.validation_iterations)
+            ]
+        self.current_epoch += 1
+        return Epoch(learning_rate, train_loss, float(np.mean([look["loss"] for look in looks])), _dice(looks))
+
+    def end(self) -> None:
+        """Let go of the loaders, hence of their processes."""
+        self.dataloader_train = self.dataloader_val = None
+
+
+def _dice(looks: list[dict[str, Any]]) -> float:
+    """Mean Dice of the organs that are there, or were taken to be, over all voxels of some batches."""
+    true, false, missed = (np.sum([look[key] for look in looks], axis=0) for key in ("tp_hard", "fp_hard", "fn_hard"))
+    size = 2 * true + false + missed
+    return float(np.mean(2 * true[size > 0] / size[size > 0])) if (size > 0).any() else math.nan
+
+
+@contextmanager
+def fold_trainer(
+    folder: Path, prepared: Prepared, fold: int, settings: TrainSettings, device: torch.device
+) -> Iterator[FoldTrainer]:
+    """Make the trainer of a fold, its network initialised by the seed.
+
+    Args:
+        folder: results of `prepare`.
+        prepared: what they say.
+        fold: 0..4.
+        settings: of the training.
+        device: to train on.
+    """
+    files = folder / prepared.dataset
+    plans = load_json(str(files / f"{PLANS}.json")) | {"continue_training": False}
+    with (
+        TemporaryDirectory() as results,
+        nnunet_environment(augmentation_processes=0, preprocessed=folder, results=Path(results)),
+    ):
+        trainer = FoldTrainer(plans, prepared.configuration, fold, load_json(str(files / "dataset.json")), device)
+        trainer.device = device  # nnU-Net takes the first GPU, whichever was asked for
+        trainer.settings, trainer.held_out, trainer.drawn = settings, prepared.folds[fold], Counter()
+        trainer.num_epochs, trainer.initial_lr = settings.epochs, settings.learning_rate
+        stages = trainer.configuration_manager.network_arch_init_kwargs["n_stages"]
+        trainer.enable_deep_supervision = stages >= FEWEST_SUPERVISED
+        seed_all(settings.seed, fold, "weights")
+        trainer.initialize()
+        try:
+            yield trainer
+        finally:
+            trainer.end()
