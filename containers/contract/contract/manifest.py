@@ -87,6 +87,7 @@ class Step(yamlfiles.Strict):
         description="name below /in -> the step of this tool that makes it, or `split` or `label-version`, "
         "which the coordinator gives",
     )
+    optional_inputs: Items[str] = Field(default=(), description="names below /in that may be there, from outside")
     reads: Items[Literal["images", "labels"]] = Field(default=(), description="what it reads of the dataset")
     gpu: bool = Field(default=True, description="whether it uses the GPU that `resources` asks for")
 

@@ -11,6 +11,7 @@ cases. Arguments, input checks, resume, atomic output, status, provenance, progr
 here.
 """
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -101,6 +102,11 @@ class Context:
             raise UsageError(f"{folder}: must hold the results of an earlier step, but does not exist; mount it there")
         return folder
 
+    def optional_input(self, name: str) -> Path | None:
+        """Folder of an optional input; None where it is not given."""
+        folder = self.arguments.inputs / name
+        return folder if folder.is_dir() else None
+
     def _made_here(self, name: str) -> Path | None:
         step = self.manifest.steps.get(self.arguments.step or "")
         return self.earlier.get(step.inputs.get(name, "")) if step else None
@@ -186,6 +192,11 @@ def run(program: str, steps: "Steps") -> int:
     except Stopped:
         _say("stopped by SIGTERM; what is done is kept, and the next run goes on from here")
         return ExitCode.STOPPED
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _say(f"error: {error.filename or 'results'}: {error.strerror}; free some space and run this again: it goes on")
+        return ExitCode.USAGE
 
 
 Steps = Cases[Any] | Mapping[str, Cases[Any] | Job]
@@ -284,7 +295,10 @@ def _chosen_cases(dataset: Dataset, arguments: Arguments) -> tuple[str, ...]:
 def _identity(context: Context) -> dict[str, object]:
     """What every result of a run depends on beside its own input."""
     arguments, manifest = context.arguments, context.manifest
-    inputs = manifest.steps[arguments.step].inputs if arguments.step else {}
+    step = manifest.steps[arguments.step] if arguments.step else None
+    inputs = {name: context.input(name) for name in step.inputs} if step else {}
+    given = {name: context.optional_input(name) for name in step.optional_inputs} if step else {}
+    inputs |= {name: folder for name, folder in given.items() if folder is not None}
     return {
         "tool": manifest.name,
         "version": manifest.version,
@@ -293,7 +307,7 @@ def _identity(context: Context) -> dict[str, object]:
         "options": dict(arguments.options),
         "threads": arguments.threads,
         "weights": [checked.sha256 for checked in context.checked_weights.values()],
-        "inputs": {name: records.outputs_digest(context.input(name)) for name in inputs},
+        "inputs": {name: records.outputs_digest(folder) for name, folder in inputs.items()},
     }
 
 

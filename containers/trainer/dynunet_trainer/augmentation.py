@@ -143,7 +143,7 @@ INTENSITY_TRANSFORMS: tuple[tuple[float, Transform], ...] = (
     (0.1, _inverted_gamma),
     (0.3, _gamma),
 )
-"""Probability and transform, in order. nnU-Net draws blur and coarseness a second time for each channel, at one half."""
+"""Probability and transform, in order. nnU-Net draws blur and coarseness a second time a channel, at one half."""
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:

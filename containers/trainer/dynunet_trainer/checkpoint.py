@@ -51,7 +51,9 @@ def save_state(folder: Path, config: Plain, environment: Plain, state: State) ->
     content = {name: getattr(state, name) for name in State.__slots__}
     newest = folder / CHECKPOINT
     with atomic.replaced(folder / f"{CHECKPOINT}.new") as part:
-        torch.save({"config": dict(config), "environment": dict(environment), "rng": torch.get_rng_state(), **content}, part)
+        torch.save(
+            {"config": dict(config), "environment": dict(environment), "rng": torch.get_rng_state(), **content}, part
+        )
     if newest.exists():
         newest.replace(folder / BEFORE)
     (folder / f"{CHECKPOINT}.new").replace(newest)

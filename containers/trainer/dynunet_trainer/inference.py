@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
 from numpy.typing import NDArray
 from torch import nn
 
-from contract.errors import UsageError
+from contract.errors import CaseError, UsageError
 from contract.tool import Case, Context
 from dynunet_trainer import checkpoint
 from dynunet_trainer.devices import choose_device, make_deterministic
 from dynunet_trainer.network import build_network, load_weights
 from dynunet_trainer.plan import Plan, plan_from
-from dynunet_trainer.resample import highest_channel, resample_image, resampled_shape
+from dynunet_trainer.resample import resample_image, resampled_shape
+from dynunet_trainer.windows import network_predict, predict_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,7 @@ def load_predictor(context: Context) -> Predictor:
 
     Raises:
         UsageError: there is none, or it was trained for other labels than the dataset has.
+        CaseError: it did not converge.
     """
     file = context.input("model") / checkpoint.MODEL
     content = checkpoint.load_file(file)
@@ -54,12 +55,13 @@ def load_predictor(context: Context) -> Predictor:
             f"{file}: must be of a model for the labels of {context.dataset.name}, but is of one for "
             f"{content['labels']}; predict the dataset that it was trained on"
         )
+    if content["failure"]:
+        raise CaseError(f"{file}: network {content['failure']}; it predicts nothing")
     device = choose_device(context.arguments.device)
     make_deterministic(context.threads)
     context.facts["device"] = str(device)
     plan, ids = plan_from(content["plan"]), np.array([0, *content["labels"]])
-    supervised = bool(content["identity"]["settings"]["deep_supervision"])
-    network = build_network(plan, len(ids), deep_supervision=supervised)
+    network = build_network(plan, len(ids), deep_supervision=bool(content["deep_supervision"]))
     load_weights(network, content["weights"])
     return Predictor(network.to(device).eval(), plan, ids, device, float(context.options["overlap"]))
 
@@ -73,23 +75,8 @@ def segment(predictor: Predictor, case: Case) -> NDArray[np.integer]:
     plan, image = predictor.plan, case.image
     shape = resampled_shape(image.grid.shape, image.spacing_mm, plan.spacing_mm)
     normalised = plan.normalisation.apply(resample_image(image.array, shape))
-    channels = highest_channel(_scores(predictor, normalised), image.grid.shape)
+    channels = predict_labels(
+        normalised, plan.patch, predictor.overlap, image.grid.shape,
+        network_predict(predictor.network, predictor.device), air=plan.normalisation.air,
+    )  # fmt: skip
     return predictor.ids[channels]
-
-
-@torch.no_grad()
-def _scores(predictor: Predictor, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(C, X, Y, Z) mean scores of all windows; where the image is smaller than a window, air is put around it."""
-    scores = sliding_window_inference(
-        torch.from_numpy(image)[None, None],
-        roi_size=predictor.plan.patch,
-        sw_batch_size=1,
-        predictor=predictor.network,
-        overlap=predictor.overlap,
-        mode="gaussian",
-        padding_mode="constant",
-        cval=predictor.plan.normalisation.air,
-        sw_device=predictor.device,
-        device=torch.device("cpu"),
-    )
-    return np.asarray(scores[0].numpy())

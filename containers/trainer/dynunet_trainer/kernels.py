@@ -143,3 +143,73 @@ def _largest_share(near: Labels, share: NDArray[np.float64], wx: float, wy: floa
         if total > largest or (total == largest and near[one] < best):
             best, largest = near[one], total
     return best
+
+
+@njit(nogil=True, cache=True)
+def export_planes(
+    scores: NDArray[np.float32],
+    low: NDArray[np.int64],
+    weight: NDArray[np.float32],
+    sizes: NDArray[np.int64],
+    out: Labels,
+) -> None:
+    """Interpolate scores linearly to other voxels and give the highest channel of each; the lowest of equals.
+
+    A voxel whose eight neighbours have one highest channel has it too: each score is a convex combination of the
+    neighbours' scores, so it stays the largest. Only the others, near surfaces, are interpolated.
+
+    Args:
+        scores: (C, X, Y, Z).
+        low: (3, N) along each axis, index of the lower neighbour of each result; the upper one is the next, if any.
+        weight: (3, N) of the upper neighbour.
+        sizes: (3,) how many results there are along each axis.
+        out: (x, y, z) is written.
+    """
+    _, nx, ny, nz = scores.shape
+    best = _highest_channels(scores)
+    for i in range(sizes[0]):
+        x0, wx = low[0, i], weight[0, i]
+        x1 = min(x0 + 1, nx - 1)
+        for j in range(sizes[1]):
+            y0, wy = low[1, j], weight[1, j]
+            y1 = min(y0 + 1, ny - 1)
+            for k in range(sizes[2]):
+                z0, wz = low[2, k], weight[2, k]
+                z1 = min(z0 + 1, nz - 1)
+                first = best[x0, y0, z0]
+                agree = first == best[x0, y0, z1] and first == best[x0, y1, z0] and first == best[x0, y1, z1]
+                agree &= first == best[x1, y0, z0] and first == best[x1, y0, z1]
+                if agree and first == best[x1, y1, z0] and first == best[x1, y1, z1]:
+                    out[i, j, k] = first
+                else:
+                    out[i, j, k] = _highest(scores, (x0, x1, y0, y1, z0, z1), wx, wy, wz)
+
+
+@njit(nogil=True, cache=True)
+def _highest_channels(scores: NDArray[np.float32]) -> Labels:
+    """(X, Y, Z) channel with the highest score; the lowest of equals."""
+    best, highest = np.zeros(scores.shape[1:], np.uint8), scores[0].copy()
+    for channel in range(1, scores.shape[0]):
+        for x in range(scores.shape[1]):
+            for y in range(scores.shape[2]):
+                for z in range(scores.shape[3]):
+                    if scores[channel, x, y, z] > highest[x, y, z]:
+                        highest[x, y, z], best[x, y, z] = scores[channel, x, y, z], channel
+    return best
+
+
+@njit(nogil=True, cache=True)
+def _highest(scores: NDArray[np.float32], near: tuple[int, ...], wx: float, wy: float, wz: float) -> int:
+    """The channel with the highest interpolated score between eight neighbours."""
+    x0, x1, y0, y1, z0, z1 = near
+    winner, highest = 0, -np.inf
+    for channel in range(scores.shape[0]):
+        s = scores[channel]
+        a = s[x0, y0, z0] * (1 - wz) + s[x0, y0, z1] * wz
+        b = s[x0, y1, z0] * (1 - wz) + s[x0, y1, z1] * wz
+        c = s[x1, y0, z0] * (1 - wz) + s[x1, y0, z1] * wz
+        d = s[x1, y1, z0] * (1 - wz) + s[x1, y1, z1] * wz
+        score = (a * (1 - wy) + b * wy) * (1 - wx) + (c * (1 - wy) + d * wy) * wx
+        if score > highest:
+            winner, highest = channel, score
+    return winner

@@ -1,8 +1,8 @@
 """Batches made ahead of their use by threads, in order.
 
-Threads, not processes: cropping, warping and most of NumPy let go of Python's lock, nothing is copied between processes,
-and no shared memory is needed, whose lack (Docker gives 64 MB) has cost many a run. What a batch holds depends on its
-number alone, so neither the number of threads nor their order of finishing changes a bit.
+Threads, not processes: cropping, warping and most of NumPy let go of Python's lock, nothing is copied between
+processes, and no shared memory is needed, whose lack (Docker gives 64 MB) has cost many a run. What a batch holds
+depends on its number alone, so neither the number of threads nor their order of finishing changes a bit.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What is known of each epoch, as a table and as TensorBoard events; both without times, the same bytes for the same run."""
+"""What is known of each epoch, as a table and as TensorBoard events: without times, the same bytes for the same run."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -25,7 +25,8 @@ from contract.grids import Grid, canonical_orientation, oriented_grid
 from contract.tool import Context
 from contract.volumes import read_image, read_labels
 from contract.yamlfiles import did_you_mean
-from dynunet_trainer.plan import UNITS_PER_HU, Spacing, make_plan, normalisation_of, parse_spacing
+from dynunet_trainer.parent import plan_of
+from dynunet_trainer.plan import UNITS_PER_HU, Plan, Spacing, make_plan, normalisation_of, parse_spacing
 from dynunet_trainer.resample import resample_image, resample_labels, resampled_shape
 from dynunet_trainer.store import (
     CHANNELS,
@@ -47,14 +48,15 @@ MOST_LABELS = 255
 
 
 def prepare(context: Context) -> None:
-    """Make the image store of the training cases.
+    """Make the image store: plan and normalisation of the training cases, voxels of the held-out ones too.
 
     Raises:
         UsageError: an unsound split or option.
         CaseError: images that cannot be read; all are listed.
     """
     torch.set_num_threads(context.threads)
-    cases = _stored_cases(context)
+    split = _split(context)
+    cases = _stored_cases(context, split)
     folder = context.folder / IMAGES
     folder.mkdir(exist_ok=True)
     _forget_others(folder, cases)
@@ -67,20 +69,20 @@ def prepare(context: Context) -> None:
         _write_array(folder / f"{name}.npy", _fixed_point(hu))
 
     _each_case(context, list(cases), [folder / "{}.npy"], made_from, make)
-    _write_plan(context, cases)
+    _write_plan(context, cases, split)
 
 
 def prepare_labels(context: Context) -> None:
     """Put one label version on the voxels of the image store.
 
     Raises:
-        UsageError: more labels than a uint8 holds, or a label version without any training case.
-        CaseError: labels that cannot be read, or lie on another grid; all are listed.
+        UsageError: more labels than a uint8 holds.
+        CaseError: labels that are missing, cannot be read, or lie on another grid; all are listed.
     """
     store, version, organs = open_store(context.input("store")), context.input("labels"), context.dataset.labels
     if not 0 < len(organs) <= MOST_LABELS:
         raise UsageError(f"{context.dataset.folder}: must have 1 to {MOST_LABELS} labels, but has {len(organs)}")
-    cases, missing = _labelled_cases(store, version)
+    cases, missing = _labelled_cases(context, store, version)
     foreground = context.folder / FOREGROUND
     foreground.mkdir(exist_ok=True)
     for folder in (context.folder, foreground):
@@ -100,7 +102,7 @@ def prepare_labels(context: Context) -> None:
     atomic.write_json(context.folder / MISSING, missing)
     write_sizes(context.folder)
     listed = f"; none of {', '.join(missing)}" if missing else ""
-    context.progress.end(f"labels of {len(cases)} of {len(store.cases)} training cases{listed}")
+    context.progress.end(f"labels of {len(cases)} of {len(store.cases)} cases{listed}")
 
 
 def to_channels(labels: NDArray[np.unsignedinteger], ids: Sequence[int]) -> NDArray[np.uint8]:
@@ -134,46 +136,58 @@ def foreground_locations(channels: NDArray[np.uint8]) -> NDArray[np.int32]:
     return np.concatenate([np.zeros((0, 2), np.int64), *chosen]).astype(np.int32)
 
 
-def _stored_cases(context: Context) -> dict[str, StoredCase]:
-    """The training cases and the shape that each will have."""
-    grids = _image_grids(context.dataset, _training_cases(context))
-    spacing_mm = _target_spacing(context, grids)
+Split = dict[str, list[str]]
+"""`train` and `holdout`, the names of their cases, sorted."""
+
+
+def _stored_cases(context: Context, split: Split) -> dict[str, StoredCase]:
+    """All cases and the shape that each will have."""
+    grids = _image_grids(context.dataset, [*split["train"], *split["holdout"]])
+    spacing_mm = _target_spacing(context, [grids[name] for name in split["train"]])
     return {
         name: StoredCase(resampled_shape(g.shape, g.spacing_mm, spacing_mm), g.shape, g.affine.tolist())
         for name, g in grids.items()
     }
 
 
-def _training_cases(context: Context) -> list[str]:
-    """The split's training cases, sorted; of those chosen by `--cases`, where it is given.
+def _split(context: Context) -> Split:
+    """The split, of the cases of this run.
 
     Raises:
         UsageError: no split, no training cases, or cases that the dataset does not have.
     """
     file = context.input("split") / "split.json"
     try:
-        train = json.loads(file.read_text(encoding="utf-8"))["train"]
-        names = sorted({str(name) for name in train})
+        content = json.loads(file.read_text(encoding="utf-8"))
+        split = {part: sorted({str(name) for name in content[part]}) for part in ("train", "holdout")}
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(f'{file}: must hold {{"train": [cases], "holdout": [cases]}}, but does not') from None
     known = context.dataset.cases()
-    unknown = [name for name in names if name not in known]
+    unknown = [name for names in split.values() for name in names if name not in known]
     if unknown:
         raise UsageError(
             f"{file}: {context.dataset.name} has no case {unknown[0]!r}; {did_you_mean(unknown[0], known)}"
         )
-    chosen = [name for name in names if name in context.cases]
-    if not chosen:
+    chosen = {part: [name for name in names if name in context.cases] for part, names in split.items()}
+    if not chosen["train"]:
         raise UsageError(f"{file}: `train` must name at least one case of this run, but names none")
     return chosen
 
 
-def _labelled_cases(store: Store, version: Path) -> tuple[list[str], list[str]]:
-    """Training cases of which the version has labels, and those it has none of."""
-    missing = [name for name in store.cases if not (version / f"{name}{SUFFIX}").exists()]
-    cases = [name for name in store.cases if name not in missing]
-    if not cases:
-        raise UsageError(f"{version}: must hold <case>{SUFFIX} of training cases, but has none of all {len(missing)}")
+def _labelled_cases(context: Context, store: Store, version: Path) -> tuple[list[str], list[str]]:
+    """Cases of which the version has labels, and those it has none of.
+
+    Raises:
+        CaseError: it lacks training cases, and nobody said that this may be.
+    """
+    missing = [name for name in sorted(store.cases) if not (version / f"{name}{SUFFIX}").exists()]
+    cases = [name for name in sorted(store.cases) if name not in missing]
+    lacking = [name for name in missing if name in store.training]
+    if lacking and not (context.options["allow-missing"] and set(cases) & set(store.training)):
+        raise CaseError(
+            f"{version}: must hold labels of every training case, but {', '.join(lacking)} is not there; networks "
+            "would be trained on different cases: repair them, `exclude:` them in the study, or give --allow-missing"
+        )
     return cases, missing
 
 
@@ -200,29 +214,39 @@ def _image_grid(path: Path) -> Grid:
         return read_image(path).grid
 
 
-def _target_spacing(context: Context, grids: Mapping[str, Grid]) -> Spacing:
+def _target_spacing(context: Context, grids: Sequence[Grid]) -> Spacing:
+    if folder := context.optional_input("parent"):
+        return plan_of(folder, context.options).spacing_mm
     option = str(context.options["spacing"])
     if option != "median":
         return parse_spacing(option)
-    x, y, z = np.median([grid.spacing_mm for grid in grids.values()], axis=0).tolist()
+    x, y, z = np.median([grid.spacing_mm for grid in grids], axis=0).tolist()
     return (x, y, z)
 
 
-def _write_plan(context: Context, cases: Mapping[str, StoredCase]) -> None:
-    counts = np.zeros(2**16, np.int64)
-    for name in cases:
-        for plane in mapped(context.folder / IMAGES / f"{name}.npy"):
-            counts += np.bincount(plane.ravel().astype(np.int64) + 2**15, minlength=2**16)
-    grids = {name: case.grid for name, case in cases.items()}
-    options = context.options
-    plan = make_plan(
-        _target_spacing(context, grids), [case.shape for case in cases.values()], normalisation_of(counts),
-        patch=str(options["patch"]), voxels=int(options["patch-voxels"]), filters=str(options["filters"]),
-    )  # fmt: skip
-    content = {"units_per_hu": UNITS_PER_HU, "plan": plan.plain(), "cases": {n: asdict(c) for n, c in cases.items()}}
+def _write_plan(context: Context, cases: Mapping[str, StoredCase], split: Split) -> None:
+    plan = _plan(context, {name: cases[name] for name in split["train"]})
+    stored = {name: asdict(case) for name, case in sorted(cases.items())}
+    content = {"units_per_hu": UNITS_PER_HU, "plan": plan.plain(), "holdout": split["holdout"], "cases": stored}
     atomic.write_json(context.folder / PLAN, content)
     write_sizes(context.folder)
     context.progress.end(f"{len(cases)} images, spacing {plan.spacing_mm} mm, patch {plan.patch} voxels")
+
+
+def _plan(context: Context, training: Mapping[str, StoredCase]) -> Plan:
+    """The parent's plan, or one made from the training cases."""
+    if folder := context.optional_input("parent"):
+        return plan_of(folder, context.options)
+    counts = np.zeros(2**16, np.int64)
+    for name in training:
+        for plane in mapped(context.folder / IMAGES / f"{name}.npy"):
+            counts += np.bincount(plane.ravel().astype(np.int64) + 2**15, minlength=2**16)
+    options = context.options
+    return make_plan(
+        _target_spacing(context, [case.grid for case in training.values()]),
+        [case.shape for case in training.values()], normalisation_of(counts),
+        patch=str(options["patch"]), voxels=int(options["patch-voxels"]), filters=str(options["filters"]),
+    )  # fmt: skip
 
 
 def _fixed_point(hu: NDArray[np.float32]) -> NDArray[np.int16]:
@@ -278,7 +302,7 @@ def _one_case(
 
 def _raise_all(problems: Sequence[str]) -> None:
     if problems:
-        raise CaseError("\n".join([f"{len(problems)} training cases cannot be used", *problems]))
+        raise CaseError("\n".join([f"{len(problems)} cases cannot be used", *problems]))
 
 
 def _file_digest(path: Path) -> str:

@@ -60,7 +60,7 @@ def resample_labels(labels: NDArray[np.uint8], shape: Triple) -> NDArray[np.uint
     Returns:
         (x, y, z) uint8 labels.
     """
-    axes = [_linear_axis(n_in, n_out) for n_in, n_out in zip(labels.shape, shape, strict=True)]
+    axes = [linear_axis(n_in, n_out) for n_in, n_out in zip(labels.shape, shape, strict=True)]
     nearest = labels[np.ix_(*(axis.nearest for axis in axes))]
     background = np.ones(shape, np.float32)
     largest = np.zeros(shape, np.float32)
@@ -92,7 +92,7 @@ def highest_channel(scores: NDArray[np.float32], shape: Triple) -> NDArray[np.ui
     Returns:
         (x, y, z) uint8 channels; the lowest of equals.
     """
-    axes = [_linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)]
+    axes = [linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)]
     highest = _interpolated(scores[0], axes)
     winner = np.zeros(shape, np.uint8)
     for channel in range(1, scores.shape[0]):
@@ -103,7 +103,7 @@ def highest_channel(scores: NDArray[np.float32], shape: Triple) -> NDArray[np.ui
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _LinearAxis:
+class LinearAxis:
     """Linear interpolation along one axis: result[i] = (1 - weight[i]) source[low[i]] + weight[i] source[high[i]]."""
 
     low: NDArray[np.int64]
@@ -120,18 +120,19 @@ class _LinearAxis:
         hit = np.flatnonzero((self.high >= box.start) & (self.low < box.stop))
         return slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, 0)
 
-    def cut(self, window: slice) -> "_LinearAxis":
+    def cut(self, window: slice) -> "LinearAxis":
         """Only a range of the results."""
-        return _LinearAxis(self.low[window], self.high[window], self.weight[window])
+        return LinearAxis(self.low[window], self.high[window], self.weight[window])
 
 
-def _linear_axis(n_in: int, n_out: int) -> _LinearAxis:
+def linear_axis(n_in: int, n_out: int) -> LinearAxis:
+    """Interpolation from n_in to n_out voxels that cover the same length."""
     at = np.clip((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5, 0, n_in - 1)
     low = np.floor(at).astype(np.int64)
-    return _LinearAxis(low, np.minimum(low + 1, n_in - 1), (at - low).astype(np.float32))
+    return LinearAxis(low, np.minimum(low + 1, n_in - 1), (at - low).astype(np.float32))
 
 
-def _interpolated(values: NDArray[np.float32], axes: Sequence[_LinearAxis]) -> NDArray[np.float32]:
+def _interpolated(values: NDArray[np.float32], axes: Sequence[LinearAxis]) -> NDArray[np.float32]:
     """Linear interpolation along all axes; only the source voxels that are used are read."""
     for number, axis in enumerate(axes):
         weight = axis.weight.reshape([-1 if n == number else 1 for n in range(3)])

@@ -8,13 +8,12 @@ labels      uint8 channels of the network: 0 background, then 1, 2, … for the 
 foreground  (N, 2) int32, channel and flat voxel index, ascending: where patches around foreground are centred
 
 Images are plain .npy files: training maps them into memory and reads only the voxels of a patch, and all that train on
-one machine share what the system has cached. Labels, of which there are as many as versions, are compressed in bricks of
-64 voxels to a hundredth of that. `files.json` says how many bytes each file has, so that a truncated one is noticed
+one machine share what the system has cached. Labels, of which there are as many as versions, are compressed in bricks
+of 64 voxels to a hundredth of that. `files.json` says how many bytes each file has, so that a truncated one is noticed
 before an epoch is lost on it.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +56,22 @@ class StoredCase:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A folder of stored images, and what its `plan.json` says."""
+    """A folder of stored images, and what its `plan.json` says.
+
+    Attributes:
+        cases: all that are stored.
+        holdout: those that networks are never trained on.
+    """
 
     folder: Path
     plan: Plan
     cases: Mapping[str, StoredCase]
+    holdout: tuple[str, ...]
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """The cases to train on, sorted."""
+        return tuple(sorted(set(self.cases) - set(self.holdout)))
 
     def image(self, case: str) -> NDArray[np.int16]:
         """(X, Y, Z) voxels in 1/8 HU, mapped into memory."""
@@ -102,7 +112,7 @@ def open_store(folder: Path) -> Store:
         name: StoredCase(tuple(case["shape"]), tuple(case["image_shape"]), case["image_affine"])
         for name, case in content["cases"].items()
     }
-    return Store(folder, plan_from(content["plan"]), cases)
+    return Store(folder, plan_from(content["plan"]), cases, tuple(content["holdout"]))
 
 
 def open_label_store(folder: Path) -> LabelStore:
@@ -159,7 +169,7 @@ def write_sizes(folder: Path) -> None:
 def _check_sizes(folder: Path, step: str) -> None:
     for name, size in _read_json(folder / FILES, step).items():
         try:
-            found = os.stat(folder / name).st_size
+            found = (folder / name).stat().st_size
         except OSError as error:
             raise UsageError(f"{folder / name}: must be there, but: {error.strerror}; make the store again") from None
         if found != size:

@@ -1,4 +1,4 @@
-"""Steps `train` and `finetune`: image store + label store -> model.pt, identity.json, log.parquet, events.
+"""Step `train`: image store + label store -> model.pt, identity.json, log.parquet, events.
 
 for each step:  batch (sampling.py, loading.py) -> network -> loss -> clipped gradient -> AdamW at the cosine's rate
 
@@ -26,9 +26,9 @@ from contract.manifest import OptionValue
 from contract.tool import Context
 from dynunet_trainer import checkpoint, parent
 from dynunet_trainer.checkpoint import State
-from dynunet_trainer.devices import autocast, chosen_precision, choose_device, make_deterministic
+from dynunet_trainer.devices import autocast, choose_device, chosen_precision, make_deterministic
 from dynunet_trainer.loading import Batch, batches
-from dynunet_trainer.logs import Epoch, write_logs
+from dynunet_trainer.logs import EVENTS, TABLE, Epoch, write_logs
 from dynunet_trainer.loss import deep_supervision_loss
 from dynunet_trainer.network import build_network, load_weights, outputs_of, weights_of
 from dynunet_trainer.sampling import Augmentation, Sampler
@@ -120,6 +120,8 @@ def train(context: Context) -> None:
     if not context.arguments.overwrite and checkpoint.has_model_of(context.folder, config):
         checkpoint.remove(context.folder)
         return
+    for stale in (checkpoint.MODEL, checkpoint.IDENTITY, TABLE, EVENTS):
+        (context.folder / stale).unlink(missing_ok=True)
     run = _start(context, settings, data, (config, environment), device)
     _run_steps(context, settings, data, run)
     _write_results(context, settings, data, run)

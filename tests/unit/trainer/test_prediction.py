@@ -9,7 +9,8 @@ LONG_ENOUGH = ("--epochs", "20", "--batches-per-epoch", "20", "--learning-rate",
 
 @pytest.fixture(scope="session")
 def model(bench):
-    bench.run("train", "learned", *LONG_ENOUGH, store=bench.out("store"), labels=bench.out("labels"))
+    bench.run("train", "learned", *LONG_ENOUGH, store=bench.out("store"), labels=bench.out("labels"),
+              reference=bench.out("labels"))  # fmt: skip
     return bench.out("learned")
 
 

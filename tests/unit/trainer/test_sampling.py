@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from dynunet_trainer.sampling import CROP, case_index, foreground_voxel, keyed_random, padded_crop, patch_origin
+from dynunet_trainer.sampling import CROP, case_index, foreground_voxel, keyed_random, patch_origin
 
 
 def test_every_case_comes_once_before_any_comes_again():
@@ -44,16 +44,6 @@ def test_random_origins_reach_both_ends():
 
     assert origins.min(axis=0).tolist() == [0, -3, 0]
     assert origins.max(axis=0).tolist() == [4, 0, 1]
-
-
-def test_crop_is_padded_where_the_case_ends():
-    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
-
-    found = padded_crop(array, (-1, 1, 2), (4, 2, 4), -9)
-
-    assert found[0].tolist() == [[-9] * 4] * 2
-    assert found[1].tolist() == [[6, 7, -9, -9], [10, 11, -9, -9]]
-    assert found[3].tolist() == [[-9] * 4] * 2
 
 
 def test_small_organs_are_drawn_as_often_as_large_ones():

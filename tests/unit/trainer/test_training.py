@@ -10,11 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from dynunet_trainer.store import read_bricks
 
 TRAINER = Path(__file__).parents[3] / "containers" / "trainer"
 SHORT = ("--epochs", "4", "--batches-per-epoch", "5", "--checkpoint-every", "2")
 STEPS = 20
-CHECKPOINT = ".checkpoint.pt"
+CHECKPOINT, BEFORE = ".checkpoint.pt", ".checkpoint-before.pt"
+EVENTS = "events.out.tfevents.0.trainer"
 
 
 def sha256(path):
@@ -22,11 +24,11 @@ def sha256(path):
 
 
 def stores(bench):
-    return {"store": bench.out("store"), "labels": bench.out("labels")}
+    return {"store": bench.out("store"), "labels": bench.out("labels"), "reference": bench.out("labels")}
 
 
 def results(bench, name):
-    return {file: sha256(bench.out(name) / file) for file in ("model.pt", "log.parquet")}
+    return {file: sha256(bench.out(name) / file) for file in ("model.pt", "identity.json", "log.parquet", EVENTS)}
 
 
 @pytest.fixture(scope="session")
@@ -84,8 +86,22 @@ def test_checkpoint_of_another_run_is_refused_by_name_and_training_begins_anew(b
     log = bench.run("train", "other", *SHORT, **stores(bench))
 
     assert "is of another run (settings" in log
-    assert "starting from the beginning" in log
+    assert (bench.out("other") / ".checkpoint-other.pt").exists()
+    assert "starts from the beginning" in log
     assert results(bench, "other") == undisturbed
+
+
+def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(bench, undisturbed):
+    running = bench.start("train", "hurt", *SHORT, **stores(bench))
+    running.send_when(signal.SIGTERM, (bench.out("hurt") / BEFORE).exists, 0.0)
+    assert running.exit_code() == 143
+    newest = bench.out("hurt") / CHECKPOINT
+    newest.write_bytes(newest.read_bytes()[:1000])
+
+    log = bench.run("train", "hurt", *SHORT, **stores(bench))
+
+    assert f"going on from {BEFORE}, which is older" in log
+    assert results(bench, "hurt") == undisturbed
 
 
 def test_damaged_checkpoint_stops_with_its_name(bench, undisturbed):
@@ -115,8 +131,8 @@ def test_model_holds_plan_labels_and_provenance_and_only_plain_types(bench, undi
     assert model["missing"] == []
     assert model["plan"]["spacing_mm"] == (2.0, 3.0, 4.0)
     assert model["plan"]["patch"] == (16, 16, 8)
-    assert model["identity"]["settings"]["seed"] == 0
-    assert model["identity"]["torch"] == torch.__version__
+    assert model["config"]["settings"]["seed"] == 0
+    assert model["environment"]["torch"] == torch.__version__
     assert all(weight.dtype == torch.float32 for weight in model["weights"].values())
     assert not any(name.startswith("skip_layers") for name in model["weights"])
 
@@ -129,14 +145,19 @@ def test_log_has_a_row_an_epoch_and_no_times(bench, undisturbed):
     }  # fmt: skip
     assert log["epoch"].to_list() == [1, 2, 3, 4]
     assert log["loss"][3] < log["loss"][0]
-    assert log["validation_dice"].null_count() == 4
+    assert log["validation_dice"].null_count() == 0
+    assert log["validation_dice"].is_between(0, 1).all()
 
 
-def test_loss_that_is_not_finite_stops_with_advice(bench):
-    log = bench.run("train", "diverged", *SHORT, "--learning-rate", "1e30", code=2, **stores(bench))
+def test_a_run_that_does_not_converge_is_recorded_as_such_and_predicts_nothing(bench):
+    log = bench.run("train", "diverged", *SHORT, "--learning-rate", "1e30", **stores(bench))
+    refused = bench.run("predict", "of-diverged", "--cases", "d", code=3, model=bench.out("diverged"))
 
-    assert "loss and gradient must be finite, but at step" in log
-    assert not (bench.out("diverged") / "model.pt").exists()
+    assert "did not converge: the loss or the gradient is nan at step" in log
+    assert "may help" in log
+    identity = json.loads((bench.out("diverged") / "identity.json").read_text())
+    assert identity["failure"].startswith("did not converge")
+    assert "network did not converge" in refused
 
 
 def label_version(bench, name, keep):
@@ -154,36 +175,23 @@ def same(labels):
     return labels
 
 
-def test_missing_cases_are_listed_and_training_goes_on_without_them(bench):
-    version = label_version(bench, "two-of-three", {"a": same, "c": same})
+def test_a_label_version_that_lacks_training_cases_is_an_error_unless_that_is_wanted(bench):
+    version = label_version(bench, "two-of-three", {"a": same, "c": same, "d": same})
+    given = {"store": bench.out("store"), "labels": version}
 
-    log = bench.run("prepare-labels", "labels-2", store=bench.out("store"), labels=version)
-    bench.run(
-        "train",
-        "two",
-        "--epochs",
-        "1",
-        "--batches-per-epoch",
-        "2",
-        store=bench.out("store"),
-        labels=bench.out("labels-2"),
-    )
+    refused = bench.run("prepare-labels", "labels-2", code=3, **given)
+    log = bench.run("prepare-labels", "labels-2", "--allow-missing", **given)
+    stores_of_two = {**stores(bench), "labels": bench.out("labels-2")}
+    bench.run("train", "two", "--epochs", "1", "--batches-per-epoch", "2", **stores_of_two)
 
+    assert "must hold labels of every training case, but b is not there" in refused
     assert json.loads((bench.out("labels-2") / "missing.json").read_text()) == ["b"]
-    assert "labels of 2 of 3 training cases; none of b" in log
+    assert "labels of 3 of 4 cases; none of b" in log
     assert torch.load(bench.out("two") / "model.pt", weights_only=True)["missing"] == ["b"]
 
 
-def test_label_version_without_any_training_case_is_refused(bench):
-    version = label_version(bench, "none", {"d": same})
-
-    log = bench.run("prepare-labels", "labels-0", code=2, store=bench.out("store"), labels=version)
-
-    assert "must hold <case>.nii.gz of training cases, but has none of all 3" in log
-
-
 def test_labels_on_another_grid_are_refused_and_not_taken_for_missing(bench):
-    version = label_version(bench, "shifted", {"a": same, "b": lambda labels: labels[:-1], "c": same})
+    version = label_version(bench, "shifted", {"a": same, "b": lambda labels: labels[:-1], "c": same, "d": same})
 
     log = bench.run("prepare-labels", "labels-bad", code=3, store=bench.out("store"), labels=version)
 
@@ -191,10 +199,10 @@ def test_labels_on_another_grid_are_refused_and_not_taken_for_missing(bench):
 
 
 def test_training_set_without_foreground_is_refused(bench):
-    version = label_version(bench, "empty", dict.fromkeys("abc", np.zeros_like))
+    version = label_version(bench, "empty", dict.fromkeys("abcd", np.zeros_like))
     bench.run("prepare-labels", "labels-empty", store=bench.out("store"), labels=version)
 
-    log = bench.run("train", "nothing", *SHORT, code=2, store=bench.out("store"), labels=bench.out("labels-empty"))
+    log = bench.run("train", "nothing", *SHORT, code=2, **stores(bench) | {"labels": bench.out("labels-empty")})
 
     assert "labels must mark some voxel, but all 3 cases are background" in log
 
@@ -220,16 +228,15 @@ def test_store_is_the_same_whether_or_not_its_making_was_killed(bench):
         "prepare", "store-killed", "--patch", "16,16,8", "--filters", "6,12,24", split=bench.folder / "split"
     )
 
-    for file in ("plan.json", "images/a.npy", "images/b.npy", "images/c.npy"):
+    for file in ("plan.json", "files.json", "images/a.npy", "images/c.npy", "images/d.npy"):
         assert sha256(bench.out("store-killed") / file) == sha256(bench.out("store") / file)
-    assert not (bench.out("store-killed") / "images" / "d.npy").exists()
-    assert "3 images, spacing (2.0, 3.0, 4.0) mm" in log
+    assert "4 images, spacing (2.0, 3.0, 4.0) mm" in log
 
 
 def test_stored_image_and_labels_lie_on_the_same_voxels(bench):
     plan = json.loads((bench.out("store") / "plan.json").read_text())["plan"]
     hu = np.load(bench.out("store") / "images" / "a.npy") / 8
-    channels = np.load(bench.out("labels") / "a.npy")
+    channels = read_bricks(bench.out("labels") / "a.b2nd", (slice(None),) * 3)
 
     assert plan["spacing_mm"] == [2.0, 3.0, 4.0]
     assert hu[channels == 1].mean() == pytest.approx(200, abs=3)
