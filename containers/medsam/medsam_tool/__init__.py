@@ -1,6 +1,9 @@
-"""LiteMedSAM on axial slices, prompted by boxes around the reference labels.
+"""MedSAM on axial slices, prompted by boxes around the reference labels.
 
 image ── window ── crop ── slice ── picture ──► embed once ──┐
                                                              ├──► probabilities ── overlap rule ── label map
 labels ────────── crop ── slice ── picture ──► boxes ────────┘
+
+`stack` goes through a volume; `segmenter` is a network with the steps that all variants share; `lite` and `vit_b` say
+what differs between them.
 """

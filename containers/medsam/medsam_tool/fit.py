@@ -1,9 +1,6 @@
-"""How a picture lies in the network's square input: its longer side is scaled to 256 pixels, the rest is padding."""
+"""How a picture lies in a network's square input: in its upper left, each axis scaled; the rest is padding."""
 
 from dataclasses import dataclass
-
-SIDE = 256
-"""Rows and columns of the network's input."""
 
 Box = tuple[float, float, float, float]
 """(column min, row min, column max, row max) in pixels; the last two are the last pixel inside, not one beyond."""
@@ -11,25 +8,26 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Sizes of a picture and of its copy in the upper left of the network's input.
+    """Sizes of a picture and of its copy in the network's input.
 
     Attributes:
         rows: of the picture.
         columns: of the picture.
+        side: rows and columns of the network's input.
+        row_scale: rows of the network for each row of the picture.
+        column_scale: columns of the network for each column of the picture.
     """
 
     rows: int
     columns: int
-
-    @property
-    def scale(self) -> float:
-        """Pixels of the network for each pixel of the picture."""
-        return SIDE / max(self.rows, self.columns)
+    side: int
+    row_scale: float
+    column_scale: float
 
     @property
     def resized(self) -> tuple[int, int]:
         """Rows and columns that the picture takes in the network's input."""
-        return max(1, int(self.rows * self.scale + 0.5)), max(1, int(self.columns * self.scale + 0.5))
+        return max(1, int(self.rows * self.row_scale + 0.5)), max(1, int(self.columns * self.column_scale + 0.5))
 
     def to_network(self, box: Box) -> Box:
         """Scale a box of the picture: its outer edges are scaled, so that it stays around the same pixels.
@@ -37,11 +35,22 @@ class Fit:
         Box indices are inclusive: a picture's last pixel 3 at scale 2 becomes the network's pixels 6 and 7, hence 7.
         """
         column_min, row_min, column_max, row_max = box
-        s = self.scale
-        return column_min * s, row_min * s, (column_max + 1) * s - 1, (row_max + 1) * s - 1
+        x, y = self.column_scale, self.row_scale
+        return column_min * x, row_min * y, (column_max + 1) * x - 1, (row_max + 1) * y - 1
 
     def clipped(self, box: Box) -> Box:
         """Cut a box of the network's input at the picture's edges."""
         rows, columns = self.resized
         column_min, row_min, column_max, row_max = box
         return max(0.0, column_min), max(0.0, row_min), min(columns - 1.0, column_max), min(rows - 1.0, row_max)
+
+
+def kept_aspect(rows: int, columns: int, side: int) -> Fit:
+    """The longer side of the picture fills the network's input."""
+    scale = side / max(rows, columns)
+    return Fit(rows, columns, side, scale, scale)
+
+
+def stretched(rows: int, columns: int, side: int) -> Fit:
+    """The picture fills the network's input, whatever its aspect."""
+    return Fit(rows, columns, side, side / rows, side / columns)

@@ -18,6 +18,8 @@ RandomOfLabel = Callable[[int], np.random.Generator]
 """Label id -> random numbers of this label in this slice, whatever was drawn for others."""
 
 ANY_NEIGHBOUR = np.ones((3, 3), dtype=bool)
+UNITS = 256
+"""Margin and jitter count in this fraction of the network's input, so that they mean the same to all flavours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,9 @@ class BoxRule:
     Attributes:
         around: one box around each connected part (8 neighbours) of an organ in a slice, or one around all of them.
         min_area: connected parts with fewer pixels of the slice get no box.
-        margin: enlarges every side, in pixels of the network's 256 x 256 input.
-        jitter: enlarges each side by its own random whole number in 0..jitter as well, in the same pixels.
+        margin: enlarges every side, in 256ths of the network's input: pixels of LiteMedSAM's, 4 pixels of MedSAM's.
+        jitter: enlarges each side by its own random whole number of the network's pixels as well, from 0 to this many
+            256ths of its input.
     """
 
     around: Literal["component", "organ"]
@@ -94,5 +97,7 @@ def _around(mask: NDArray[np.bool_]) -> Box:
 
 def _perturbed(box: Box, fit: Fit, rule: BoxRule, numbers: np.random.Generator) -> Box:
     """Enlarge a box by the margin and the jitter, and cut it at the picture's edges."""
-    left, top, right, bottom = rule.margin + numbers.integers(0, rule.jitter, size=4, endpoint=True)
-    return fit.clipped((box[0] - float(left), box[1] - float(top), box[2] + float(right), box[3] + float(bottom)))
+    pixels = fit.side // UNITS
+    jitter = numbers.integers(0, rule.jitter * pixels, size=4, endpoint=True)
+    left, top, right, bottom = (rule.margin * pixels + jitter).tolist()
+    return fit.clipped((box[0] - left, box[1] - top, box[2] + right, box[3] + bottom))

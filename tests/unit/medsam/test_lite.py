@@ -9,10 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from medsam_tool import timm_stub
-from medsam_tool.fit import Fit
-from medsam_tool.lite import Lite, chosen_device, network_input
+from medsam_tool import lite, timm_stub
 from medsam_tool.prompts import BoxRule
+from medsam_tool.segmenter import Segmenter, chosen_device
 from medsam_tool.stack import Settings, segment_volume
 from numpy.typing import NDArray
 
@@ -59,9 +58,6 @@ class BoxesAsTheyAre:
         """Give back the boxes."""
         return boxes, None
 
-    def get_dense_pe(self) -> None:
-        """There are no positions."""
-
 
 WHOLE_SLICES = Settings(40.0, 400.0, "none", BoxRule(around="component", min_area=1, margin=0.0, jitter=0), seed=0)
 BODY_ALONE = replace(WHOLE_SLICES, crop="body")
@@ -70,7 +66,11 @@ AT_LEAST_34_PIXELS = replace(WHOLE_SLICES, boxes=replace(WHOLE_SLICES.boxes, min
 
 def segmented(case: Case, chosen: Settings = WHOLE_SLICES) -> tuple[LabelMap, BoxFiller]:
     network = BoxFiller()
-    return segment_volume(Lite(network, torch.device("cpu")), case, chosen), network
+    return segment_volume(segmenter_of(network), case, chosen), network
+
+
+def segmenter_of(network: BoxFiller) -> Segmenter:
+    return Segmenter(network, lite, torch.device("cpu"), positions=torch.empty(0))
 
 
 def stored_case(folder: Path, image: NDArray[np.int16], labels: NDArray[np.uint8], affine: NDArray[np.float64]) -> Case:
@@ -150,6 +150,30 @@ def test_a_slice_is_embedded_once_and_its_boxes_are_one_batch(tmp_path: Path):
     assert network.batches == [1, 3, 2, 1, 2]
 
 
+def test_slices_can_be_embedded_together_and_each_is_counted(tmp_path: Path):
+    labels = boxy_labels()
+    case = stored_case(tmp_path, np.full(labels.shape, 20, dtype=np.int16), labels, np.eye(4))
+    network = BoxFiller()
+    segmenter = segmenter_of(network)
+
+    result = segment_volume(segmenter, case, replace(BODY_ALONE, slices_per_pass=2))
+
+    np.testing.assert_array_equal(result, labels)
+    assert [len(pictures) for pictures in network.embedded] == [2, 2, 1]  # slices 1 to 5
+    assert network.batches == [1, 3, 2, 1, 2]
+    assert segmenter.passes == 5
+
+
+def test_parts_of_few_voxels_are_left_out_of_all_slices(tmp_path: Path):
+    labels = boxy_labels()
+    case = stored_case(tmp_path, np.full(labels.shape, 20, dtype=np.int16), labels, np.eye(4))
+
+    result, network = segmented(case, replace(WHOLE_SLICES, min_volume=36))  # an aorta of 35 and one of 1
+
+    np.testing.assert_array_equal(result, np.where(labels == 9, 0, labels))
+    assert network.batches == [1, 2, 2, 1, 1]
+
+
 def test_slices_without_a_prompt_are_never_embedded(tmp_path: Path):
     labels = boxy_labels()
     case = stored_case(tmp_path, np.full(labels.shape, 20, dtype=np.int16), labels, np.eye(4))
@@ -184,7 +208,7 @@ def test_many_boxes_are_decoded_in_parts_of_bounded_size():
     network = BoxFiller()
     boxes = [(float(i), 2.0, float(i), 2.0) for i in range(70)]
 
-    masks = Lite(network, torch.device("cpu"))(np.zeros((256, 256), dtype=np.uint8), boxes)
+    (masks,) = segmenter_of(network)([np.zeros((256, 256), dtype=np.uint8)], [boxes])
 
     assert network.batches == [32, 32, 6] and len(network.embedded) == 1
     assert masks.shape == (70, 256, 256) and masks.dtype == np.float32
@@ -196,7 +220,7 @@ def test_a_large_picture_is_shrunk_by_the_mean_of_the_covered_pixels():
     picture[0:2, 0:2] = [[0, 100], [200, 100]]
     picture[4:6, 4:6] = 200
 
-    pixels = network_input(picture, Fit(512, 400))
+    pixels = lite.network_input(picture, lite.fit(512, 400))
 
     assert pixels[0, :, 0, 0].tolist() == [0.5, 0.5, 0.5]
     assert pixels[0, 1, 2, 2] == 1
@@ -204,7 +228,7 @@ def test_a_large_picture_is_shrunk_by_the_mean_of_the_covered_pixels():
 
 
 def test_a_picture_of_one_grey_value_becomes_zero():
-    assert network_input(np.full((30, 20), 77, dtype=np.uint8), Fit(30, 20)).abs().max() == 0
+    assert lite.network_input(np.full((30, 20), 77, dtype=np.uint8), lite.fit(30, 20)).abs().max() == 0
 
 
 def test_a_gpu_that_is_not_there_is_refused():

@@ -2,7 +2,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from medsam_tool.fit import Fit
+from medsam_tool.fit import Fit, kept_aspect, stretched
 from medsam_tool.prompts import BoxRule, Prompt, RandomOfLabel, make_prompts, mask_boxes
 from numpy.typing import NDArray
 
@@ -13,6 +13,16 @@ def rule(
     around: Literal["component", "organ"] = "component", min_area: int = 1, margin: float = 0.0, jitter: int = 0
 ) -> BoxRule:
     return BoxRule(around, min_area, margin, jitter)
+
+
+def small(rows: int, columns: int) -> Fit:
+    """How LiteMedSAM is shown a picture."""
+    return kept_aspect(rows, columns, 256)
+
+
+def large(rows: int, columns: int) -> Fit:
+    """How MedSAM is shown a picture."""
+    return stretched(rows, columns, 1024)
 
 
 def two_parts() -> NDArray[np.bool_]:
@@ -67,36 +77,53 @@ def test_a_mask_of_one_pixel_gets_a_box_of_one_pixel():
     reference = np.zeros((256, 256), dtype=np.uint8)
     reference[7, 9] = 3
 
-    assert make_prompts(reference, Fit(256, 256), rule(), no_random) == [Prompt(3, (9, 7, 9, 7))]
+    assert make_prompts(reference, small(256, 256), rule(), no_random) == [Prompt(3, (9, 7, 9, 7))]
 
 
 def test_boxes_are_scaled_by_their_outer_edges():
     # 128 rows become 256: pixel 5 becomes 10 and 11, so the last pixel 8 ends at 17.
-    assert Fit(128, 64).to_network((5, 6, 8, 8)) == (10, 12, 17, 17)
+    assert small(128, 64).to_network((5, 6, 8, 8)) == (10, 12, 17, 17)
     # 512 columns become 256: pixels 10..13 become 5 and 6.
-    assert Fit(100, 512).to_network((10, 20, 13, 29)) == (5, 10, 6, 14)
+    assert small(100, 512).to_network((10, 20, 13, 29)) == (5, 10, 6, 14)
 
 
 def test_the_longer_side_becomes_256_and_the_other_is_rounded():
-    assert Fit(100, 512).resized == (50, 256)
-    assert Fit(122, 101).resized == (256, 212)  # 101 * 256 / 122 = 211.9
-    assert Fit(1, 4000).resized == (1, 256)
+    assert small(100, 512).resized == (50, 256)
+    assert small(122, 101).resized == (256, 212)  # 101 * 256 / 122 = 211.9
+    assert small(1, 4000).resized == (1, 256)
 
 
-def test_the_margin_is_in_pixels_of_the_network():
+def test_a_stretched_picture_fills_the_input_and_each_axis_has_its_own_scale():
+    fit = large(512, 256)
+
+    assert fit.resized == (1024, 1024)
+    assert fit.to_network((5, 6, 8, 8)) == (20, 12, 35, 17)
+    assert fit.clipped((-3, -1, 1030, 1030)) == (0, 0, 1023, 1023)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (333, 7), (1023, 1025), (4000, 3)])
+def test_a_stretched_picture_fills_the_input_whatever_its_size(rows: int, columns: int):
+    assert large(rows, columns).resized == (1024, 1024)
+
+
+def test_the_margin_is_in_256ths_of_the_networks_input():
     reference = np.zeros((128, 128), dtype=np.uint8)
     reference[20:23, 30:34] = 2
 
-    (prompt,) = make_prompts(reference, Fit(128, 128), rule(margin=5.0), no_random)
+    (prompt,) = make_prompts(reference, small(128, 128), rule(margin=5.0), no_random)
 
     assert prompt.box == (60 - 5, 40 - 5, 67 + 5, 45 + 5)
+
+    (prompt,) = make_prompts(reference, large(128, 128), rule(margin=5.0), no_random)
+
+    assert prompt.box == (240 - 20, 160 - 20, 271 + 20, 183 + 20)
 
 
 def test_boxes_end_at_the_pictures_edge_not_in_the_padding():
     reference = np.zeros((50, 200), dtype=np.uint8)
     reference[40:, 150:] = 1
 
-    (prompt,) = make_prompts(reference, Fit(50, 200), rule(margin=20.0), no_random)
+    (prompt,) = make_prompts(reference, small(50, 200), rule(margin=20.0), no_random)
 
     assert prompt.box == pytest.approx((192 - 20, 51.2 - 20, 255, 63))
 
@@ -107,11 +134,11 @@ def test_prompts_come_in_order_of_labels():
     reference[3, 3] = 2
     reference[5, 5] = 9
 
-    assert [p.label for p in make_prompts(reference, Fit(256, 256), rule(), no_random)] == [2, 9, 9]
+    assert [p.label for p in make_prompts(reference, small(256, 256), rule(), no_random)] == [2, 9, 9]
 
 
 def test_a_picture_without_labels_has_no_prompts():
-    assert make_prompts(np.zeros((9, 9), dtype=np.uint8), Fit(9, 9), rule(jitter=5), no_random) == []
+    assert make_prompts(np.zeros((9, 9), dtype=np.uint8), small(9, 9), rule(jitter=5), no_random) == []
 
 
 def test_jitter_enlarges_each_side_by_whole_pixels_up_to_its_limit(case: Case):
@@ -119,12 +146,25 @@ def test_jitter_enlarges_each_side_by_whole_pixels_up_to_its_limit(case: Case):
     reference = np.zeros((256, 256), dtype=np.uint8)
     reference[100:120, 60:90] = 1
 
-    boxes = [make_prompts(reference, Fit(256, 256), rule(jitter=4), random_of(case, z))[0].box for z in range(60)]
+    boxes = [make_prompts(reference, small(256, 256), rule(jitter=4), random_of(case, z))[0].box for z in range(60)]
     grown = (np.array(boxes) - tight) * [-1, -1, 1, 1]
 
     assert set(grown.ravel().tolist()) == {0, 1, 2, 3, 4}
     assert (grown.max(axis=0) == 4).all()
     assert len(np.unique(grown, axis=0)) > 30  # the sides are drawn one by one
+
+
+def test_jitter_of_the_large_network_is_that_of_medsams_training(case: Case):
+    """MedSAM's train_one_gpu.py: each side moves by Python's random.randint(0, 20), both ends included, at 1024."""
+    tight = np.array([240, 400, 359, 479])
+    reference = np.zeros((256, 256), dtype=np.uint8)
+    reference[100:120, 60:90] = 1
+
+    boxes = [make_prompts(reference, large(256, 256), rule(jitter=5), random_of(case, z))[0].box for z in range(150)]
+    grown = (np.array(boxes) - tight) * [-1, -1, 1, 1]
+
+    assert set(grown.ravel().tolist()) == set(range(21))
+    assert len(np.unique(grown, axis=0)) > 140  # the sides are drawn one by one
 
 
 def test_a_labels_jitter_depends_on_no_other_label_and_on_no_order(case: Case):
@@ -133,9 +173,9 @@ def test_a_labels_jitter_depends_on_no_other_label_and_on_no_order(case: Case):
     both[150:180, 150:180] = 2
     second = np.where(both == 2, both, 0).astype(np.uint8)
 
-    with_first = make_prompts(both, Fit(256, 256), rule(jitter=20), random_of(case, 3))[1]
-    make_prompts(both, Fit(256, 256), rule(jitter=20), random_of(case, 4))
-    alone = make_prompts(second, Fit(256, 256), rule(jitter=20), random_of(case, 3))[0]
+    with_first = make_prompts(both, small(256, 256), rule(jitter=20), random_of(case, 3))[1]
+    make_prompts(both, small(256, 256), rule(jitter=20), random_of(case, 4))
+    alone = make_prompts(second, small(256, 256), rule(jitter=20), random_of(case, 3))[0]
 
     assert with_first == alone
 
@@ -145,7 +185,7 @@ def test_another_seed_gives_other_jitter(case: Case):
     reference[100:120, 60:90] = 1
 
     boxes = {
-        make_prompts(reference, Fit(256, 256), rule(jitter=20), random_of(case, 3, seed))[0].box for seed in range(5)
+        make_prompts(reference, small(256, 256), rule(jitter=20), random_of(case, 3, seed))[0].box for seed in range(5)
     }
 
     assert len(boxes) == 5

@@ -1,0 +1,112 @@
+"""MedSAM as it was published, a fine-tuned SAM with the image encoder ViT-B: network and steps; a `Flavour`.
+
+Steps and numbers are those of `MedSAM_Inference.py` in MedSAM's repository. They are not those of `SamPredictor`, which
+keeps the aspect, pads, and normalises by the colours of photographs.
+
+picture ── to 1024 x 1024, whatever its aspect ── whole grey values ── min-max to 0..1 ──► network
+probabilities ◄── to the picture's size ◄── sigmoid ◄── logits
+"""
+
+import pickle
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.transform import resize
+from torch.nn import functional
+
+from contract import UsageError
+from medsam_tool import sam_modules
+from medsam_tool.fit import Fit, stretched
+from medsam_tool.sam_shape import TOKENS, Shape, shape_of
+
+WEIGHTS = "medsam_vit_b.pth"
+SIDE = 1024
+CROP: Final = "none"
+"""It was trained on whole slices, and its 1024 pixels show them finely enough."""
+
+
+def fit(rows: int, columns: int) -> Fit:
+    """How a picture lies in the network's input: it fills all of it."""
+    return stretched(rows, columns, SIDE)
+
+
+def network_input(picture: NDArray[np.uint8], fit: Fit) -> torch.Tensor:
+    """Resize a picture with cubic splines, round its grey values down and scale them to 0..1.
+
+    Returns:
+        (1, 3, 1024, 1024) float32. A picture of one grey value is all 0.
+    """
+    large = resize(picture, fit.resized, order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
+    lowest, highest = int(large.min()), int(large.max())
+    scaled = (large - lowest) / max(highest - lowest, 1e-8)
+    return torch.from_numpy(scaled.astype(np.float32))[None, None].repeat(1, 3, 1, 1)
+
+
+def probabilities(logits: torch.Tensor, fit: Fit) -> torch.Tensor:
+    """Probabilities on the picture's pixels, (B, 1, rows, columns), of (B, 1, 256, 256) logits."""
+    size = (fit.rows, fit.columns)
+    return functional.interpolate(torch.sigmoid(logits), size, mode="bilinear", align_corners=False)
+
+
+def load(weights: Path) -> torch.nn.Module:
+    """Build the network that a file's tensors belong to, and fill it with them.
+
+    Args:
+        weights: a checkpoint with SAM's names. It is read as tensors alone: code in it is never run.
+
+    Raises:
+        UsageError: it holds something else than the tensors of a SAM.
+    """
+    tensors = _tensors(weights)
+    try:
+        network = build(shape_of(tensors))
+        network.load_state_dict(tensors, strict=True)
+    except (KeyError, RuntimeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else _short(str(error).split("\n\t", 1)[-1])
+        raise UsageError(f"{weights}: must hold the tensors of a SAM, all and no others, but: {reason}") from None
+    return network
+
+
+def build(shape: Shape) -> torch.nn.Module:
+    """A SAM of a shape, with untrained weights."""
+    sam = sam_modules.modeling()
+    encoder = sam.ImageEncoderViT(
+        img_size=SIDE, patch_size=SIDE // TOKENS, embed_dim=shape.encoder_width, depth=shape.encoder_depth,
+        num_heads=shape.encoder_heads, norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), use_rel_pos=True,
+        window_size=shape.window, global_attn_indexes=shape.global_blocks, out_chans=shape.prompt_width,
+    )  # fmt: skip
+    prompts = sam.PromptEncoder(
+        embed_dim=shape.prompt_width, image_embedding_size=(TOKENS, TOKENS), input_image_size=(SIDE, SIDE),
+        mask_in_chans=16,
+    )  # fmt: skip
+    transformer = sam.TwoWayTransformer(
+        depth=2, embedding_dim=shape.prompt_width, mlp_dim=shape.decoder_mlp_width, num_heads=8
+    )
+    decoder = sam.MaskDecoder(
+        transformer_dim=shape.prompt_width, transformer=transformer, iou_head_hidden_dim=shape.quality_width
+    )
+    network: torch.nn.Module = sam.Sam(encoder, prompts, decoder)
+    return network
+
+
+def _tensors(weights: Path) -> dict[str, torch.Tensor]:
+    """Tensors by name."""
+    try:
+        content = torch.load(weights, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = _short(str(error)) or "it is cut short"
+        raise UsageError(f"{weights}: must be a PyTorch file of nothing but tensors, but: {reason}") from None
+    if not isinstance(content, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in content.values()):
+        raise UsageError(
+            f"{weights}: must hold tensors by name, but holds other things, such as a training's state; "
+            "upstream's utils/ckpt_convert.py takes the tensors out"
+        )
+    return content
+
+
+def _short(reason: str) -> str:
+    return reason.strip().partition("\n")[0][:200]
