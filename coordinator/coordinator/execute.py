@@ -96,6 +96,8 @@ def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
 
     part = steps.part_folder(run, step)
     result = part / "out" / step.dataset / step.label_version
+    if step.shared and _is_shared(run, step):
+        return {"shared": True}
     _reuse(run / step.output, result)
     code = run_tool(run, plan, step, part / "out", lock)
     outputs = _recorded_outputs(result)
@@ -104,7 +106,10 @@ def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
     if not outputs:
         raise StepFailedError(f"{step.tool} wrote no case: {last_line(run, step)}")
     _drop_others(result, outputs)
-    _publish(result, run / step.output)
+    if step.shared:
+        _share(run, step, result)
+    else:
+        _publish(result, run / step.output)
     shutil.rmtree(part)
     return {"exit_code": code}
 
@@ -145,10 +150,46 @@ def last_line(run: Path, step: Step) -> str:
     return f"{lines[-1] if lines else 'it printed nothing'} (log: {log.relative_to(run)})"
 
 
+def _is_shared(run: Path, step: Step) -> bool:
+    """Whether another study has made this step's output already; then the run folder gets a link to it."""
+    folder = steps.shared_folder(run, step)
+    if not (folder / "run.json").is_file():
+        return False
+    _link(run / step.output, folder)
+    return True
+
+
+def _share(run: Path, step: Step, result: Path) -> None:
+    """Keep an output beside the run folders; of two studies that made it at once, the first one's stays."""
+    folder = steps.shared_folder(run, step)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        result.rename(folder)
+        atomic.sync(folder.parent)
+    except OSError:
+        if not (folder / "run.json").is_file():
+            raise
+    _link(run / step.output, folder)
+
+
+def _link(output: Path, folder: Path) -> None:
+    """Make or replace the link in one step; a folder of an older plan goes."""
+    import shutil
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.is_dir() and not output.is_symlink():
+        shutil.rmtree(output)
+    fresh = output.with_name(f".{output.name}.link")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(os.path.relpath(folder, output.parent))
+    fresh.replace(output)
+    atomic.sync(output.parent)
+
+
 def _reuse(output: Path, result: Path) -> None:
     """Let a tool go on from an output that is out of date: it redoes only the cases whose input changed."""
     result.parent.mkdir(parents=True, exist_ok=True)
-    if output.exists() and not result.exists():
+    if output.exists() and not output.is_symlink() and not result.exists():
         output.rename(result)
 
 
@@ -171,6 +212,8 @@ def _drop_others(result: Path, outputs: set[str]) -> None:
 def _publish(result: Path, output: Path) -> None:
     """Give a result its name; an older one is taken away first, which is harmless: its marker no longer counts."""
     output.parent.mkdir(parents=True, exist_ok=True)
+    if output.is_symlink():
+        output.unlink()
     if output.is_dir():
         import shutil
 

@@ -6,7 +6,8 @@
                                                    │
     images ──► prepare (once) ──► prepare-labels ◄─┘
                    └──► train ◄────────┘
-                          └──► predict the held-out cases ──► score-predictions ──► Fig. 2
+                          ├──► predict the held-out cases ──► score-predictions ──► Fig. 2
+                          └──► the same on another dataset, from these weights ──► Tables 2 and 3
 
     RUN/<dataset>/0-work/<generator>/<step>/          what earlier steps of a generator made, such as trained folds
     RUN/<dataset>/1-raw/<generator>/                  what the generator wrote, in its own label ids
@@ -15,6 +16,7 @@
     RUN/<dataset>/4-store/{images,<version>}/         resampled once for all versions
     RUN/<dataset>/5-models/<version>/seed-<n>/
     RUN/<dataset>/6-predictions/<version>/seed-<n>/   + scores.parquet
+    RUN/transfer/<target>/<dataset>/…                 the same of networks that begin where those of <dataset> ended
 
 A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
 of the cases it reads, and the fingerprints of the steps before it. A step whose fingerprint changed is redone, nothing
@@ -99,9 +101,10 @@ def make_plan(study: Study, checked: Mapping[str, Checked], runner: Runner, runt
         _refuse_unscorable(dataset)
         spaces[name] = {g.name: label_space(g, dataset.labels, name) for g in study.generators}
         steps += _label_version_steps(planner, dataset, spaces[name])
-        if study.content.train is not None and study.trainer is not None:
-            splits[name] = split_cases(dataset.cases, study.content.train, name)
-            steps += _training_steps(planner, study.trainer, study.content.train, dataset, splits[name], steps)
+    if study.content.train is not None and study.trainer is not None:
+        for name in (*study.content.datasets, *study.content.transfer):
+            splits[name] = split_cases(checked[name].cases, study.content.train, name)
+        steps += _networks(Training(planner, study.trainer, study.content.train), checked, splits, steps)
     return Plan(
         study=study.name,
         data=str(study.data),
@@ -141,12 +144,7 @@ def _refuse_unscorable(dataset: Checked) -> None:
 
 def _label_version_steps(planner: Planner, dataset: Checked, spaces: Mapping[str, LabelSpace]) -> list[Step]:
     """Base labels; then for each generator its raw output, the remap, the scores against base."""
-    name, count = dataset.name, len(dataset.cases)
-    base = Step(
-        id=f"{name}/2-labels/base", kind="base", output=f"{name}/2-labels/base", dataset=name, label_version="base",
-        cases=count, settings={"cases": list(dataset.cases)},
-        fingerprint=digest(["base", dataset.digests(labels=True), _table(dataset)]),
-    )  # fmt: skip
+    name, count, base = dataset.name, len(dataset.cases), _base_step(dataset)
     steps = [base]
     for generator in planner.study.generators:
         raw = _raw_steps(planner, dataset, generator)
@@ -159,6 +157,16 @@ def _label_version_steps(planner: Planner, dataset: Checked, spaces: Mapping[str
         )  # fmt: skip
         steps += [*raw, remap, _score_step(planner, dataset, base, remap)]
     return steps
+
+
+def _base_step(dataset: Checked) -> Step:
+    """The original labels as a label version."""
+    output = f"{dataset.name}/2-labels/base"
+    return Step(
+        id=output, kind="base", output=output, dataset=dataset.name, label_version="base", cases=len(dataset.cases),
+        settings={"cases": list(dataset.cases)},
+        fingerprint=digest(["base", dataset.digests(labels=True), _table(dataset)]),
+    )  # fmt: skip
 
 
 def _raw_steps(planner: Planner, dataset: Checked, generator: Generator) -> list[Step]:
@@ -231,87 +239,151 @@ def _score_step(planner: Planner, dataset: Checked, base: Step, version: Step) -
     )  # fmt: skip
 
 
-def _training_steps(
-    planner: Planner, trainer: Tool, train: Train, dataset: Checked, split: Split, before: list[Step]
+NO_PRETRAIN = "no-pretrain"
+"""What a network is called that begins from scratch where others begin from trained weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What all networks of a study have in common."""
+
+    planner: Planner
+    trainer: Tool
+    train: Train
+
+    @property
+    def options(self) -> dict[str, OptionValue]:
+        """All options of the trainer."""
+        return self.trainer.manifest.checked_options(dict(trainer_options(self.train)))
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Networks that learn the same thing, side by side.
+
+    Attributes:
+        place: their folder in the run folder.
+        dataset: whose cases they learn.
+        split: of the dataset.
+        labels: name of each network -> the label version that it learns.
+        reference: the original labels.
+        parents: network -> seed -> the trained network that it begins from; empty for those from scratch.
+        like: the image store whose spacing, patch and normalisation are kept; None to choose them.
+    """
+
+    place: str
+    dataset: Checked
+    split: Split
+    labels: Mapping[str, Step]
+    reference: Step
+    parents: Mapping[str, Mapping[int, Step]]
+    like: Step | None = None
+
+
+def _networks(
+    training: Training, checked: Mapping[str, Checked], splits: Mapping[str, Split], before: list[Step]
 ) -> list[Step]:
-    """The image store; then for each label version its label store and, for each seed, model, predictions, scores."""
-    by_id = {step.id: step for step in before}
-    options = _own_options(trainer, trainer_options(train))
-    store = _trainer_step(planner, trainer, dataset, "prepare", f"{dataset.name}/4-store/images", {
-        "options": options, "inputs": {"split": f"{dataset.name}/split"}, "cases": len(split.train),
-        "parts": {"data": dataset.digests(labels=False), "split": [split.train, split.holdout]},
+    """Networks on every label version of each dataset; then from each of these, and from scratch, on each target."""
+    study, steps = training.planner.study, []
+    versions = ("base", *(g.name for g in study.generators))
+    labels = {step.id: step for step in before}
+    for target in study.content.transfer:
+        if target not in study.content.datasets:
+            _refuse_unscorable(checked[target])
+            steps.append(_base_step(checked[target]))
+            labels[steps[-1].id] = steps[-1]
+    for name in study.content.datasets:
+        learned = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
+        own = Course(name, checked[name], splits[name], learned, learned["base"], {})
+        course_steps = _course_steps(training, own)
+        steps += course_steps
+        models = {step.output: step for step in course_steps}
+        parents = {v: {s: models[f"{name}/5-models/{v}/seed-{s}"] for s in training.train.seeds} for v in versions}
+        for target in study.content.transfer:
+            base = labels[f"{target}/2-labels/base"]
+            steps += _course_steps(training, Course(
+                f"transfer/{target}/{name}", checked[target], splits[target],
+                dict.fromkeys((NO_PRETRAIN, *versions), base), base, parents, models[f"{name}/4-store/images"],
+            ))  # fmt: skip
+    return steps
+
+
+def _course_steps(training: Training, course: Course) -> list[Step]:
+    """The image store; for each label version its label store; for each network and seed model, predictions, scores."""
+    options, cases = training.options, len(course.dataset.cases)
+    split = f"{course.dataset.name}/split"
+    if course.like is not None:
+        options |= {"spacing": "median", "patch": "auto", "filters": "auto"}
+    store = _trainer_step(training, course, ("prepare", "store", f"{course.place}/4-store/images"), {
+        "options": options, "inputs": {"split": split}, "parent": course.like, "cases": cases,
+        "parts": {"data": course.dataset.digests(labels=False), "split": [course.split.train, course.split.holdout]},
     })  # fmt: skip
-    steps = [store]
-    for version in ("base", *(g.name for g in planner.study.generators)):
-        labels = by_id[f"{dataset.name}/2-labels/{version}"]
-        resampled = _trainer_step(planner, trainer, dataset, "prepare-labels", f"{dataset.name}/4-store/{version}", {
-            "options": options, "inputs": {"store": store, "labels": labels}, "cases": len(split.train),
+    steps, stores = [store], {}
+    for labels in {step.id: step for step in course.labels.values()}.values():
+        name = labels.label_version
+        which = ("prepare-labels", name, f"{course.place}/4-store/{name}")
+        stores[labels.id] = _trainer_step(training, course, which, {
+            "options": options, "inputs": {"store": store, "labels": labels}, "cases": cases,
         })  # fmt: skip
-        steps.append(resampled)
-        for seed in train.seeds:
-            steps += _model_steps(
-                planner, trainer, dataset, split, (store, resampled, by_id), {**options, "seed": seed}
-            )
+        steps.append(stores[labels.id])
+    reference = stores[course.reference.id]
+    for network, labels in course.labels.items():
+        inputs = {"store": store, "labels": stores[labels.id], "reference": reference}
+        for seed in training.train.seeds:
+            steps += _model_steps(training, course, network, inputs, {**options, "seed": seed})
     return steps
 
 
 def _model_steps(
-    planner: Planner,
-    trainer: Tool,
-    dataset: Checked,
-    split: Split,
-    made: tuple[Step, Step, Mapping[str, Step]],
-    options: dict[str, OptionValue],
+    training: Training, course: Course, network: str, inputs: dict[str, Step], options: dict[str, OptionValue]
 ) -> list[Step]:
     """Train one network, let it predict the held-out cases, score these against the original labels."""
-    store, labels, by_id = made
-    version = labels.label_version
-    place = f"{version}/seed-{options['seed']}"
-    model = _trainer_step(planner, trainer, dataset, "train", f"{dataset.name}/5-models/{place}", {
-        "options": options, "inputs": {"store": store, "labels": labels}, "cases": int(options["epochs"]),
+    seed = int(options["seed"])
+    place = f"{network}/seed-{seed}"
+    model = _trainer_step(training, course, ("train", network, f"{course.place}/5-models/{place}"), {
+        "options": options, "inputs": inputs, "parent": course.parents.get(network, {}).get(seed),
+        "cases": int(options["epochs"]),
     })  # fmt: skip
-    predictions = _trainer_step(planner, trainer, dataset, "predict", f"{dataset.name}/6-predictions/{place}", {
-        "options": options, "inputs": {"split": f"{dataset.name}/split", "model": model}, "cases": len(split.holdout),
-        "arguments": ("--cases", "@split/holdout.txt"),
-        "parts": {"data": dataset.digests(labels=False), "holdout": split.holdout},
+    predictions = _trainer_step(training, course, ("predict", network, f"{course.place}/6-predictions/{place}"), {
+        "options": options, "inputs": {"split": f"{course.dataset.name}/split", "model": model},
+        "cases": len(course.split.holdout), "arguments": ("--cases", "@split/holdout.txt"),
+        "parts": {"data": course.dataset.digests(labels=False), "holdout": course.split.holdout},
     })  # fmt: skip
-    base = by_id[f"{dataset.name}/2-labels/base"]
     settings = {
-        "tolerance_mm": planner.study.content.score.tolerance_mm, "reference": base.output,
-        "prediction": predictions.output, "seed": options["seed"],
+        "tolerance_mm": training.planner.study.content.score.tolerance_mm, "reference": course.reference.output,
+        "prediction": predictions.output, "seed": seed,
     }  # fmt: skip
     scores = Step(
         id=f"{predictions.id}/scores", kind="score-predictions", output=f"{predictions.output}/scores.parquet",
-        needs=(base.id, predictions.id), dataset=dataset.name, label_version=version, cases=len(split.holdout),
-        settings=settings,
-        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, predictions.fingerprint, settings]),
+        needs=(course.reference.id, predictions.id), dataset=course.dataset.name, label_version=network,
+        cases=len(course.split.holdout), settings=settings,
+        fingerprint=digest(["score", SCORING_VERSION, course.reference.fingerprint, predictions.fingerprint, settings]),
     )  # fmt: skip
     return [model, predictions, scores]
 
 
-def _trainer_step(
-    planner: Planner, trainer: Tool, dataset: Checked, name: str, output: str, what: Mapping[str, Any]
-) -> Step:
-    """A step of the trainer; of `inputs`, those that are steps are what it needs."""
-    inputs: Mapping[str, Step | str] = what["inputs"]
+def _trainer_step(training: Training, course: Course, which: tuple[str, str, str], what: Mapping[str, Any]) -> Step:
+    """A step of the trainer: its name, the network or label version, its output; of `inputs`, steps are needed."""
+    name, version, output = which
+    manifest, dataset = training.trainer.manifest, course.dataset
+    inputs: dict[str, Step | str] = dict(what["inputs"])
+    if what.get("parent") is not None:
+        inputs["parent"] = what["parent"]
     before = {key: value for key, value in inputs.items() if isinstance(value, Step)}
-    version = next((step.label_version for step in before.values() if step.label_version != "store"), "store")
+    options = {key: what["options"][key] for key in manifest.options_of(name)}
     step = Step(
         id=output, kind="tool", output=output, dataset=dataset.name, label_version=version, fingerprint="",
-        needs=tuple(step.id for step in before.values()), cases=what["cases"],
+        needs=tuple(dict.fromkeys(step.id for step in before.values())), cases=what["cases"],
+        shared=manifest.steps[name].shared,
         inputs={key: value.output if isinstance(value, Step) else value for key, value in inputs.items()},
         arguments=(
             "--dataset", dataset.name, "--step", name, "--label-version", version,
-            *what.get("arguments", ()), *_options(what["options"]),
+            *what.get("arguments", ()), *_options(options),
         ),
     )  # fmt: skip
     parts = {**what.get("parts", {}), "before": {key: value.fingerprint for key, value in before.items()},
              "labels": _table(dataset)}  # fmt: skip
-    return planner.tool_step(step, trainer, parts, name)
-
-
-def _own_options(tool: Tool, given: Mapping[str, OptionValue]) -> dict[str, OptionValue]:
-    return tool.manifest.checked_options(dict(given))
+    return training.planner.tool_step(step, training.trainer, parts, name)
 
 
 def _options(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
@@ -340,13 +412,14 @@ def _about(
     excluded = {d: {o: why for s in spaces[d].values() for o, why in s.unavailable.items()} for d in datasets}
     about: dict[str, Any] = {
         "versions": {d: [g.name for g in study.generators] for d in datasets},
-        "labels": {d: _table(checked[d]) for d in datasets},
+        "labels": {d: _table(checked[d]) for d in (*datasets, *study.content.transfer)},
         "common_labels": {
             d: [i for i, organ in checked[d].labels.items() if organ not in excluded[d]] for d in datasets
         },
         "excluded_labels": excluded,
         "prompts": {g.name: g.tool.manifest.prompts for g in study.generators},
-        "cases": {d: list(checked[d].cases) for d in datasets},
+        "transfer": list(study.content.transfer),
+        "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},
     }
     if splits and study.content.train:
         about["split"] = {d: {"train": list(s.train), "holdout": list(s.holdout)} for d, s in splits.items()}

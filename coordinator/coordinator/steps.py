@@ -35,6 +35,7 @@ class Step(NamedTuple):
         cpus: threads that it uses.
         memory_mb: memory that it needs.
         gpus: GPUs that it needs.
+        shared: whether its output is kept beside the run folders, for every study that needs the same.
         cases: how many cases or epochs it counts.
         settings: what the coordinator's own kinds need.
     """
@@ -54,6 +55,7 @@ class Step(NamedTuple):
     cpus: int = 1
     memory_mb: int = 500
     gpus: int = 0
+    shared: bool = False
     cases: int = 0
     settings: Mapping[str, Any] = {}
 
@@ -130,6 +132,11 @@ def is_done(run: Path, step: Step) -> bool:
     except (OSError, ValueError):
         return False
     return bool(done.get("fingerprint") == step.fingerprint) and (run / step.output).exists()
+
+
+def shared_folder(run: Path, step: Step) -> Path:
+    """Where a shared step's output is kept, by all that it depends on; the run folder has a link to it."""
+    return run.parent / ".shared" / step.fingerprint
 
 
 def part_folder(run: Path, step: Step) -> Path:

@@ -17,7 +17,12 @@ from coordinator.conventions import CONVENTIONS
 from coordinator.tools import Tool
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
-RESERVED = {"base": "the original labels", "images": "the image store"}
+RESERVED = {
+    "base": "the original labels",
+    "images": "the image store",
+    "store": "the image store",
+    "no-pretrain": "networks that begin from scratch",
+}
 
 
 class GeneratorEntry(Strict):
@@ -89,21 +94,14 @@ class StudyFile(Strict):
     exclude: dict[str, dict[str, str]] = Field(default_factory=dict, description="dataset -> case -> reason")
     score: Score = Score()
     train: Train | None = None
-    transfer: Items[str] = ()
+    transfer: Items[str] = Field(default=(), description="datasets that trained networks are fine-tuned on")
     run: Run = Run()
 
-    @field_validator("datasets")
+    @field_validator("datasets", "transfer")
     @classmethod
     def _different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) != len(names):
             raise ValueError(f"must be different, but are {list(names)}")
-        return names
-
-    @field_validator("transfer")
-    @classmethod
-    def _not_yet(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if names:
-            raise ValueError("fine-tuning on other datasets is not part of this version; remove the key")
         return names
 
     @field_validator("train", mode="before")
@@ -116,8 +114,10 @@ class StudyFile(Strict):
     @model_validator(mode="after")
     def _excludes_known_datasets(self) -> "StudyFile":
         for name in self.exclude:
-            if name not in self.datasets:
+            if name not in {*self.datasets, *self.transfer}:
                 raise ValueError(f"exclude: {name!r} is no dataset of this study; {did_you_mean(name, self.datasets)}")
+        if self.transfer and self.train is None:
+            raise ValueError("transfer: needs networks to fine-tune, but there is no `train` section; add `train: {}`")
         return self
 
 

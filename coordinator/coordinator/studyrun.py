@@ -56,7 +56,8 @@ def prepare(file: Path, runtime: str | None, say: Callable[[str], None]) -> Prep
     study = load_study(file, find_tools())
     used = [*dict.fromkeys(g.tool.name for g in study.generators), *([study.trainer.name] if study.trainer else [])]
     chosen = choose_runtime(runtime or study.content.run.runtime, [find_tools()[name] for name in used])
-    checked = {name: _check(study, name, say) for name in study.content.datasets}
+    names = dict.fromkeys((*study.content.datasets, *study.content.transfer))
+    checked = {name: _check(study, name, say) for name in names}
     plan = make_plan(study, checked, runner_named(chosen), chosen)
     return Prepared(study, checked, plan, chosen)
 

@@ -53,6 +53,7 @@ class Option(yamlfiles.Strict):
     minimum: float | None = None
     maximum: float | None = None
     choices: Items[str] = ()
+    steps: Items[str] = Field(default=(), description="steps whose results depend on it; all, where none is named")
 
     @model_validator(mode="after")
     def _default_is_valid(self) -> "Option":
@@ -90,6 +91,9 @@ class Step(yamlfiles.Strict):
     optional_inputs: Items[str] = Field(default=(), description="names below /in that may be there, from outside")
     reads: Items[Literal["images", "labels"]] = Field(default=(), description="what it reads of the dataset")
     gpu: bool = Field(default=True, description="whether it uses the GPU that `resources` asks for")
+    shared: bool = Field(
+        default=False, description="whether studies with the same inputs share one copy of its results"
+    )
 
 
 class Resources(yamlfiles.Strict):
@@ -144,6 +148,9 @@ class Manifest(yamlfiles.Strict):
     def _names_exist(self) -> "Manifest":
         self.variant(self.default_variant)
         self.checked_options(dict(self.check.options))
+        for name, option in self.options.items():
+            if unknown := set(option.steps) - set(self.steps):
+                raise ValueError(f"options.{name}.steps: {sorted(unknown)[0]!r} is no step of this tool")
         for index, (name, step) in enumerate(self.steps.items()):
             earlier = [*list(self.steps)[:index], *GIVEN_INPUTS]
             for source in step.inputs.values():
@@ -155,6 +162,10 @@ class Manifest(yamlfiles.Strict):
     def is_whole(self) -> bool:
         """Whether all steps can be done one after the other: nothing comes from outside."""
         return not any(source in GIVEN_INPUTS for step in self.steps.values() for source in step.inputs.values())
+
+    def options_of(self, step: str | None) -> tuple[str, ...]:
+        """Names of the options that a step's results depend on."""
+        return tuple(name for name, o in self.options.items() if not (step and o.steps) or step in o.steps)
 
     def reads(self, step: str | None) -> frozenset[str]:
         """What a step reads of the dataset: images, labels; without steps, what the tool reads."""

@@ -304,7 +304,7 @@ def _identity(context: Context) -> dict[str, object]:
         "version": manifest.version,
         "variant": arguments.variant,
         "step": arguments.step,
-        "options": dict(arguments.options),
+        "options": {name: arguments.options[name] for name in manifest.options_of(arguments.step)},
         "threads": arguments.threads,
         "weights": [checked.sha256 for checked in context.checked_weights.values()],
         "inputs": {name: records.outputs_digest(folder) for name, folder in inputs.items()},

@@ -15,6 +15,7 @@ import polars as pl
 from contract import yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
+from coordinator.guard import unequal
 from coordinator.study import Score
 
 BASE = "base"
@@ -230,6 +231,10 @@ def _collect_model(run: Path, dataset: str, version: str, seed: int, found: _Fou
     names = [pl.lit(dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
     for log in _frames(run, f"{model}/log.parquet", f"{dataset}: training log of {who}", found.missing):
         found.logs.append(log.with_columns(names))
+    if differences := unequal(run / model, run / dataset / "5-models" / BASE / f"seed-{seed}"):
+        found.missing.append(f"{dataset}: {who} is not compared, since more than its labels differs from {BASE}'s: "
+                             f"{'; '.join(differences)}")  # fmt: skip
+        return
     for scores in _frames(run, f"{predictions}/scores.parquet", f"{dataset}: test scores of {who}", found.missing):
         found.model_scores.append(scores.with_columns(names))
 
