@@ -213,3 +213,61 @@ def _highest(scores: NDArray[np.float32], near: tuple[int, ...], wx: float, wy: 
         if score > highest:
             winner, highest = channel, score
     return winner
+
+
+@njit(nogil=True, cache=True)
+def vote_planes(
+    labels: Labels,
+    low: NDArray[np.int64],
+    weight: NDArray[np.float32],
+    tie: float,
+    out: Labels,
+) -> None:
+    """Resample labels: of eight neighbours, the label with the largest share of them wins.
+
+    Args:
+        labels: (X, Y, Z).
+        low: (3, N) along each axis, index of the lower neighbour of each result; the upper one is the next, if any.
+        weight: (3, N) of the upper neighbour.
+        tie: shares that differ by less are equal; then the nearest neighbour's label wins, else the lowest.
+        out: (x, y, z) is written.
+    """
+    nx, ny, nz = labels.shape
+    near, share = np.empty(CORNERS, np.uint8), np.empty(CORNERS, np.float64)
+    for i in range(out.shape[0]):
+        x0, wx = low[0, i], weight[0, i]
+        x1 = min(x0 + 1, nx - 1)
+        for j in range(out.shape[1]):
+            y0, wy = low[1, j], weight[1, j]
+            y1 = min(y0 + 1, ny - 1)
+            for k in range(out.shape[2]):
+                z0, wz = low[2, k], weight[2, k]
+                z1 = min(z0 + 1, nz - 1)
+                near[0], near[1] = labels[x0, y0, z0], labels[x0, y0, z1]
+                near[2], near[3] = labels[x0, y1, z0], labels[x0, y1, z1]
+                near[4], near[5] = labels[x1, y0, z0], labels[x1, y0, z1]
+                near[6], near[7] = labels[x1, y1, z0], labels[x1, y1, z1]
+                agree = near[0] == near[1] and near[0] == near[2] and near[0] == near[3]
+                if agree and near[0] == near[4] and near[0] == near[5] and near[0] == near[6] and near[0] == near[7]:
+                    out[i, j, k] = near[0]
+                else:
+                    nearest = near[(4 if wx > 0.5 else 0) + (2 if wy > 0.5 else 0) + (1 if wz > 0.5 else 0)]
+                    out[i, j, k] = _voted(near, share, (wx, wy, wz), nearest, tie)
+
+
+@njit(nogil=True, cache=True)
+def _voted(near: Labels, share: NDArray[np.float64], weights: tuple[float, ...], nearest: int, tie: float) -> Any:  # noqa: ANN401 - numba's uint8
+    """The label with the largest share; of equals the nearest's, else the lowest."""
+    wx, wy, wz = weights
+    for corner in range(CORNERS):
+        x, y, z = corner >> 2, corner >> 1 & 1, corner & 1
+        share[corner] = (wx if x else 1 - wx) * (wy if y else 1 - wy) * (wz if z else 1 - wz)
+    best, largest = near[0], -1.0
+    for one in range(CORNERS):
+        total = tie if near[one] == nearest else 0.0
+        for other in range(CORNERS):
+            if near[other] == near[one]:
+                total += share[other]
+        if total > largest + tie / 2 or (total > largest - tie / 2 and near[one] < best):
+            best, largest = near[one], max(total, largest)
+    return best

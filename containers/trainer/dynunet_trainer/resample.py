@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from dynunet_trainer.kernels import export_planes, vote_planes
 from dynunet_trainer.plan import Spacing, Triple
 
 TIE = 1e-5
@@ -60,45 +61,25 @@ def resample_labels(labels: NDArray[np.uint8], shape: Triple) -> NDArray[np.uint
     Returns:
         (x, y, z) uint8 labels.
     """
-    axes = [linear_axis(n_in, n_out) for n_in, n_out in zip(labels.shape, shape, strict=True)]
-    nearest = labels[np.ix_(*(axis.nearest for axis in axes))]
-    background = np.ones(shape, np.float32)
-    largest = np.zeros(shape, np.float32)
-    winner = np.zeros(shape, np.uint8)
-    boxes: Sequence[tuple[slice, ...] | None] = ndimage.find_objects(labels)
-    for label, box in enumerate(boxes, start=1):
-        if box is None:
-            continue
-        where = tuple(axis.touching(edge) for axis, edge in zip(axes, box, strict=True))
-        cut = [axis.cut(window) for axis, window in zip(axes, where, strict=True)]
-        share = _interpolated((labels == label).astype(np.float32), cut)
-        background[where] -= share
-        share += TIE * (nearest[where] == label)
-        better = share > largest[where] + TIE / 2
-        largest[where][better] = share[better]
-        winner[where][better] = label
-    background += TIE * (nearest == 0)
-    winner[background >= largest - TIE / 2] = 0
+    winner = np.empty(shape, np.uint8)
+    low, weight = stacked([linear_axis(n_in, n_out) for n_in, n_out in zip(labels.shape, shape, strict=True)])
+    vote_planes(np.ascontiguousarray(labels), low, weight, TIE, winner)
     return winner
 
 
 def highest_channel(scores: NDArray[np.float32], shape: Triple) -> NDArray[np.uint8]:
-    """Interpolate each channel's scores linearly and give the channel with the highest, channel by channel.
+    """Interpolate each channel's scores linearly and give the channel with the highest; the lowest of equals.
 
     Args:
         scores: (C, X, Y, Z).
-        shape: of the result; only two such volumes of floats are held at a time.
+        shape: of the result.
 
     Returns:
-        (x, y, z) uint8 channels; the lowest of equals.
+        (x, y, z) channels.
     """
-    axes = [linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)]
-    highest = _interpolated(scores[0], axes)
-    winner = np.zeros(shape, np.uint8)
-    for channel in range(1, scores.shape[0]):
-        score = _interpolated(scores[channel], axes)
-        winner[score > highest] = channel
-        np.maximum(highest, score, out=highest)
+    winner = np.empty(shape, np.uint8)
+    low, weight = stacked([linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)])
+    export_planes(scores, low, weight, np.array(shape), winner)
     return winner
 
 
@@ -110,20 +91,6 @@ class LinearAxis:
     high: NDArray[np.int64]
     weight: NDArray[np.float32]
 
-    @property
-    def nearest(self) -> NDArray[np.int64]:
-        """Index of the nearest source voxel; the lower of two equally near ones."""
-        return np.where(self.weight > 0.5, self.high, self.low)
-
-    def touching(self, box: slice) -> slice:
-        """Results that a range of the source has a part in."""
-        hit = np.flatnonzero((self.high >= box.start) & (self.low < box.stop))
-        return slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, 0)
-
-    def cut(self, window: slice) -> "LinearAxis":
-        """Only a range of the results."""
-        return LinearAxis(self.low[window], self.high[window], self.weight[window])
-
 
 def linear_axis(n_in: int, n_out: int) -> LinearAxis:
     """Interpolation from n_in to n_out voxels that cover the same length."""
@@ -132,13 +99,13 @@ def linear_axis(n_in: int, n_out: int) -> LinearAxis:
     return LinearAxis(low, np.minimum(low + 1, n_in - 1), (at - low).astype(np.float32))
 
 
-def _interpolated(values: NDArray[np.float32], axes: Sequence[LinearAxis]) -> NDArray[np.float32]:
-    """Linear interpolation along all axes; only the source voxels that are used are read."""
+def stacked(axes: Sequence[LinearAxis]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(3, N) lower neighbours and weights of three axes, as kernels take them; N is the longest axis' length."""
+    longest = max(axis.low.size for axis in axes)
+    low, weight = np.zeros((3, longest), np.int64), np.zeros((3, longest), np.float32)
     for number, axis in enumerate(axes):
-        weight = axis.weight.reshape([-1 if n == number else 1 for n in range(3)])
-        low, high = (np.take(values, index, axis=number) for index in (axis.low, axis.high))
-        values = low * (1 - weight) + high * weight
-    return values
+        low[number, : axis.low.size], weight[number, : axis.low.size] = axis.low, axis.weight
+    return low, weight
 
 
 def _cubic_matrix(n_in: int, n_out: int) -> NDArray[np.float32]:

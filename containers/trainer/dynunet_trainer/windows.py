@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dynunet_trainer.kernels import export_planes
 from dynunet_trainer.plan import Triple
-from dynunet_trainer.resample import linear_axis
+from dynunet_trainer.resample import LinearAxis, linear_axis, stacked
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(X, Y, Z) normalised window -> (C, X, Y, Z) scores."""
@@ -138,18 +138,19 @@ class _Exporter:
         before: NDArray[np.float32] | None = None
         filled = 0
         for start, planes in finished:
-            cut = self._without_padding(start, planes)
-            if cut is None:
+            part = self._without_padding(start, planes)
+            if part is None:
                 continue
-            first, scores = cut
+            first, scores = part
             if before is not None:
                 first, scores = first - 1, np.concatenate([before, scores], axis=1)
             last = first + scores.shape[1] - 1
             ready = int(np.searchsorted(axes[0].high, last, side="right"))
             if ready > filled:
-                low = [axes[0].low[filled:ready] - first, axes[1].low, axes[2].low]
-                weights = [axes[0].weight[filled:ready], axes[1].weight, axes[2].weight]
-                _export(scores, low, weights, self.result[filled:ready])
+                cut = LinearAxis(axes[0].low[filled:ready] - first, axes[0].high, axes[0].weight[filled:ready])
+                low, weight = stacked([cut, axes[1], axes[2]])
+                out = self.result[filled:ready]
+                export_planes(scores, low, weight, np.array(out.shape), out)
                 filled = ready
             before = scores[:, -1:].copy()
 
@@ -160,19 +161,6 @@ class _Exporter:
             return None
         kept = planes[:, first - start : end - start, self.inside[1], self.inside[2]]
         return first - edge.start, np.ascontiguousarray(kept)
-
-
-def _export(
-    scores: NDArray[np.float32],
-    low: list[NDArray[np.int64]],
-    weights: list[NDArray[np.float32]],
-    out: NDArray[np.uint8],
-) -> None:
-    longest = max(part.size for part in low)
-    lows, shares = np.zeros((3, longest), np.int64), np.zeros((3, longest), np.float32)
-    for axis in range(3):
-        lows[axis, : low[axis].size], shares[axis, : weights[axis].size] = low[axis], weights[axis]
-    export_planes(scores, lows, shares, np.array(out.shape), out)
 
 
 def _stripe_axis(shape: tuple[int, ...], window: Triple) -> int:

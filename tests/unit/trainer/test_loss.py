@@ -82,7 +82,7 @@ def test_training_step_uses_no_operation_that_cuda_does_in_random_order():
 
 
 def test_learning_rate_is_a_cosine_from_the_base_rate_to_zero():
-    settings = Settings(10, 25, 2, 1e-3, 0.01, 0, 0.33, deep_supervision=True)
+    settings = settings_from(OPTIONS | {"epochs": 10, "batches-per-epoch": 25})
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1e-3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=250)
