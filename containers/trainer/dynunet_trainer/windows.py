@@ -41,16 +41,15 @@ def predict_labels(
         (x, y, z) channel with the highest interpolated score; the lowest of equals.
     """
     axis = _stripe_axis(image.shape, window)
-    turned = np.moveaxis(image, axis, 0)
-    order = np.moveaxis(np.arange(3), axis, 0).tolist()
+    order = [axis, *(other for other in range(3) if other != axis)]
+    turned = image.transpose(order)
     sizes, target = _reordered(window, order), _reordered(shape, order)
     padded, inside = _padded(turned, sizes, air)
     result = np.empty(target, np.uint8)
     back = np.argsort(order).tolist()
 
     def scores_of(part: NDArray[np.float32]) -> NDArray[np.float32]:
-        scores = predict(np.ascontiguousarray(part.transpose(back)))
-        return scores.transpose(0, *(o + 1 for o in order))
+        return predict(np.ascontiguousarray(part.transpose(back))).transpose(0, *(o + 1 for o in order))
 
     planes = _finished_planes(padded, sizes, overlap, AirOnce(scores_of, air))
     _Exporter(result, inside, turned.shape).take(planes)

@@ -1,5 +1,6 @@
 """Small datasets, and the trainer's real program as a process that can be killed."""
 
+import hashlib
 import json
 import os
 import signal
@@ -20,7 +21,20 @@ sys.path.insert(0, str(TRAINER))
 
 SERVER = """
 import json, os, runpy, sys
+import numpy as np
 import dynunet_trainer.inference, dynunet_trainer.prepare, dynunet_trainer.training
+from dynunet_trainer import kernels
+
+# Compiled once, for all that are forked from here.
+image, labels, out = np.zeros((4, 4, 4), np.int16), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 4), np.float32)
+window, matrix, sizes = np.ones(4, np.float32), np.eye(3, 4), np.array([4, 4, 4])
+low, weight = np.zeros((3, 4), np.int64), np.zeros((3, 4), np.float32)
+image.flags.writeable = False
+kernels.cut_image(image, sizes, window, out)
+kernels.warp_image(image, matrix, window, out)
+kernels.warp_labels(labels, matrix, labels.copy())
+kernels.vote_planes(labels, low, weight, 0.1, labels.copy())
+kernels.export_planes(out[None], low, weight, sizes, labels.copy())
 
 for line in sys.stdin:
     request = json.loads(line)
@@ -163,6 +177,26 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tool_server: subprocess.Pope
     bench.run("prepare", "store", "--patch", "16,16,8", "--filters", "6,12,24", split=folder / "split")
     bench.run("prepare-labels", "labels", store=bench.out("store"), labels=bench.labels)
     return bench
+
+
+SHORT = ("--epochs", "4", "--batches-per-epoch", "5", "--checkpoint-every", "2")
+STEPS = 20
+RESULTS = ("model.pt", "identity.json", "log.parquet", "events.out.tfevents.0.trainer")
+
+
+def stores(bench: Workbench) -> dict[str, Path]:
+    return {"store": bench.out("store"), "labels": bench.out("labels"), "reference": bench.out("labels")}
+
+
+def results(bench: Workbench, name: str) -> dict[str, str]:
+    return {file: hashlib.sha256((bench.out(name) / file).read_bytes()).hexdigest() for file in RESULTS}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(bench: Workbench) -> dict[str, str]:
+    """Digests of what a short training makes."""
+    bench.run("train", "undisturbed", *SHORT, **stores(bench))
+    return results(bench, "undisturbed")
 
 
 @pytest.fixture(scope="session", autouse=True)

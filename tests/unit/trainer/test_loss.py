@@ -1,14 +1,19 @@
+from pathlib import Path
+
 import pytest
 import torch
 from dynunet_trainer.loss import deep_supervision_loss
 from dynunet_trainer.network import build_network, load_weights, outputs_of, weights_of
 from dynunet_trainer.plan import Normalisation, Plan, kernels_and_strides
-from dynunet_trainer.training import Settings, learning_rate_at
+from dynunet_trainer.training import learning_rate_at, settings_from
 from monai.losses.dice import DiceCELoss
 from torch.nn.utils import clip_grad_norm_
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from contract.errors import UsageError
+from contract.manifest import load_manifest
+
+OPTIONS = load_manifest(Path(__file__).parents[3] / "containers" / "trainer").checked_options({})
 
 # Operations that raise, or are slow, under `use_deterministic_algorithms` on CUDA: torch's own list in its docstring,
 # by the names under which a trace shows them.

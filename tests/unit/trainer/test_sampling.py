@@ -1,6 +1,23 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from dynunet_trainer.sampling import CROP, case_index, foreground_voxel, keyed_random, patch_origin
+from dynunet_trainer.augmentation import draw_placement
+from dynunet_trainer.loading import batches
+from dynunet_trainer.sampling import (
+    AUGMENT,
+    CROP,
+    UNCHANGED,
+    Augmentation,
+    Sampler,
+    case_index,
+    foreground_voxel,
+    keyed_random,
+    patch_origin,
+)
+from dynunet_trainer.store import open_label_store, open_store
+
+from contract.errors import UsageError
 
 
 def test_every_case_comes_once_before_any_comes_again():
@@ -58,3 +75,95 @@ def test_small_organs_are_drawn_as_often_as_large_ones():
 
 def test_case_without_foreground_has_no_foreground_voxel():
     assert foreground_voxel(np.zeros((0, 2), np.int32), (4, 4, 4), keyed_random(0, CROP, 0)) is None
+
+
+@pytest.fixture(scope="module")
+def versions(bench):
+    """Samplers of two label versions of one store; the second one's organs are one voxel smaller on a side."""
+    import nibabel as nib
+
+    folder = bench.folder / "eroded"
+    if not folder.exists():
+        folder.mkdir()
+        for case in "abcd":
+            image = nib.load(bench.labels / f"{case}.nii.gz")
+            array = np.asarray(image.dataobj).copy()
+            array[:-2][array[2:] == 0] = 0
+            nib.save(nib.Nifti1Image(array, image.affine), folder / f"{case}.nii.gz")
+        bench.run("prepare-labels", "labels-eroded", store=bench.out("store"), labels=folder)
+    store, base = open_store(bench.out("store")), open_label_store(bench.out("labels"))
+    other = open_label_store(bench.out("labels-eroded"))
+
+    def make(labels, foreground_of, augmentation_seed=0):
+        return Sampler(store, labels, store.training, 0, 0.6, foreground_of, Augmentation(augmentation_seed, (1, 2)))
+
+    return base, other, make
+
+
+@pytest.mark.parametrize("foreground_from", ["reference", "none"])
+def test_with_foreground_of_the_reference_or_of_none_another_version_changes_labels_only(versions, foreground_from):
+    base, other, make = versions
+    foreground = base if foreground_from == "reference" else None
+    one, two = make(base, foreground), make(other, foreground)
+
+    pairs = [(one.patch(k), two.patch(k)) for k in range(24)]
+
+    assert all(a[0].tobytes() == b[0].tobytes() for a, b in pairs)
+    assert any(a[1].tobytes() != b[1].tobytes() for a, b in pairs)
+
+
+def test_with_its_own_foreground_another_version_changes_nothing_but_the_place_of_crops(versions):
+    base, other, make = versions
+    one, two = make(base, base), make(other, other)
+    same_place = [one._origin("a", k) == two._origin("a", k) for k in range(60)]
+    placed = [
+        (one._placed("a", (2, 1, 0), p), two._placed("a", (2, 1, 0), p))
+        for p in (draw_placement(keyed_random(0, AUGMENT, k), one.store.plan, (1, 2)) for k in range(12))
+    ]
+
+    assert 0 < sum(same_place) < 60
+    assert all(a[0].tobytes() == b[0].tobytes() for a, b in placed)
+
+
+def test_another_augmentation_seed_changes_images_and_labels(versions):
+    base, _, make = versions
+    one, two = make(base, base), make(base, base, augmentation_seed=1)
+
+    pairs = [(one.patch(k), two.patch(k)) for k in range(12)]
+
+    assert any(a[0].tobytes() != b[0].tobytes() for a, b in pairs)
+    assert any(a[1].tobytes() != b[1].tobytes() for a, b in pairs)
+    assert [one._origin("a", k) for k in range(12)] == [two._origin("a", k) for k in range(12)]
+
+
+def test_an_unchanged_patch_is_the_crop_of_the_stored_volume(versions):
+    base, _, make = versions
+    plain = replace(make(base, base), augmentation=None)
+    stored = np.pad(np.asarray(plain.store.image("a")), 16, constant_values=-32768) / 8
+    labels = np.pad(base.labels("a"), 16)
+
+    image, channels = plain._placed("a", (-3, 5, 2), UNCHANGED)
+
+    box = np.s_[13:29, 21:37, 18:26]
+    assert np.allclose(image, plain.store.plan.normalisation.apply(stored[box].astype(np.float32)), atol=1e-5)
+    assert (channels == labels[box]).all()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_come_in_order_whatever_the_number_of_threads(workers):
+    class Numbers:
+        def patch(self, k):
+            return np.full((2, 2, 2), k, np.float32), np.full((2, 2, 2), k % 250, np.uint8)
+
+    found = [batch.images[:, 0, 0, 0].tolist() for batch in batches(Numbers(), range(5, 17), 2, workers)]
+
+    assert found == [[2.0 * s, 2.0 * s + 1] for s in range(5, 17)]
+
+
+def test_a_patch_that_cannot_be_made_ends_the_loading_with_its_reason():
+    class Broken:
+        def patch(self, k):
+            raise UsageError("store: must be whole")
+
+    with pytest.raises(UsageError, match="must be whole"):
+        list(batches(Broken(), range(4), 2, 2))

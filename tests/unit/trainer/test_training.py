@@ -1,5 +1,6 @@
 import hashlib
 import json
+import random
 import signal
 import sys
 from pathlib import Path
@@ -10,31 +11,15 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from conftest import SHORT, STEPS, results, stores
 from dynunet_trainer.store import read_bricks
 
 TRAINER = Path(__file__).parents[3] / "containers" / "trainer"
-SHORT = ("--epochs", "4", "--batches-per-epoch", "5", "--checkpoint-every", "2")
-STEPS = 20
 CHECKPOINT, BEFORE = ".checkpoint.pt", ".checkpoint-before.pt"
-EVENTS = "events.out.tfevents.0.trainer"
 
 
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def stores(bench):
-    return {"store": bench.out("store"), "labels": bench.out("labels"), "reference": bench.out("labels")}
-
-
-def results(bench, name):
-    return {file: sha256(bench.out(name) / file) for file in ("model.pt", "identity.json", "log.parquet", EVENTS)}
-
-
-@pytest.fixture(scope="session")
-def undisturbed(bench):
-    bench.run("train", "undisturbed", *SHORT, **stores(bench))
-    return results(bench, "undisturbed")
 
 
 def test_two_runs_end_in_the_same_bytes(bench, undisturbed):
@@ -49,11 +34,22 @@ def test_another_seed_gives_another_model(bench, undisturbed):
     assert results(bench, "seed-1")["model.pt"] != undisturbed["model.pt"]
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.12, 0.3])
-def test_killed_and_resumed_run_ends_in_the_same_bytes(bench, undisturbed, delay_s):
-    name = f"killed-{delay_s}"
+@pytest.mark.parametrize("workers", ["0", "1", "4"])
+def test_the_number_of_loader_threads_changes_no_bit(bench, undisturbed, workers):
+    bench.run("train", f"workers-{workers}", *SHORT, "--workers", workers, **stores(bench))
+
+    weights = [
+        torch.load(bench.out(n) / "model.pt", weights_only=True)["weights"]
+        for n in ("undisturbed", f"workers-{workers}")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("moment", range(10))
+def test_killed_and_resumed_run_ends_in_the_same_bytes(bench, undisturbed, moment):
+    name, chance = f"killed-{moment}", random.Random(moment)
     running = bench.start("train", name, *SHORT, **stores(bench))
-    running.send_when(signal.SIGKILL, (bench.out(name) / CHECKPOINT).exists, delay_s)
+    running.send_when(signal.SIGKILL, (bench.out(name) / CHECKPOINT).exists, chance.uniform(0, 0.3))
     assert running.exit_code() == -signal.SIGKILL
     assert not (bench.out(name) / "model.pt").exists()
     done = torch.load(bench.out(name) / CHECKPOINT, weights_only=True)["step"]
