@@ -138,7 +138,7 @@ def _log_text(log: list[Epoch]) -> str:
 
 @contextmanager
 def _stop_noticed() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises `Stopped` if SIGTERM came, and what the handler raised was dropped in a `__del__`."""
+    """Yield a function that raises `Stopped` if SIGTERM came and what the handler raised was dropped in a `__del__`."""
     came = False
     earlier = signal.getsignal(signal.SIGTERM)
 
@@ -187,7 +187,7 @@ def _predictor(trainer: FoldTrainer) -> nnUNetPredictor:
     """nnU-Net's predictor with the trainer's network: windows that overlap by half, weighted by a Gaussian."""
     predictor = nnUNetPredictor(
         tile_step_size=0.5, use_gaussian=True, use_mirroring=trainer.inference_allowed_mirroring_axes is not None,
-        perform_everything_on_device=trainer.device.type == "cuda", device=trainer.device, allow_tqdm=False,
+        perform_everything_on_device=True, device=trainer.device, allow_tqdm=False,
     )  # fmt: skip
     steady_cudnn()
     trainer.set_deep_supervision_enabled(enabled=False)
