@@ -170,7 +170,7 @@ def _looked_up(labels: NDArray[np.integer], table: Mapping[int, int]) -> LabelMa
     if any(i not in table for i in found.tolist()):
         return None
     kind = np.uint8 if max(table.values()) <= np.iinfo(np.uint8).max else np.uint16
-    return np.array([table[i] for i in found.tolist()], kind)[where].reshape(labels.shape)
+    return np.asarray(np.array([table[i] for i in found.tolist()], kind)[where.reshape(labels.shape)])
 
 
 def _range(labels: NDArray[np.integer]) -> tuple[int, int]:
