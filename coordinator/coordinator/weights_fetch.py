@@ -183,11 +183,15 @@ class Fetcher:
         ):
             wrong = difference(expected, found) if expected else ""
             if wrong:
-                raise CaseError(
-                    f"{item.name}: must be what {whose}, but {wrong}; "
-                    + ("try again, or another source" if not recorded or published else
-                       "if upstream replaced it and you want the new one, remove its lines there")
-                )  # fmt: skip
+                raise CaseError(f"{item.name}: must be what {whose}, but {wrong}; {self._advice(item, path)}")
+
+    def _advice(self, item: Item, wrong: Path) -> str:
+        """What to do about weights that are not the right ones."""
+        if wrong == item.place(self.root):
+            return f"remove {wrong}, then fetch it again"
+        if item.recorded(self.root) and not item.entry.sha256:
+            return "if upstream replaced it and you want the new one, remove its lines there"
+        return "try again, or another source"
 
     def _by_hand(self, item: Item) -> str:
         """What a person can do where this program can't reach anything."""

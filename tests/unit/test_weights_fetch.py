@@ -305,6 +305,18 @@ def test_a_file_that_a_person_put_there_is_recorded(tool: Callable[..., None], t
     assert server.asked == []
 
 
+def test_a_wrong_file_that_a_person_put_there_is_not_touched(tool: Callable[..., None], tmp_path: Path) -> None:
+    tool(sha256=SHA256)
+    place = tmp_path / "w/net/one.pt"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"other")
+
+    with pytest.raises(CaseError, match=rf"must be what is published, but .*; remove {place}, then fetch it again"):
+        fetch_one(tmp_path / "w")
+
+    assert place.read_bytes() == b"other"
+
+
 @pytest.mark.parametrize("name", ["one.pt", "net/one.pt"])
 def test_a_mirror_folder_serves_a_file(tool: Callable[..., None], tmp_path: Path, server: Files, name: str) -> None:
     (tmp_path / "mirror/net").mkdir(parents=True)
