@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights folder with those of the stranger's tool."""
     folder = tmp_path_factory.mktemp("weights")
+    folder.chmod(0o755)
     (folder / "broken").mkdir()
     (folder / "broken/weights.bin").write_bytes(b"a stranger's weights")
     return folder

@@ -16,12 +16,13 @@ from contract.manifest import load_manifest
 from contract.yamlfiles import did_you_mean
 from coordinator.conformance.check import Request, check_rules_exist, check_target
 from coordinator.conformance.findings import Finding
-from coordinator.conformance.targets import ImageTarget, ProcessTarget, Target
+from coordinator.conformance.targets import UID, ImageTarget, ProcessTarget, Target
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
 from coordinator.toolcheck import FOLDER, check_folder, is_built
 from coordinator.tools import Tool, find_tools, tools_folder
 
+OTHERS_READ = 0o005
 SIGNS = {True: "[green]yes[/]", False: "[red]no[/]", None: "n/a"}
 Findings = list[Finding]
 
@@ -81,6 +82,11 @@ def _parts(what: str, runtime: str, request: Request, progress: Console) -> Iter
 
 def _tried(target: Target, tool: Tool | None, request: Request, progress: Console) -> Iterator[tuple[str, Findings]]:
     expected = tool.manifest if tool else None
+    if target.locks and request.weights and request.weights.stat().st_mode & OTHERS_READ != OTHERS_READ:
+        raise UsageError(
+            f"{request.weights}: must be readable for user {UID}, as whom containers run here, but is not; "
+            f"`chmod -R a+rX {request.weights}`"
+        )
     for variant, findings in check_target(target, expected, request, lambda line: progress.print(line, soft_wrap=True)):
         seconds = sum(finding.seconds for finding in findings)
         yield f"{variant or 'no variant'} ({target.runtime}), {seconds:.0f} s", findings
