@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import click
 from docker.errors import ImageNotFound
 from rich import box
 from rich.console import Console
@@ -51,7 +52,7 @@ def run_check(what: str, runtime: str, request: Request, *, as_json: bool) -> bo
             Console().print(_table(title, findings))
     if as_json:
         rows = {title: [{**asdict(f), "holds": f.holds} for f in findings] for title, findings in found.items()}
-        print(json.dumps(rows, indent=1, ensure_ascii=False))  # noqa: T201 - the result
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
     everything = [finding for findings in found.values() for finding in findings]
     wrong = sum(finding.holds is False for finding in everything)
     progress.print(f"{what}: {len(everything) - wrong} of {len(everything)} rules hold or say nothing", soft_wrap=True)
