@@ -39,6 +39,7 @@ def prepare(home: Path, models: Mapping[str, Path], threads: int) -> None:
             "TOTALSEG_WEIGHTS_PATH": str(links),
             **dict.fromkeys(("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"), str(links)),
             "nnUNet_def_n_proc": str(threads),  # nnU-Net caps and sets torch's threads with it; read at import
+            "nnUNet_n_proc_DA": "1",  # asked for at import; without it a shell is started
             "nnUNet_compile": "f",  # would need a compiler
         }
     )

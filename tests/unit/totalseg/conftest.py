@@ -39,7 +39,7 @@ class Done:
         code: exit code.
         said: standard error.
         folder: of the results.
-        attempts: uses of the network, one line each.
+        attempts: uses of the network and starts of processes, one line each.
     """
 
     code: int
@@ -70,7 +70,7 @@ def standins() -> Path:
 def watched(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[list[str]], tuple[subprocess.CompletedProcess[str], list[str]]]:
-    """Run a program of Python; gives back what it said, and its attempts to use the network."""
+    """Run a program of Python; gives back what it said, and what the network and processes were used for."""
 
     def run(command: list[str]) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         scratch = tmp_path_factory.mktemp("scratch")
@@ -104,6 +104,14 @@ def run_tool(
         return Done(done.returncode, done.stderr, out / "patient" / "result", attempts)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def results_6mm(run_tool: Runner, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Results of the smallest variant with default options."""
+    done = run_tool(tmp_path_factory.mktemp("out"), "--variant", "6mm", "--device", "cpu")
+    assert done.code == 0, done.said
+    return done
 
 
 @pytest.fixture(scope="session")

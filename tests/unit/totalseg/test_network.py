@@ -1,4 +1,4 @@
-"""That the tests would notice if the package used the network: as it comes, it does."""
+"""That the tests would notice if the package used the network or processes: as it comes, it does."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,16 +1,13 @@
-"""What can't be done is refused with the reason: before the package is imported where that is possible."""
+"""Weights that can't be used are refused with the reason: before the package is imported where that is possible."""
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
 import torch
 
 from contract.records import file_sha256
-from contract.volumes import write_image
 from contract.weights import files_of, record_sums
 
 FAST = "Dataset298_TotalSegmentator_total_6mm_1559subj"
@@ -70,28 +67,3 @@ def test_a_checkpoint_that_is_a_program_is_refused(run_tool: Callable, changed_w
     assert f"{weights.resolve()}/totalseg/{FAST}" in done.said
     assert "its checkpoint nothing but tensors and plain data, but: UnpicklingError" in done.said
     assert not (tmp_path / "was-run").exists()
-
-
-@pytest.mark.venvs
-def test_a_case_that_is_too_thin_fails_alone(run_tool: Callable, patient, tmp_path: Path):
-    image = nib.load(patient.image("ras"))
-    folder = tmp_path / "data" / "patient" / "images"
-    folder.mkdir(parents=True)
-    shutil.copy(patient.folder / "dataset.yaml", folder.parent)
-    shear = np.array([[0, 0, 1.1, 0], *[[0] * 4] * 3])
-    voxels = np.asarray(image.dataobj)
-    write_image(folder / "slice.nii.gz", voxels[:, :, 12:13], image.affine)
-    write_image(folder / "thin.nii.gz", voxels[:, :, 12:13], image.affine @ np.diag([1, 1, 0.25, 1]))
-    write_image(folder / "sheared.nii.gz", voxels, image.affine + shear)
-    write_image(folder / "air.nii.gz", np.zeros_like(voxels), image.affine)
-
-    done = run_tool(tmp_path, "--variant", "6mm", data=folder.parents[1])
-
-    reasons = {line.split('"')[3]: line for line in (done.folder / "status.jsonl").read_text().splitlines()}
-    assert done.code == 3, done.said
-    assert sorted(path.name for path in done.folder.glob("*.nii.gz")) == [
-        "air.nii.gz",
-        "sheared.nii.gz",
-        "slice.nii.gz",
-    ]
-    assert "volume must be thicker than 3 mm, half a voxel of the models, but is 1.5 mm along z" in reasons["thin"]

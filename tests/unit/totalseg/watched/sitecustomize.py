@@ -1,28 +1,27 @@
-"""Writes down and refuses every use of the network, however deep in a library.
+"""Writes down every use of the network and every process that is started, however deep in a library.
 
 Python imports this before anything else where its folder is on PYTHONPATH, in every process that is started from there.
+Uses of the network are refused as well.
 """
 
 import os
 import sys
 from pathlib import Path
 
-NETWORK = {
-    "socket.connect",
-    "socket.getaddrinfo",
-    "socket.gethostbyname",
-    "socket.gethostbyaddr",
-    "socket.sendto",
-    "socket.sendmsg",
-}
+CALLS = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
+TO_ADDRESS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
+PROCESSES = {"os.fork", "os.posix_spawn", "subprocess.Popen"}
 
 
-def refuse(event: str, arguments: tuple[object, ...]) -> None:
-    """Write down and refuse; libraries may swallow what is raised, but not what is written."""
-    if event in NETWORK:
+def watch(event: str, arguments: tuple[object, ...]) -> None:
+    """Write down, and refuse; libraries may swallow what is raised, but not what is written."""
+    # The address of a socket in the file system is a path; processes talk through them.
+    is_network = event in CALLS or (event in TO_ADDRESS and isinstance(arguments[1], tuple))
+    if is_network or event in PROCESSES:
         with Path(os.environ["ATTEMPTS"]).open("a", encoding="utf-8") as file:
-            file.write(f"{event} {arguments[1:] if event == 'socket.connect' else arguments}\n")
+            file.write(f"{event} {arguments}\n")
+    if is_network:
         raise ConnectionRefusedError(event)
 
 
-sys.addaudithook(refuse)
+sys.addaudithook(watch)
