@@ -46,9 +46,6 @@ def case_fingerprint(image: Volume, labels: NDArray[np.int16], cases: int) -> Ca
         image: HU.
         labels: (X, Y, Z) nnU-Net's ids.
         cases: of the dataset; they share the sampled voxels.
-
-    Raises:
-        CaseError: all voxels are 0.
     """
     whole = image_array(image)
     cropped, labels_cropped, _ = crop_to_nonzero(whole, reversed_axes(labels)[None].copy())

@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from nnunet_bench import CASES, SHORT, Workbench, outputs, write_toy
+from nnunet_bench import CASES, SHAPE, SHORT, Workbench, outputs, stored, write_toy
 
 pytestmark = pytest.mark.venvs
 CHECKPOINT, MODEL = ".checkpoint.pt", "checkpoint_final.pth"
@@ -252,20 +252,22 @@ def test_labels_lie_in_the_same_place_however_files_are_stored(bench: Workbench,
 
 
 def test_a_case_that_cannot_be_read_is_set_aside_and_reported_in_the_end(bench: Workbench):
-    write_toy(bench.data / "broken", ("a", "b", "c", "d", "e", "f", "g"))
+    write_toy(bench.data / "broken", (*CASES, "g", "h"))
     label = bench.data / "broken" / "labels" / "c.nii.gz"
     label.write_bytes(label.read_bytes()[:-20])
     (bench.data / "broken" / "images" / "f.nii.gz").write_bytes(b"")
+    nib.save(stored(np.zeros(SHAPE, np.int16), "RAS"), bench.data / "broken" / "images" / "g.nii.gz")
 
     log = bench.run("whole", "--epochs", "1", "--iterations-per-epoch", "1", *SHORT[4:], code=3, dataset="broken")
 
-    assert "5 of 7 cases done, 2 failed" in log
+    assert "5 of 8 cases done, 3 failed" in log
     lines = (bench.out("whole", "broken") / "status.jsonl").read_text().splitlines()
     status = {record["case"]: record for record in map(json.loads, lines)}
-    assert [case for case in status if status[case]["state"] == "failed"] == ["c", "f"]
+    assert [case for case in status if status[case]["state"] == "failed"] == ["c", "f", "g"]
     assert "labels/c.nii.gz: gzip stream is truncated" in status["c"]["reason"]
     assert "images/f.nii.gz: file must not be empty" in status["f"]["reason"]
-    assert list(read_json(bench.out(".whole", "broken") / "prepare" / "run.json")["set_aside"]) == ["c", "f"]
+    assert "images/g.nii.gz: image must show something" in status["g"]["reason"]
+    assert list(read_json(bench.out(".whole", "broken") / "prepare" / "run.json")["set_aside"]) == ["c", "f", "g"]
 
 
 def test_fewer_than_five_cases_are_refused(bench: Workbench):
@@ -321,6 +323,18 @@ def test_a_fold_without_prepare_is_refused(bench: Workbench):
     log = bench.run("alone", *FOLD, code=2)
 
     assert "must hold the results of an earlier step, but does not exist" in log
+
+
+def test_a_residual_encoder_is_trained_without_timm(bench: Workbench):
+    tiny = ("--planner", "nnUNetPlannerResEncM", "--epochs", "1", *SHORT[2:])
+    bench.run("residual", "--step", "prepare", *tiny)
+
+    bench.run("residual-0", "--step", "fold-0", *tiny, prepare=bench.out("residual"))
+
+    plan = read_json(bench.out("residual") / "Dataset001_toy" / "nnUNetPlans.json")["configurations"]["3d_fullres"]
+    assert plan["architecture"]["network_class_name"].endswith("ResidualEncoderUNet")
+    assert plan["architecture"]["arch_kwargs"]["n_blocks_per_stage"] == [1, 3, 4]
+    assert len(list(bench.out("residual-0").glob("*.nii.gz"))) == len(fold_cases(bench, 0))
 
 
 def test_a_slice_network_of_two_stages_is_trained_without_deep_supervision(bench: Workbench):
