@@ -79,5 +79,7 @@ lock: | $(UV)  ## pin every package of every environment again
 	sed -i -e 's/^torch==\([0-9.]*\)+.*/torch==\1/' -e '/^\(nvidia-\|cuda-\|triton\)/d' \
 		requirements-dev.lock $(TOOLS:%=containers/%/requirements.lock)
 
+bench: export OMP_NUM_THREADS := 1
 bench: setup  ## measure what is said to be fast
 	$(DEV)/python tests/benchmarks/engine.py
+	$(DEV)/python tests/benchmarks/remap.py

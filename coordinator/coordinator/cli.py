@@ -13,6 +13,7 @@ from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageEr
 from coordinator import engine, steps
 from coordinator.cli_dataset import dataset
 from coordinator.cli_tool import tool
+from coordinator.cli_weights import weights
 
 STUDY = click.argument("study", type=click.Path(path_type=Path))
 RUNTIME = click.option(
@@ -207,6 +208,7 @@ def score(
 
 commands.add_command(dataset)
 commands.add_command(tool)
+commands.add_command(weights)
 
 
 def _run_folder(study: Path) -> Path:

@@ -1,4 +1,4 @@
-"""`coordinator dataset`: make a phantom, look at a dataset."""
+"""`coordinator dataset`: make a phantom, describe a public dataset, look at one."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from contract.errors import ExitCode
 
 @click.group()
 def dataset() -> None:
-    """Make and check dataset folders."""
+    """Make, describe and check dataset folders."""
 
 
 @dataset.command()
@@ -23,6 +23,21 @@ def phantom(folder: Path, cases: int, seed: int) -> None:
 
     make_phantom(folder, cases=cases, seed=seed)
     click.echo(f"{cases} cases in {folder}")
+
+
+@dataset.command()
+@click.argument("name", required=False)
+def describe(name: str | None) -> None:
+    """Print a ready dataset.yaml of the public dataset NAME; without NAME, list those that are known.
+
+    The label maps that come with tools speak of organs by these names, and are found by the dataset's name.
+    """
+    from coordinator.datasets.known import description_file, known_datasets
+
+    if name is None:
+        click.echo("\n".join(known_datasets()))
+    else:
+        click.echo(description_file(name).read_text(encoding="utf-8"), nl=False)
 
 
 @dataset.command()

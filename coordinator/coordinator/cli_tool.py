@@ -1,4 +1,4 @@
-"""`coordinator tool`: which tools there are, building them, checking one."""
+"""`coordinator tool`: which tools there are, building them, starting one, checking one."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from contract.errors import UsageError
+from contract.errors import ExitCode, UsageError
 from coordinator import compose
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
-from coordinator.toolcheck import check_tool, is_built
+from coordinator.toolcheck import is_built
 from coordinator.tools import Tool, find_tool, find_tools, tools_folder
 
 
 @click.group()
 def tool() -> None:
-    """List, build and check tools (label generators and the trainer)."""
+    """List, make, build and check tools (label generators and the trainer)."""
 
 
 @tool.command("list")
@@ -59,28 +59,57 @@ def write_compose() -> None:
         click.echo(str(file))
 
 
+@tool.command("new")
+@click.argument("name")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Folder of tool folders; default: `containers/` of the checkout."
+)
+def new_tool(name: str, folder: Path | None) -> None:
+    """Make the folder of a new tool, which passes `coordinator tool check` as it is."""
+    from coordinator.newtool import write_tool
+
+    made = write_tool(name, folder or tools_folder())
+    click.echo(
+        f"{made}: a tool that calls bright voxels bone; put yours in tool.py and manifest.yaml, then\n"
+        f"  coordinator tool build --runtime process {name}\n"
+        f"  coordinator tool check {name}"
+    )
+
+
 @tool.command()
-@click.argument("what", metavar="FOLDER|NAME")
-def check(what: str) -> None:
-    """Check a tool's folder: files, manifest, Dockerfile, `describe`."""
-    folder = _folder(what)
-    findings = check_tool(folder)
-    table = Table("", "what must hold", "what is wrong", title=str(folder))
-    for finding in findings:
-        table.add_row("[red]no[/]" if finding.problem else "[green]yes[/]", finding.what, finding.problem)
-    Console().print(table)
-    wrong = [finding for finding in findings if finding.problem]
-    if wrong:
-        raise UsageError(f"{folder}: all of {len(findings)} rules must hold, but {len(wrong)} do not; see the table")
+@click.argument("what", metavar="IMAGE|FOLDER|NAME")
+@click.option(
+    "--runtime", type=click.Choice(["docker", "process", "all"]), default="all", show_default=True,
+    help="Where it is run; all: for whatever it is built.",
+)  # fmt: skip
+@click.option("--variant", metavar="NAME|all", help="Which one to check; default: the manifest's default variant.")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), default=Path("weights"), show_default=True, help="Folder of weights."
+)
+@click.option("--only", multiple=True, metavar="RULE", help="Try only this rule; may be given several times.")
+@click.option("--json", "as_json", is_flag=True, help="Print findings as JSON.")
+@click.pass_context
+def check(  # noqa: PLR0913 - one argument an option
+    context: click.Context,
+    what: str,
+    runtime: str,
+    variant: str | None,
+    weights: Path,
+    only: tuple[str, ...],
+    *,
+    as_json: bool,
+) -> None:
+    """Run an image, or a folder's tool, through the contract, and print what holds.
 
+    \b
+    Exit code: 0 all rules hold or say nothing about it, 2 it can't be checked, 3 some rules don't hold.
+    """
+    from coordinator.conformance.check import Request
+    from coordinator.conformance.command import run_check
 
-def _folder(what: str) -> Path:
-    """A tool's folder by name, or by path where that is a folder."""
-    by_name = tools_folder() / what
-    if "/" not in what and by_name.is_dir():
-        return by_name
-    path = Path(what)
-    return path.resolve() if path.is_dir() else find_tool(what).folder
+    request = Request(variant, weights.resolve() if weights.is_dir() else None, only)
+    holds = run_check(what, runtime, request, as_json=as_json)
+    context.exit(ExitCode.DONE if holds else ExitCode.CASES_FAILED)
 
 
 def _engine_answers(runner: DockerRunner) -> bool:

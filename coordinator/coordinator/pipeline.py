@@ -99,7 +99,7 @@ def make_plan(study: Study, checked: Mapping[str, Checked], runner: Runner, runt
     for name in study.content.datasets:
         dataset = checked[name]
         _refuse_unscorable(dataset)
-        spaces[name] = {g.name: label_space(g, dataset.labels, name) for g in study.generators}
+        spaces[name] = {g.name: label_space(g, dataset.labels, study.data / name) for g in study.generators}
         steps += _label_version_steps(planner, dataset, spaces[name])
     if study.content.train is not None and study.trainer is not None:
         for name in (*study.content.datasets, *study.content.transfer):

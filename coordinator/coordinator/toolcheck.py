@@ -1,51 +1,32 @@
-"""What must hold for a tool's folder before it is worth building: files, manifest, Dockerfile, `describe`."""
+"""What must hold for a tool's folder before it is worth building: files, manifest, Dockerfile."""
 
-import json
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import UsageError
 from contract.manifest import load_manifest
+from coordinator.conformance.findings import Finding
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
 from coordinator.tools import Tool
 
+FOLDER = "folder"
+"""Id of these rules."""
 REQUIRED = ("README.md", "manifest.yaml", "tool.py", "Dockerfile", "pyproject.toml", "requirements.lock")
 SCRATCH = ("HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 """Variables that must point below /tmp, the one place that can be written to when the root is read-only."""
 IMAGE_LABELS = ("title", "version", "revision", "licenses")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        what: must hold.
-        problem: why it doesn't; empty where it does.
-    """
-
-    what: str
-    problem: str = ""
-
-
-def check_tool(folder: Path) -> list[Finding]:
+def check_folder(folder: Path) -> list[Finding]:
     """Look at a tool's folder; nothing needs to be built for it."""
     findings = [
-        Finding(f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
+        Finding(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
         for name in REQUIRED
     ]
     if (folder / "Dockerfile").is_file():
         findings += check_dockerfile(folder / "Dockerfile")
-    try:
-        tool = Tool(folder, load_manifest(folder))
-    except UsageError as error:
-        return [*findings, Finding("manifest.yaml is sound", str(error))]
-    return [*findings, Finding("manifest.yaml is sound"), *_describe_findings(tool)]
+    return [*findings, Finding(FOLDER, "manifest.yaml is sound", _manifest_problem(folder))]
 
 
 def check_dockerfile(file: Path) -> list[Finding]:
@@ -72,23 +53,7 @@ def check_dockerfile(file: Path) -> list[Finding]:
         **{f"image label {name}": f"org.opencontainers.image.{name}=" in labels for name in IMAGE_LABELS},
     }
     broken = "must hold, but does not; compare it with another tool's"
-    return [Finding(f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
-
-
-def _instructions(text: str) -> list[str]:
-    """Instructions of a Dockerfile, one line each, without comments."""
-    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    return [line.strip() for line in code.replace("\\\n", " ").splitlines() if line.strip()]
-
-
-def _describe_findings(tool: Tool) -> Iterator[Finding]:
-    """`describe` must print the manifest: in each runtime that the tool is built for, else in this very Python."""
-    describe: dict[str, Callable[[Tool], str]] = {}
-    for name, runner in (("docker", DockerRunner()), ("process", ProcessRunner())):
-        if is_built(runner, tool):
-            describe[name] = runner.describe
-    for where, run in (describe or {"the coordinator's Python": _describe_here}).items():
-        yield Finding(f"`describe` prints the manifest ({where})", _describe_problem(tool, run))
+    return [Finding(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
 
 
 def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
@@ -100,21 +65,15 @@ def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
     return True
 
 
-def _describe_problem(tool: Tool, describe: Callable[[Tool], str]) -> str:
-    expected = json.loads(json.dumps(tool.manifest.model_dump()))
+def _instructions(text: str) -> list[str]:
+    """Instructions of a Dockerfile, one line each, without comments."""
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return [line.strip() for line in code.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def _manifest_problem(folder: Path) -> str:
     try:
-        printed = json.loads(describe(tool))
-    except (UsageError, subprocess.CalledProcessError, ValueError) as error:
-        return f"must end well and print JSON, but: {error}"
-    return (
-        "" if printed == expected else "must print what manifest.yaml says, but prints something else; build it again"
-    )
-
-
-def _describe_here(tool: Tool) -> str:
-    command = [sys.executable, str(tool.folder.resolve() / "tool.py"), "describe"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
-        raise UsageError(f"it ends with exit code {done.returncode} ({last}); build the tool, then check again")
-    return done.stdout
+        load_manifest(folder)
+    except UsageError as error:
+        return str(error)
+    return ""

@@ -12,13 +12,16 @@ from coordinator.runners.docker import DockerRunner
 from coordinator.tools import find_tool
 
 ROOT = Path(__file__).resolve().parents[2]
+STAND_INS = ROOT / "tests" / "standins" / "weights"
 ROOT_USER = 0
 STRANGER = 12345
 
 pytestmark = [pytest.mark.docker, pytest.mark.samples]
 
 
-def compose_run(samples: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def compose_run(
+    samples: Path, folder: Path, *arguments: str, weights: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run a service with results in a folder that belongs to the user that it runs as."""
     user = STRANGER if os.getuid() == ROOT_USER else os.getuid()
     (folder / "nothing").mkdir(exist_ok=True)
@@ -26,7 +29,7 @@ def compose_run(samples: Path, folder: Path, *arguments: str) -> "subprocess.Com
     os.chown(folder / "out", user, -1)
     named = {
         "HOST_UID": str(user), "HOST_GID": str(os.getgid()), "DATA": str(samples / "datasets"),
-        "OUT": str(folder / "out"), "WEIGHTS": str(folder / "nothing"), "INPUTS": str(folder / "nothing"),
+        "OUT": str(folder / "out"), "WEIGHTS": str(weights or folder / "nothing"), "INPUTS": str(folder / "nothing"),
     }  # fmt: skip
     return subprocess.run(
         ["docker", "compose", "--file", str(ROOT / "compose.yaml"), "run", "--rm", "--no-TTY", *arguments],
@@ -35,14 +38,21 @@ def compose_run(samples: Path, folder: Path, *arguments: str) -> "subprocess.Com
 
 
 @pytest.mark.parametrize(
-    ("tool", "case"), [("degrade", "ts_a"), pytest.param("medsam", "ts_b", marks=pytest.mark.long)]
+    ("tool", "variant", "case"),
+    [
+        ("degrade", "errors", "ts_a"),
+        pytest.param("medsam", "lite", "ts_b", marks=pytest.mark.long),
+        pytest.param("stunet", "small", "ts_a", marks=pytest.mark.long),
+        pytest.param("totalseg", "6mm", "ts_a", marks=pytest.mark.long),
+    ],
 )
 def test_results_lie_on_the_images_grid_and_belong_to_the_caller(
-    tool: str, case: str, samples: Path, engine: docker.DockerClient, base_image: str, tmp_path: Path
+    tool: str, variant: str, case: str, samples: Path, engine: docker.DockerClient, base_image: str, tmp_path: Path
 ):
     DockerRunner(base_image).build(find_tool(tool))
 
-    done = compose_run(samples, tmp_path, tool, "--dataset", "tsmini", "--cases", case)
+    arguments = (tool, "--variant", variant, "--dataset", "tsmini", "--cases", case)
+    done = compose_run(samples, tmp_path, *arguments, weights=STAND_INS)
 
     assert done.returncode == 0, done.stderr
     (result,) = (tmp_path / "out/tsmini").glob(f"*/{case}.nii.gz")

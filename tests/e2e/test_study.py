@@ -15,6 +15,7 @@ from contract.datasets import case_names
 from coordinator.datasets.phantom import make_phantom
 
 COORDINATOR = Path(sys.executable).with_name("coordinator")
+ROOT_OF_WEIGHTS = Path(__file__).resolve().parents[1] / "standins" / "weights"
 STUDY = """
 name: small
 data: {data}

@@ -1,5 +1,6 @@
 """`coordinator tool`, called as click calls it."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from contract.errors import UsageError
+from contract.errors import ExitCode, UsageError
 from coordinator.cli_tool import tool
 from coordinator.tools import Tool
 
@@ -35,26 +36,59 @@ def test_list_shows_each_tool_and_works_without_an_engine():
     ]  # fmt: skip
 
 
-def test_check_finds_nothing_wrong_with_a_sound_tool():
-    output = call("check", "probe")
+def test_check_of_a_folder_finds_nothing_wrong_with_a_sound_one():
+    output = call("check", "probe", "--only", "folder")
 
-    assert "`describe` prints the manifest (the coordinator's Python)" in output
-    assert "yes" in output
-    assert "│ no  │" not in output
+    assert re.search(r"yes +folder +files, manifest and Dockerfile are as they must be \(21 rules\)", output)
 
 
 def test_check_takes_a_folder_and_says_what_is_wrong(tmp_path: Path):
     folder = tmp_path / "containers/probe"
     (folder / "README.md").unlink()
-    (folder / "tool.py").write_text("raise SystemExit('broken')\n")
+    (folder / "manifest.yaml").write_text("contract: 1\n")
 
-    with pytest.raises(UsageError, match=r"all of 22 rules must hold, but 2 do not"):
-        call("check", str(folder))
+    done = CliRunner().invoke(tool, ["check", str(folder)], standalone_mode=False)
+
+    assert done.return_value == ExitCode.CASES_FAILED
+    assert re.search(r"no +folder +README.md is there +missing: every tool has one", done.stdout)
+    assert re.search(r"no +folder +manifest.yaml is sound .*problems", done.stdout)
+    assert "19 of 21 rules hold or say nothing" in done.stderr
 
 
-def test_check_refuses_an_unknown_name():
-    with pytest.raises(UsageError, match="there is no tool 'prob'; did you mean `probe`"):
-        call("check", "prob")
+def test_check_of_a_tool_that_is_not_built_says_how_to_build_it():
+    done = CliRunner().invoke(tool, ["check", "probe"], standalone_mode=False)
+
+    assert done.return_value == ExitCode.CASES_FAILED
+    assert "is not; run `coordinator tool build probe`, or with `--runtime process`" in done.stdout
+
+
+def test_check_prints_json():
+    done = CliRunner().invoke(tool, ["check", "probe", "--json"], standalone_mode=False)
+
+    folder, run = json.loads(done.stdout).values()
+    assert [finding["holds"] for finding in folder] == [True] * 21
+    assert [(finding["rule"], finding["holds"]) for finding in run] == [("built", False)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("probe", "--only", "grit"), r"--only: there is no rule 'grit'; did you mean `grid`\?"),
+        (("probe", "--runtime", "process"), r"probe: not built from the requirements as they are now"),
+        (("probe", "--runtime", "docker"), "a Docker engine must answer"),
+        (("prob",), r"prob: must be a tool, a folder or an image .* did you mean `probe`\? Images were not looked for"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(arguments: tuple[str, ...], message: str):
+    with pytest.raises(UsageError, match=message):
+        call("check", *arguments)
+
+
+def test_new_makes_a_folder_and_says_what_to_do_next(tmp_path: Path):
+    output = call("new", "threshold")
+
+    assert (tmp_path / "containers/threshold/manifest.yaml").is_file()
+    assert "coordinator tool check threshold" in output
 
 
 def test_compose_writes_both_files(tmp_path: Path):

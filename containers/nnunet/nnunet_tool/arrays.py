@@ -8,17 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract import CaseError, Volume
+from contract import Volume
 
 
 def image_array(image: Volume) -> NDArray[np.float32]:
-    """(1, Z, Y, X) HU of an image.
-
-    Raises:
-        CaseError: all voxels are 0, which is what nnU-Net crops away.
-    """
-    if not image.array.any():
-        raise CaseError("image must hold something, but all of its voxels are 0")
+    """(1, Z, Y, X) HU of an image."""
     return reversed_axes(image.array).astype(np.float32)[None]
 
 

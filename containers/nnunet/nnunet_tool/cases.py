@@ -72,10 +72,14 @@ class Prepared:
         """Cases of the other four folds, sorted."""
         return tuple(sorted(case for other, held in enumerate(self.folds) if other != fold for case in held))
 
-    def absent_organs(self, fold: int) -> tuple[str, ...]:
-        """Organs that occur in no training case of a fold: its model can't learn them."""
+    def absent_ids(self, fold: int) -> tuple[int, ...]:
+        """Label ids of the dataset that occur in no training case of a fold: its model can't learn them."""
         seen = {i for case in self.training_cases(fold) for i in self.found[case]}
-        return tuple(organ for i, organ in sorted(self.organs.items()) if i not in seen)
+        return tuple(i for i in sorted(self.organs) if i not in seen)
+
+    def absent_organs(self, fold: int) -> tuple[str, ...]:
+        """The same by name."""
+        return tuple(self.organs[i] for i in self.absent_ids(fold))
 
     def fold_of(self, case: str) -> int | None:
         """The fold that a case is held out of; None where it is in none."""

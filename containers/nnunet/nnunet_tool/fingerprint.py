@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from contract import UsageError, Volume
 from nnunet_tool.arrays import image_array, reversed_axes
 
-SAMPLED_VOXELS = 100_000_000
-"""Labelled voxels that the intensities are taken from, the same number from each case; nnU-Net's number."""
+SAMPLED_VOXELS = 10_000_000
+"""Labelled voxels that the intensities are taken from, the same number from each case.
+
+nnU-Net takes ten times as many, which needs 1 GB and moves a percentile by a fraction of the noise.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,9 +46,6 @@ def case_fingerprint(image: Volume, labels: NDArray[np.int16], cases: int) -> Ca
         image: HU.
         labels: (X, Y, Z) nnU-Net's ids.
         cases: of the dataset; they share the sampled voxels.
-
-    Raises:
-        CaseError: all voxels are 0.
     """
     whole = image_array(image)
     cropped, labels_cropped, _ = crop_to_nonzero(whole, reversed_axes(labels)[None].copy())

@@ -8,13 +8,9 @@ checkpoint_final.pth  the model, as nnU-Net names it
 The checkpoint (hidden) is replaced every few epochs: a run that was killed goes on from it and ends in the same bytes.
 """
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -24,7 +20,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from numpy.typing import NDArray
 
-from contract import Context, Stopped, Volume, atomic, records
+from contract import Context, Volume, atomic, records
 from contract.datasets import SUFFIX
 from contract.volumes import read_image, write_labels
 from nnunet_tool import arrays, checkpoint, foldrecord
@@ -53,11 +49,10 @@ def run_fold(context: Context, fold: int) -> None:
     identity = _identity(context, fold, device)
     _tell(context, prepared, fold, device)
     settings, held_out = train_settings(context.options), prepared.folds[fold]
-    with _stop_noticed() as check, fold_trainer(folder, prepared, fold, settings, device) as trainer:
-        trained = _trained(context, trainer, identity, check)
+    with fold_trainer(folder, prepared, fold, settings, device) as trainer:
+        trained = _trained(context, trainer, identity)
         atomic.write_text(context.folder / LOG, _log_text(trained.log))
         for case in held_out:
-            check()
             _label(context, trainer, prepared, case)
     foldrecord.write_record(context.folder, FoldRecord(fold, trained.drawn, held_out))
     (context.folder / checkpoint.STATE).unlink(missing_ok=True)
@@ -91,7 +86,7 @@ def _tell(context: Context, prepared: Prepared, fold: int, device: torch.device)
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-def _trained(context: Context, trainer: FoldTrainer, identity: Identity, check: Callable[[], None]) -> Trained:
+def _trained(context: Context, trainer: FoldTrainer, identity: Identity) -> Trained:
     """Train, or take the model that this run had trained when it was stopped."""
     folder, overwrite = context.folder, context.arguments.overwrite
     trained = None if overwrite else checkpoint.restore_model(folder, identity, trainer)
@@ -101,7 +96,7 @@ def _trained(context: Context, trainer: FoldTrainer, identity: Identity, check: 
     log = [] if trained or overwrite else checkpoint.restore_state(folder, identity, trainer)
     total, done = trainer.settings.epochs, len(trained.log if trained else log)
     context.progress.begin(total + len(trainer.held_out), f"fold-{trainer.fold}", done=done)
-    return trained or _train(context, trainer, identity, log, check)
+    return trained or _train(context, trainer, identity, log)
 
 
 def _remove_results(folder: Path, *, keep_model: bool) -> None:
@@ -111,13 +106,11 @@ def _remove_results(folder: Path, *, keep_model: bool) -> None:
             path.unlink()
 
 
-def _train(
-    context: Context, trainer: FoldTrainer, identity: Identity, log: list[Epoch], check: Callable[[], None]
-) -> Trained:
+def _train(context: Context, trainer: FoldTrainer, identity: Identity, log: list[Epoch]) -> Trained:
     """Train from the epoch that comes next to the last one, and write the model."""
     trainer.start()
     while trainer.current_epoch < trainer.settings.epochs:
-        epoch = trainer.run_epoch(check)
+        epoch = trainer.run_epoch(context.progress.check_stop)
         log.append(epoch)
         if len(log) % trainer.settings.checkpoint_every == 0:
             checkpoint.save_state(context.folder, identity, trainer, log)
@@ -134,28 +127,6 @@ def _log_text(log: list[Epoch]) -> str:
         for number, e in enumerate(log, start=1)
     ]
     return "".join(["epoch,learning_rate,train_loss,validation_loss,validation_dice\n", *lines])
-
-
-@contextmanager
-def _stop_noticed() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises `Stopped` if SIGTERM came, and what the handler raised was dropped in a `__del__`."""
-    came = False
-    earlier = signal.getsignal(signal.SIGTERM)
-
-    def notice(signum: int, frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
-        raise Stopped
-
-    def check() -> None:
-        if came:
-            raise Stopped
-
-    signal.signal(signal.SIGTERM, notice)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGTERM, earlier)
 
 
 # ---------------------------------------------------------------------------------------------------------- prediction
@@ -177,6 +148,9 @@ def predicted(trainer: FoldTrainer, image: Volume, threads: int) -> NDArray[np.i
         arrays.image_array(image), None, arrays.properties(image), plans, configuration, trainer.dataset_json
     )
     logits = _predictor(trainer).predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
+    if trainer.unlearned:
+        logits = logits.clone()
+        logits[trainer.unlearned] = torch.finfo(logits.dtype).min
     labels = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits, plans, configuration, trainer.label_manager, properties, num_threads_torch=threads
     )
@@ -187,7 +161,7 @@ def _predictor(trainer: FoldTrainer) -> nnUNetPredictor:
     """nnU-Net's predictor with the trainer's network: windows that overlap by half, weighted by a Gaussian."""
     predictor = nnUNetPredictor(
         tile_step_size=0.5, use_gaussian=True, use_mirroring=trainer.inference_allowed_mirroring_axes is not None,
-        perform_everything_on_device=trainer.device.type == "cuda", device=trainer.device, allow_tqdm=False,
+        perform_everything_on_device=True, device=trainer.device, allow_tqdm=False,
     )  # fmt: skip
     steady_cudnn()
     trainer.set_deep_supervision_enabled(enabled=False)

@@ -25,6 +25,9 @@ PLANNERS = {
     for planner in (ExperimentPlanner, nnUNetPlannerResEncM, nnUNetPlannerResEncL, nnUNetPlannerResEncXL)
 }
 
+THINNEST_PATCH = 4
+"""nnU-Net's blur mirrors up to three voxels at an edge."""
+
 Json = dict[str, Any]
 
 
@@ -55,7 +58,9 @@ def make_plans(folder: Path, dataset_json: Json, settings: PlanSettings, configu
             f"variant {configuration} must be one of {', '.join(plans['configurations'])} for images like these: "
             "most of them have a single slice; use another variant"
         )
-    overridden(plans["configurations"][configuration], plans["transpose_forward"], settings)
+    plan = plans["configurations"][configuration]
+    overridden(plan, plans["transpose_forward"], settings)
+    _refuse_thin_patch(plan, plans["transpose_forward"])
     atomic.write_json(file, plans)
     return plans
 
@@ -84,6 +89,16 @@ def overridden(plan: Json, axes: Sequence[int], settings: PlanSettings) -> None:
         _set_features(plan, settings.features)
     if settings.batch_size:
         plan["batch_size"] = settings.batch_size
+
+
+def _refuse_thin_patch(plan: Json, axes: Sequence[int]) -> None:
+    names = ["zyx"[axis] for axis in axes][-len(plan["spacing"]) :]
+    sides = ", ".join(f"{name} {side}" for name, side in zip(names, plan["patch_size"], strict=True))
+    if min(plan["patch_size"]) < THINNEST_PATCH:
+        raise UsageError(
+            f"patch must have at least {THINNEST_PATCH} voxels along each axis of the network, but has {sides}; take "
+            "a larger --patch, or the variant 2d where images have too few slices"
+        )
 
 
 def _set_patch(plan: Json, patch: list[int]) -> None:

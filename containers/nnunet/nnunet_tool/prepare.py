@@ -112,8 +112,15 @@ def _survey(context: Context, ids: LabelIds) -> _Survey:
 
 
 def _read(context: Context, case: str, ids: LabelIds) -> tuple[Volume, NDArray[np.int16]]:
-    """Image, and (X, Y, Z) labels in nnU-Net's ids."""
-    image = read_image(context.dataset.image(case))
+    """Image, and (X, Y, Z) labels in nnU-Net's ids.
+
+    Raises:
+        CaseError: either can't be read, or all voxels of the image are 0, which nnU-Net crops away.
+    """
+    file = context.dataset.image(case)
+    image = read_image(file)
+    if not image.array.any():
+        raise CaseError(f"{file}: image must show something, but all of its voxels are 0; copy it again")
     return image, ids.to_nnunet(read_labels(context.dataset.label(case), image, context.dataset.labels))
 
 

@@ -52,11 +52,13 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
     Attributes:
         settings: set by `fold_trainer`, for nnU-Net looks at the arguments of `__init__`.
         held_out: the fold's own cases.
+        unlearned: nnU-Net's ids of organs that no training case has.
         drawn: training case -> patches of it that a step was taken on.
     """
 
     settings: TrainSettings
     held_out: tuple[str, ...]
+    unlearned: list[int]
     drawn: Counter[str]
 
     def print_to_log_file(self, *args: object, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
@@ -167,6 +169,7 @@ def fold_trainer(
         trainer = FoldTrainer(plans, prepared.configuration, fold, load_json(str(files / "dataset.json")), device)
         trainer.device = device  # nnU-Net takes the first GPU, whichever was asked for
         trainer.settings, trainer.held_out, trainer.drawn = settings, prepared.folds[fold], Counter()
+        trainer.unlearned = [prepared.label_ids.ids.index(i) + 1 for i in prepared.absent_ids(fold)]
         trainer.num_epochs, trainer.initial_lr = settings.epochs, settings.learning_rate
         stages = trainer.configuration_manager.network_arch_init_kwargs["n_stages"]
         trainer.enable_deep_supervision = stages >= FEWEST_SUPERVISED

@@ -1,0 +1,85 @@
+"""Reading a published `.model` file, which nnU-Net 1.7's trainer wrote, without running what may be in it.
+
+Such a file is a pickle: it could run any program. Only tensors, plain values and the numpy numbers of the training
+history are let through. It is mapped, not read: half of it is the optimiser's state, which nobody needs here.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from contract import UsageError
+from stunet_tool.network import Shape, STUNet
+
+SCALAR = np._core.multiarray.scalar
+NUMPY_NUMBERS = [
+    SCALAR,
+    (SCALAR, "numpy.core.multiarray.scalar"),  # its name in numpy 1
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8")),
+]
+"""What may be in a file beside what torch lets through by itself."""
+
+Parameters = Mapping[str, torch.Tensor]
+
+
+def load_network(file: Path, classes: int) -> STUNet:
+    """The network that a file was saved from, with its parameters, in evaluation mode.
+
+    Args:
+        file: a `.model` file; width and depth are read from it.
+        classes: that it must tell apart, background included.
+
+    Raises:
+        UsageError: it is no such file, or of another network.
+    """
+    parameters = _parameters(file)
+    shape = _shape(file, parameters)
+    if shape.classes != classes:
+        raise UsageError(f"{file}: network must have {classes} outputs, as the label table, but has {shape.classes}")
+    with torch.device("meta"):
+        network = STUNet(shape)
+    _check_same(file, parameters, network.state_dict())
+    network.load_state_dict(parameters, strict=True, assign=True)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _parameters(file: Path) -> Parameters:
+    """The parameters in a file, without the `module.` that training on several GPUs puts before their names."""
+    try:
+        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(
+            f"{file}: weights must be a .model file of STU-Net that holds tensors and numbers alone, but: {reason}"
+        ) from None
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise UsageError(f"{file}: weights must be a dictionary with the tensors of `state_dict`, but are not")
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
+
+
+def _shape(file: Path, parameters: Parameters) -> Shape:
+    """Width, depth and classes of the network that parameters belong to."""
+    first, head = parameters.get("conv_blocks_context.0.0.conv1.weight"), parameters.get("seg_outputs.4.weight")
+    if first is None or head is None or not first.ndim == head.ndim == 5:
+        raise UsageError(f"{file}: weights must be of STU-Net, but its first or its last convolution is not among them")
+    depth = len({key.split(".")[2] for key in parameters if key.startswith("conv_blocks_context.0.")})
+    return Shape(width=first.shape[0], depth=depth, classes=head.shape[0])
+
+
+def _check_same(file: Path, found: Parameters, expected: Parameters) -> None:
+    """Compare names, shapes and types, and say what differs, not only that something does."""
+    names = {
+        "missing": sorted(expected.keys() - found.keys()),
+        "not of this network": sorted(found.keys() - expected.keys()),
+        "of another shape": sorted(k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape),
+        "not float32": sorted(key for key, value in found.items() if value.dtype != torch.float32),
+    }
+    wrong = [f"{len(keys)} {what} ({keys[0]}{', …' if keys[1:] else ''})" for what, keys in names.items() if keys]
+    if wrong:
+        raise UsageError(f"{file}: weights must fit STU-Net exactly, but parameters are wrong: {'; '.join(wrong)}")

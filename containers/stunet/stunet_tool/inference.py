@@ -1,0 +1,144 @@
+"""The network on a whole volume: the weighted softmax of all tiles, summed, and given out as soon as it is final."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stunet_tool.network import STUNet
+from stunet_tool.tiles import Box, Index, Tiling, importance, overlap, shifted, tiling
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """A network and how it is applied.
+
+    Attributes:
+        network: in evaluation mode, on the device.
+        device: where it computes; sums are kept in main memory.
+        patch: voxels along each side of a tile.
+        step: largest step from tile to tile, as a share of the patch.
+        mirroring: average over all mirror images of a tile.
+    """
+
+    network: STUNet
+    device: torch.device
+    patch: int = 128
+    step: float = 0.5
+    mirroring: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """What tiles added up so far in one block.
+
+    Attributes:
+        probabilities: (classes, z, y, x) sum of weight times softmax.
+        weights: (z, y, x) sum of weights.
+    """
+
+    probabilities: torch.Tensor
+    weights: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A part of the volume whose probabilities are final.
+
+    Attributes:
+        box: the part, in voxels of the volume.
+        kept: the same part in `blocks`, which may hold padding as well.
+        blocks: where in the piece, and what.
+    """
+
+    box: Box
+    kept: Box
+    blocks: list[tuple[Box, Sums]]
+
+    def probability(self, label: int) -> NDArray[np.float32]:
+        """(z, y, x) mean probability of one class."""
+        whole = np.empty([max(box[axis].stop for box, _ in self.blocks) for axis in range(3)], np.float32)
+        for box, sums in self.blocks:
+            np.divide(sums.probabilities[label].numpy(), sums.weights.numpy(), out=whole[box])
+        return whole[self.kept]
+
+
+@torch.inference_mode()
+def predicted(predictor: Predictor, image: NDArray[np.float32]) -> Iterator[Piece]:
+    """Predict a volume.
+
+    Args:
+        predictor: the network.
+        image: (z, y, x) normalised; it is padded with 0, its mean, to at least a tile.
+
+    Yields:
+        Pieces that make up the volume, the longest axis slowest.
+    """
+    layout = tiling(image.shape, predictor.patch, predictor.step)
+    padded = torch.from_numpy(np.pad(image, layout.padding))
+    shape = (predictor.patch,) * 3
+    weights = torch.from_numpy(importance(predictor.patch)) if layout.count > 1 else torch.ones(shape)
+    pending: dict[Index, Sums] = {}
+    for tile in layout.tiles():
+        window = layout.window(tile)
+        blocks = list(layout.blocks(window))
+        for block in blocks:
+            _sums(pending, block, predictor).weights.add_(weights[shifted(block, window)])
+        for block, probabilities in _weighted(predictor, padded[window], weights, blocks, window):
+            pending[_key(block)].probabilities.add_(probabilities)
+        yield _piece(layout, tile, pending)
+
+
+def _weighted(
+    predictor: Predictor, tile: torch.Tensor, weights: torch.Tensor, blocks: list[Box], window: Box
+) -> Iterator[tuple[Box, torch.Tensor]]:
+    """Weighted probabilities of a tile, block by block: all classes of a whole tile would be a gigabyte."""
+    views = _mirror_axes() if predictor.mirroring else [()]
+    weights = (weights / len(views)).to(predictor.device)
+    x = tile.to(predictor.device)[None, None]
+    for axes in views:
+        with _autocast(predictor.device):
+            features = predictor.network.features(x.flip(axes)).flip(axes)
+        for block in blocks:
+            part = shifted(block, window)
+            with _autocast(predictor.device):
+                logits = predictor.network.head(features[(slice(None), slice(None), *part)])[0]
+            probabilities = torch.softmax(logits.float(), dim=0).mul_(weights[part])
+            yield block, probabilities.cpu()
+
+
+def _mirror_axes() -> list[tuple[int, ...]]:
+    """Axes of (1, channels, z, y, x) to flip: none, each, each pair, all."""
+    return [axes for count in range(4) for axes in combinations((2, 3, 4), count)]
+
+
+def _autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Half precision where upstream uses it: on GPUs."""
+    return torch.autocast("cuda", dtype=torch.float16) if device.type == "cuda" else nullcontext()
+
+
+def _sums(pending: dict[Index, Sums], block: Box, predictor: Predictor) -> Sums:
+    """The sums of a block, 0 when it is touched for the first time."""
+    key = _key(block)
+    if key not in pending:
+        shape = [part.stop - part.start for part in block]
+        classes = predictor.network.seg_outputs[-1].out_channels
+        pending[key] = Sums(torch.zeros([classes, *shape]), torch.zeros(shape))
+    return pending[key]
+
+
+def _piece(layout: Tiling, tile: Index, pending: dict[Index, Sums]) -> Piece:
+    """Take what became final with a tile out of the sums, and leave the padding behind."""
+    done = layout.finished(tile)
+    kept = overlap(done, layout.volume)
+    blocks = [(shifted(block, done), pending.pop(_key(block))) for block in layout.blocks(done)]
+    return Piece(shifted(kept, layout.volume), shifted(kept, done), blocks)
+
+
+def _key(block: Box) -> Index:
+    z, y, x = (part.start for part in block)
+    return z, y, x

@@ -1,0 +1,71 @@
+"""`coordinator tool new`: the folder of a new tool, complete and running, with a threshold where a method goes."""
+
+import importlib.metadata
+import re
+from pathlib import Path
+
+import jinja2
+from packaging.requirements import Requirement
+
+from contract.errors import UsageError
+
+TEMPLATES = Path(__file__).with_name("templates") / "tool"
+LIBRARY = "contract"
+MANIFEST = "manifest.yaml"
+
+
+def write_tool(name: str, folder: Path) -> Path:
+    """Make a tool's folder.
+
+    Args:
+        name: of the tool.
+        folder: of tool folders, with the contract library in it.
+
+    Returns:
+        The folder that was made.
+
+    Raises:
+        UsageError: a name that no tool can have, a folder that exists, or a place without the contract library.
+    """
+    if not re.fullmatch("[a-z][a-z0-9]*", name):
+        raise UsageError(f"{name}: a tool's name must be lower-case letters and digits, and begin with a letter")
+    if not (folder / LIBRARY).is_dir():
+        raise UsageError(f"{folder / LIBRARY}: contract library must lie beside tools, but does not; name its folder")
+    target = folder / name
+    try:
+        target.mkdir()
+    except FileExistsError:
+        raise UsageError(f"{target}: must not exist yet, but does; choose another name, or remove it") from None
+    files = render_tool(name)
+    # The manifest comes last: with it, a folder is a tool.
+    for file in sorted(files, key=lambda file: file == MANIFEST):
+        (target / file).write_text(files[file], encoding="utf-8")
+    return target
+
+
+def render_tool(name: str) -> dict[str, str]:
+    """File -> text of a new tool."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - none of it is HTML
+    )  # fmt: skip
+    locked = locked_packages("label-quality-contract")
+    values = {"name": name, "locked": locked, "numpy": locked["numpy"]}
+    return {
+        template.removesuffix(".j2"): environment.get_template(template).render(values)
+        for template in environment.list_templates()
+    }
+
+
+def locked_packages(distribution: str) -> dict[str, str]:
+    """Everything that a distribution needs, with the versions that are installed here, sorted by name."""
+    found: dict[str, str] = {}
+    waiting = [distribution]
+    while waiting:
+        for text in importlib.metadata.requires(waiting.pop()) or []:
+            requirement = Requirement(text)
+            if requirement.name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+                continue
+            found[requirement.name] = importlib.metadata.version(requirement.name)
+            waiting.append(requirement.name)
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))

@@ -1,0 +1,111 @@
+"""The check of images: of each nothing is known but what it prints, and each lock of a container counts."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from click.testing import CliRunner
+from helpers.checking import found, wrong
+
+from coordinator.cli_tool import tool
+from coordinator.conformance.targets import LOCKS, UID, ImageTarget
+from coordinator.runners.docker import DockerRunner, image_name
+from coordinator.tools import Tool
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="session")
+def probe_image(probe: Tool, engine: docker.DockerClient, base_image: str) -> str:
+    """The probe's image."""
+    DockerRunner(base_image).build(probe)
+    return image_name(probe)
+
+
+@pytest.fixture
+def stranger(
+    probe_image: str, engine: docker.DockerClient, tmp_path: Path
+) -> Iterator[Callable[[str, str], ImageTarget]]:
+    """Makes the image of a stranger's tool with one thing wrong: the probe's, with another program."""
+    images: list[str] = []
+
+    def made(broken: str, user: str = "10001:10001") -> ImageTarget:
+        for file in ("tool.py", "manifest.yaml"):
+            shutil.copy(ROOT / "tests/tools/broken" / file, tmp_path)
+        (tmp_path / "broken").write_text(broken, encoding="utf-8")
+        steps = [f"FROM {probe_image}", "COPY tool.py manifest.yaml broken /app/", f"USER {user}"]
+        (tmp_path / "Dockerfile").write_text("\n".join(steps), encoding="utf-8")
+        image, _ = engine.images.build(path=str(tmp_path), rm=True)
+        images.append(str(image.id))
+        return ImageTarget(images[-1], engine)
+
+    yield made
+    for image in images:
+        engine.images.remove(image)
+
+
+def test_an_image_passes_by_its_name(probe_image: str):
+    done = CliRunner().invoke(tool, ["check", probe_image], standalone_mode=False, catch_exceptions=False)
+
+    assert done.return_value == 0, done.stdout
+    assert "bone (docker)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("broken", "user", "rules"),
+    [
+        ("uid", "0:0", {"uid"}),
+        ("network", "10001:10001", {"network"}),
+        pytest.param("root", "10001:10001", {"root"}, marks=pytest.mark.long),
+        pytest.param("shm", "10001:10001", {"shm"}, marks=pytest.mark.long),
+        pytest.param("privileges", "0:0", {"privileges", "uid"}, marks=pytest.mark.long),
+    ],
+)
+def test_the_lock_that_an_image_cannot_live_with_is_found(
+    broken: str, user: str, rules: set[str], stranger: Callable[[str, str], ImageTarget], weights: Path
+):
+    findings = found(stranger(broken, user), weights, "run", *LOCKS, "grid")
+
+    assert set(wrong(findings)) == rules
+    assert all("runs where it has that, but fails without (" in problem for problem in wrong(findings).values())
+
+
+def test_what_is_no_tool_is_told_by_its_describe(engine: docker.DockerClient, base_image: str):
+    findings = found(ImageTarget(str(engine.images.get(base_image).id), engine), None, "describe", "run")
+
+    assert set(wrong(findings)) == {"describe"}
+    assert [finding.skipped for finding in findings] == ["", "needs a sound `describe`"]
+
+
+def test_an_unknown_image_is_refused(engine: docker.DockerClient):
+    done = CliRunner().invoke(tool, ["check", "nobody/has:this"])
+
+    assert "nobody/has:this: must be a tool, a folder or an image that is here, but is none" in str(done.exception)
+
+
+def test_weights_that_a_stranger_cannot_read_are_refused(probe_image: str, tmp_path: Path):
+    (tmp_path / "weights").mkdir(mode=0o700)
+
+    done = CliRunner().invoke(tool, ["check", probe_image, "--weights", str(tmp_path / "weights")])
+
+    assert "weights: must be readable for user 12345, as whom containers run here" in str(done.exception)
+
+
+def test_what_containers_wrote_can_be_removed_by_anybody(stranger: Callable[[str], ImageTarget], tmp_path: Path):
+    folder = tmp_path / "work/out"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("")
+    if os.getuid() != 0:
+        pytest.skip("only root can give files away")
+    for path in (folder, folder / "file"):
+        os.chown(path, UID, UID)
+        path.chmod(0o700)
+
+    stranger("").hand_over(tmp_path / "work")
+
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder, folder / "file")] == ["0o777", "0o777"]

@@ -1,0 +1,303 @@
+"""Makes the stand-ins for TotalSegmentator's trained weights: small networks of its family, trained on phantoms.
+
+    PYTHONPATH=coordinator .venvs/totalseg/bin/python tests/standins/totalseg.py [MODEL …]
+
+MODEL is a number such as 297; without, all seven are made, in about 40 minutes on one core. They are written below
+tests/standins/weights/totalseg in the layout of the published archives, in the plans format in which those were
+published, and their sha256 beside them, as `coordinator weights fetch` would. The same versions of Python, torch and
+numpy on the same processor make the same files.
+
+A network tells the organs that the phantom has; for all others it has outputs that never win.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from numpy.typing import NDArray
+from torch.nn import functional
+from totalsegmentator.libs import TASK_ID_WEIGHTS_CONFIGS
+from totalsegmentator.map_to_binary import class_map, class_map_5_parts, map_taskid_to_partname_ct
+from totalsegmentator.resampling import change_spacing
+
+from contract.datasets import case_names
+from contract.records import file_sha256
+from contract.volumes import read_image, read_labels
+from contract.weights import files_of, record_sums
+from coordinator.datasets.phantom import LABELS, make_phantom
+
+WEIGHTS = Path(__file__).parent / "weights" / "totalseg"
+CASES = {24: (96, 80, 24), 12: (96, 80, 16)}
+"""How many phantoms of which shape are learnt from; those of the tests have another seed."""
+SEED = 20251
+PARTS, FAST = "nnUNetTrainerNoMirroring", "nnUNetTrainer_4000epochs_NoMirroring"
+INTENSITIES = {"mean": 50.0, "std": 100.0, "percentile_00_5": -250.0, "percentile_99_5": 450.0}
+"""HU that nnU-Net clips at, subtracts and divides by."""
+NEVER = -30.0
+"""Score of an output that was not trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standin:
+    """One network.
+
+    Attributes:
+        trainer: the class that the package looks for.
+        spacing_mm: of its input.
+        patch: (z, y, x) voxels of a tile, in training and prediction.
+        features: of the first and of the widest stage.
+        stages: of the encoder; each but the first halves the picture.
+        steps: of training; 0 for a network that says background.
+    """
+
+    trainer: str
+    spacing_mm: float
+    patch: tuple[int, int, int]
+    features: tuple[int, int]
+    stages: int
+    steps: int
+
+
+NOTHING = Standin(PARTS, 1.5, (64, 96, 112), (1, 1), 2, 0)
+STANDINS = {
+    291: Standin(PARTS, 1.5, (48, 80, 80), (8, 16), 5, 300),
+    292: NOTHING,
+    293: Standin(PARTS, 1.5, (48, 80, 80), (8, 8), 5, 150),
+    294: NOTHING,
+    295: NOTHING,
+    297: Standin(FAST, 3.0, (32, 64, 64), (8, 16), 5, 450),
+    298: Standin(FAST, 6.0, (32, 48, 64), (6, 24), 4, 900),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A phantom as a network sees it.
+
+    Attributes:
+        image: (Z, Y, X) normalised HU.
+        target: (Z, Y, X) output of the network that is right.
+    """
+
+    image: NDArray[np.float32]
+    target: NDArray[np.int64]
+
+
+def main(models: list[int]) -> None:
+    """Make the stand-ins of some models."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in models:
+            _make(model, STANDINS[model], Path(scratch))
+
+
+def _make(model: int, standin: Standin, scratch: Path) -> None:
+    started = time.monotonic()
+    name = TASK_ID_WEIGHTS_CONFIGS[model]["foldername"]
+    classes = class_map_5_parts[map_taskid_to_partname_ct[model]] if model < 296 else class_map["total"]
+    trained = {i: organ for i, organ in classes.items() if organ in LABELS.values()}
+    plans, dataset = _plans(name, standin), _dataset(classes)
+    torch.manual_seed(SEED + model)
+    small = _network(plans, len(trained) + 1)
+    if standin.steps:
+        examples = _examples(scratch, standin.spacing_mm, list(trained.values()))
+        _train(small, examples, standin, np.random.default_rng(SEED + model))
+    weights = _widened(small.state_dict(), _network(plans, len(classes) + 1).state_dict(), list(trained))
+    folder = WEIGHTS / name / f"{standin.trainer}__nnUNetPlans__3d_fullres"
+    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+    (folder / "plans.json").write_text(json.dumps(plans, indent=1), encoding="utf-8")
+    (folder / "dataset.json").write_text(json.dumps(dataset, indent=1), encoding="utf-8")
+    torch.save(_checkpoint(weights, standin, plans, dataset), folder / "fold_0" / "checkpoint_final.pth")
+    record_sums(WEIGHTS, {f.relative_to(WEIGHTS).as_posix(): file_sha256(f) for f in files_of(WEIGHTS / name)})
+    print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
+
+
+# ---------------------------------------------------------------------------------------------------------- the files
+
+
+def _plans(name: str, standin: Standin) -> dict[str, Any]:
+    """plans.json as nnU-Net 2.0 wrote it: the network by its old keys."""
+    strides = [[1, 1, 1]] + [[2, 2, 2]] * (standin.stages - 1)
+    order = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
+    configuration = {
+        "data_identifier": "nnUNetPlans_3d_fullres",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 2,
+        "patch_size": list(standin.patch),
+        "median_image_size_in_voxels": [float(n) for n in standin.patch],
+        "spacing": [standin.spacing_mm] * 3,
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "UNet_class_name": "PlainConvUNet",
+        "UNet_base_num_features": standin.features[0],
+        "n_conv_per_stage_encoder": [1] * standin.stages,
+        "n_conv_per_stage_decoder": [1] * (standin.stages - 1),
+        "num_pool_per_axis": [standin.stages - 1] * 3,
+        "pool_op_kernel_sizes": strides,
+        "conv_kernel_sizes": [[3, 3, 3]] * standin.stages,
+        "unet_max_num_features": standin.features[1],
+        "resampling_fn_data": "resample_data_or_seg_to_shape",
+        "resampling_fn_seg": "resample_data_or_seg_to_shape",
+        "resampling_fn_data_kwargs": order,
+        "resampling_fn_seg_kwargs": {**order, "is_seg": True, "order": 1},
+        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+        "resampling_fn_probabilities_kwargs": {**order, "order": 1},
+        "batch_dice": False,
+    }
+    return {
+        "dataset_name": name,
+        "plans_name": "nnUNetPlans",
+        "original_median_spacing_after_transp": [standin.spacing_mm] * 3,
+        "original_median_shape_after_transp": list(standin.patch),
+        "image_reader_writer": "NibabelIOWithReorient",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "configurations": {"3d_fullres": configuration},
+        "experiment_planner_used": "ExperimentPlanner",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": {
+            "0": {**INTENSITIES, "median": INTENSITIES["mean"], "min": -1024.0, "max": 3071.0}
+        },
+    }
+
+
+def _dataset(classes: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **{organ: i for i, organ in classes.items()}},
+        "numTraining": sum(CASES),
+        "file_ending": ".nii.gz",
+        "overwrite_image_reader_writer": "NibabelIOWithReorient",
+    }
+
+
+def _checkpoint(
+    weights: dict[str, torch.Tensor], standin: Standin, plans: dict[str, Any], dataset: dict[str, Any]
+) -> dict[str, Any]:
+    """What nnU-Net's trainer saves, numpy numbers in its log included; the optimizer's state is left out."""
+    return {
+        "network_weights": weights,
+        "optimizer_state": {},
+        "grad_scaler_state": None,
+        "logging": {"mean_fg_dice": [np.float64(0.5)], "train_losses": [np.float32(-0.5)], "lrs": [0.01]},
+        "_best_ema": np.float64(0.5),
+        "current_epoch": 1,
+        "init_args": {
+            "plans": plans,
+            "configuration": "3d_fullres",
+            "fold": 0,
+            "dataset_json": dataset,
+            "unpack_dataset": True,
+            "device": torch.device("cpu"),
+        },
+        "trainer_name": standin.trainer,
+        "inference_allowed_mirroring_axes": None,
+    }
+
+
+def _network(plans: dict[str, Any], outputs: int) -> torch.nn.Module:
+    """The network that nnU-Net builds from plans."""
+    manager = PlansManager(plans)
+    configuration = manager.get_configuration("3d_fullres")
+    network: torch.nn.Module = nnUNetTrainer.build_network_architecture(
+        manager, configuration, 1, outputs, enable_deep_supervision=False
+    )
+    return network
+
+
+def _widened(
+    small: Mapping[str, torch.Tensor], large: dict[str, torch.Tensor], trained: list[int]
+) -> dict[str, torch.Tensor]:
+    """Put the trained outputs at their places among all classes; the others never win."""
+    for key, tensor in large.items():
+        if ".seg_layers." in key:
+            tensor.fill_(NEVER if key.endswith("bias") else 0.0)
+            tensor[[0, *trained]] = small[key]
+        else:
+            tensor.copy_(small[key])
+    return large
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+def _examples(scratch: Path, spacing_mm: float, organs: list[str]) -> list[Example]:
+    """Phantoms, resampled by TotalSegmentator's own function and normalised as nnU-Net does."""
+    ids = {organ: i for i, organ in LABELS.items()}
+    lut = np.zeros(max(LABELS) + 1, np.int64)
+    lut[[ids[organ] for organ in organs]] = range(1, len(organs) + 1)
+    examples = []
+    for cases, shape in CASES.items():
+        folder = scratch / f"slices{shape[2]}"
+        make_phantom(folder, cases=cases, seed=SEED, shape=shape)
+        for case in case_names(folder / "images"):
+            image = read_image(folder / "images" / f"{case}.nii.gz")
+            labels = read_labels(folder / "labels" / f"{case}.nii.gz", image)
+            hu = _resampled(image.array, image.grid.affine, spacing_mm, order=1)
+            right = _resampled(labels, image.grid.affine, spacing_mm, order=0)
+            hu = np.clip(hu, INTENSITIES["percentile_00_5"], INTENSITIES["percentile_99_5"])
+            normal = (hu - INTENSITIES["mean"]) / INTENSITIES["std"]
+            examples.append(Example(normal.T.astype(np.float32), lut[right.T.astype(np.int64)]))
+    return examples
+
+
+def _resampled(
+    array: NDArray[np.generic], affine: NDArray[np.float64], spacing_mm: float, order: int
+) -> NDArray[np.int32]:
+    image = nib.Nifti1Image(array.astype(np.float64), affine)
+    return np.asarray(change_spacing(image, [spacing_mm] * 3, order=order, dtype=np.int32).dataobj)
+
+
+def _train(network: torch.nn.Module, examples: list[Example], standin: Standin, random: np.random.Generator) -> None:
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=standin.steps, pct_start=0.15)
+    network.train()
+    for step, (image, target) in enumerate(_patches(examples, standin, random), 1):
+        scores = network(image)
+        loss = functional.cross_entropy(scores, target) + _dice_loss(scores, target)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0:
+            print(f"  step {step}: loss {loss.item():.3f}", flush=True)  # noqa: T201
+
+
+def _dice_loss(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean over the organs of 1 - soft Dice; (1, C, Z, Y, X) scores, (1, Z, Y, X) target."""
+    soft = scores.softmax(1)[0, 1:].flatten(1)
+    right = functional.one_hot(target[0], scores.shape[1]).permute(3, 0, 1, 2)[1:].flatten(1).float()
+    return (1 - (2 * (soft * right).sum(1) + 1) / (soft.sum(1) + right.sum(1) + 1)).mean()
+
+
+def _patches(
+    examples: list[Example], standin: Standin, random: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Random patches, a little brighter or darker; smaller volumes are padded with 0, as nnU-Net does."""
+    for _ in range(standin.steps):
+        example = examples[random.integers(len(examples))]
+        missing = [max(0, p - n) for p, n in zip(standin.patch, example.image.shape, strict=True)]
+        margins = [(m // 2, m - m // 2) for m in missing]
+        start = [
+            random.integers(n + m - p + 1) for n, m, p in zip(example.image.shape, missing, standin.patch, strict=True)
+        ]
+        cut = tuple(slice(s, s + p) for s, p in zip(start, standin.patch, strict=True))
+        image = np.pad(example.image * random.normal(1, 0.03) + random.normal(0, 0.05), margins)[cut]
+        target = np.pad(example.target, margins)[cut]
+        yield torch.from_numpy(image[None, None].astype(np.float32)), torch.from_numpy(target[None].copy())
+
+
+if __name__ == "__main__":
+    main([int(model) for model in sys.argv[1:]] or list(STANDINS))

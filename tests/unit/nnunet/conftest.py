@@ -1,0 +1,43 @@
+"""The tool's own interpreter, a server that runs the tool, and a prepared dataset."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+sys.path[:0] = [str(ROOT / "containers" / "nnunet"), str(Path(__file__).parent)]
+
+from nnunet_bench import PYTHON, SERVER, SHORT, TOOL, Workbench, write_toy  # noqa: E402 - found by the line above
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
+    if not PYTHON.exists():
+        reason = f"{PYTHON}: the tool has no environment; make it with `coordinator tool build nnunet`"
+        (pytest.fail if os.environ.get("CI", "").lower() in {"1", "true"} else pytest.skip)(reason)
+    return PYTHON
+
+
+@pytest.fixture(scope="session")
+def tool_server(python: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOOL), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [str(python), "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        yield server
+        server.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory, tool_server: subprocess.Popen[str]) -> Workbench:
+    """A workbench with the dataset `toy`, prepared."""
+    bench = Workbench(tmp_path_factory.mktemp("bench"), tool_server)
+    write_toy(bench.data / "toy")
+    bench.run("prepared", "--step", "prepare", *SHORT)
+    return bench

@@ -1,0 +1,154 @@
+"""Small datasets, and the tool's real program in its own environment as a process that can be killed."""
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[3]
+TOOL = ROOT / "containers" / "nnunet"
+PYTHON = ROOT / ".venvs" / "nnunet" / "bin" / "python"
+
+SERVER = """
+import json, os, runpy, sys
+import nnunet_tool.prepare, nnunet_tool.fold
+
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1), os.dup2(log, 2)
+        sys.argv = request["argv"]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        raise SystemExit
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+"""Importing torch and nnU-Net takes longer than all else here: it is done once, then each run of the tool is a fork."""
+
+AFFINE_MM = np.diag([2.0, 3.0, 4.0, 1.0])
+SHAPE = (26, 21, 18)
+ORGANS = {3: "liver", 7: "spleen"}
+"""Ids with gaps, as datasets have them."""
+CASES = ("a", "b", "c", "d", "e", "f")
+TINY = ("--patch", "16,16,16", "--features", "4,8,12", "--no-mirroring")
+SHORT = (
+    "--epochs", "4", "--iterations-per-epoch", "3", "--validation-iterations", "1", "--checkpoint-every", "1", *TINY
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A run of the tool; -9 is the exit code of one that was killed."""
+
+    pid: int
+    log: Path
+    server: subprocess.Popen[str]
+
+    def exit_code(self) -> int:
+        assert self.server.stdout
+        return int(self.server.stdout.readline())
+
+    def send_when(self, signum: int, condition: Callable[[], bool], delay_s: float) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.002)
+        time.sleep(delay_s)
+        os.kill(self.pid, signum)
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """A data folder, and results of the tool's steps on it, one below the other in one folder."""
+
+    folder: Path
+    server: subprocess.Popen[str]
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def out(self, name: str, dataset: str = "toy") -> Path:
+        return self.folder / "out" / dataset / name
+
+    def start(self, name: str, *arguments: str, dataset: str = "toy", **inputs: Path) -> Running:
+        mounts = self.folder / f"in-{name}"
+        mounts.mkdir(exist_ok=True)
+        for key, folder in inputs.items():
+            (mounts / key).unlink(missing_ok=True)
+            (mounts / key).symlink_to(folder)
+        argv = [
+            str(TOOL / "tool.py"), "--dataset", dataset, "--label-version", name, "--device", "cpu", "--threads", "1",
+            "--data", str(self.data), "--out", str(self.folder / "out"), "--inputs", str(mounts), *arguments,
+        ]  # fmt: skip
+        return self.program(argv, self.folder / f"{dataset}-{name}.log")
+
+    def program(self, argv: list[str], log: Path) -> Running:
+        """Run any program with the tool's modules imported."""
+        assert self.server.stdin
+        assert self.server.stdout
+        self.server.stdin.write(json.dumps({"argv": argv, "log": str(log)}) + "\n")
+        self.server.stdin.flush()
+        return Running(int(self.server.stdout.readline()), log, self.server)
+
+    def run(self, name: str, *arguments: str, code: int = 0, dataset: str = "toy", **inputs: Path) -> str:
+        """Run to the end, check the exit code and give the log."""
+        running = self.start(name, *arguments, dataset=dataset, **inputs)
+        ended = running.exit_code()
+        log = running.log.read_text()
+        assert ended == code, log
+        return log
+
+
+def toy_case(seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """(X, Y, Z) in RAS+: air, a body and two boxes that are nowhere near their mirror images or transposes."""
+    random = np.random.Generator(np.random.Philox(key=seed))
+    x, y, z = random.integers(0, 3, 3)
+    hu = np.full(SHAPE, -1000.0)
+    hu[2:24, 2:19] = 0
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[4 + x : 12 + x, 4 + y : 9 + y, 2 + z : 8 + z] = 3
+    labels[14 + x : 20 + x, 11 + y : 15 + y, 6 + z : 14 + z] = 7
+    hu[labels == 3], hu[labels == 7] = 200, 400
+    return np.rint(hu + random.normal(0, 10, SHAPE)).astype(np.int16), labels
+
+
+def stored(array: NDArray[np.generic], codes: str, turn_rad: float = 0.0) -> nib.Nifti1Image:
+    """A RAS+ array as a file of another orientation, turned about z in the world where `turn_rad` says so."""
+    image = nib.Nifti1Image(array, AFFINE_MM)
+    target = nib.orientations.axcodes2ornt(codes)
+    turned = image.as_reoriented(nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), target))
+    c, s = np.cos(turn_rad), np.sin(turn_rad)
+    rotation = np.array([[c, -s, 0, 0], [s, c, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    return nib.Nifti1Image(np.asarray(turned.dataobj), rotation @ turned.affine)
+
+
+def write_toy(
+    folder: Path,
+    cases: tuple[str, ...] = CASES,
+    storage: Mapping[str, tuple[str, float]] | None = None,
+) -> None:
+    """A dataset folder of toy cases; `storage` says for a case how its file is stored: orientation, angle."""
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    listed = ", ".join(f"{i}: {organ}" for i, organ in ORGANS.items())
+    (folder / "dataset.yaml").write_text(f"name: {folder.name}\nlabels: {{{listed}}}\n")
+    for seed, case in enumerate(cases):
+        for part, array in zip(("images", "labels"), toy_case(seed), strict=True):
+            nib.save(stored(array, *(storage or {}).get(case, ("RAS", 0.0))), folder / part / f"{case}.nii.gz")
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """sha256 of every result of a step, from its files."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in {"run.json", "status.jsonl"})
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
