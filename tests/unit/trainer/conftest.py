@@ -1,6 +1,5 @@
 """Small datasets, and the trainer's real program as a process that can be killed."""
 
-import hashlib
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.training import SHORT, results, stores
 from numpy.typing import NDArray
 
 TRAINER = Path(__file__).parents[3] / "containers" / "trainer"
@@ -177,19 +177,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tool_server: subprocess.Pope
     bench.run("prepare", "store", "--patch", "16,16,8", "--filters", "6,12,24", split=folder / "split")
     bench.run("prepare-labels", "labels", store=bench.out("store"), labels=bench.labels)
     return bench
-
-
-SHORT = ("--epochs", "4", "--batches-per-epoch", "5", "--checkpoint-every", "2")
-STEPS = 20
-RESULTS = ("model.pt", "identity.json", "log.parquet", "events.out.tfevents.0.trainer")
-
-
-def stores(bench: Workbench) -> dict[str, Path]:
-    return {"store": bench.out("store"), "labels": bench.out("labels"), "reference": bench.out("labels")}
-
-
-def results(bench: Workbench, name: str) -> dict[str, str]:
-    return {file: hashlib.sha256((bench.out(name) / file).read_bytes()).hexdigest() for file in RESULTS}
 
 
 @pytest.fixture(scope="session")

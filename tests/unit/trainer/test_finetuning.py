@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import SHORT, stores
+from helpers.training import SHORT, stores
 
 PARENT = (
     "--epochs",

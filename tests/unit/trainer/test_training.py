@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import SHORT, STEPS, results, stores
 from dynunet_trainer.store import read_bricks
+from helpers.training import SHORT, STEPS, results, stores
 
 TRAINER = Path(__file__).parents[3] / "containers" / "trainer"
 CHECKPOINT, BEFORE = ".checkpoint.pt", ".checkpoint-before.pt"
@@ -47,7 +47,7 @@ def test_the_number_of_loader_threads_changes_no_bit(bench, undisturbed, workers
 
 @pytest.mark.parametrize("moment", range(10))
 def test_killed_and_resumed_run_ends_in_the_same_bytes(bench, undisturbed, moment):
-    name, chance = f"killed-{moment}", random.Random(moment)
+    name, chance = f"killed-{moment}", random.Random(moment)  # noqa: S311 - moments to kill at
     running = bench.start("train", name, *SHORT, **stores(bench))
     running.send_when(signal.SIGKILL, (bench.out(name) / CHECKPOINT).exists, chance.uniform(0, 0.3))
     assert running.exit_code() == -signal.SIGKILL
