@@ -57,7 +57,7 @@ def test_what_the_parent_decides_cannot_be_chosen(bench, parent, option, value):
 
 
 def test_a_parent_of_another_plan_is_refused(bench, parent):
-    bench.run("prepare", "store-small", "--patch", "8,8,8", "--filters", "6,12,24", split=bench.folder / "split")
+    bench.run("prepare", "store-small", "--patch", "16,16,16", "--filters", "6,12,24", split=bench.folder / "split")
     given = stores(bench) | {"store": bench.out("store-small")}
     bench.run("prepare-labels", "labels-small", store=bench.out("store-small"), labels=bench.labels)
     given |= {"labels": bench.out("labels-small"), "reference": bench.out("labels-small")}
