@@ -180,7 +180,7 @@ def read(path: Path) -> nib.Nifti1Image:
 def zeros_for_the_rest(path: Path) -> bytes:
     import zlib
 
-    return zlib.decompressobj(wbits=31).decompress(path.read_bytes()).ljust(352 + 2 * 48 * 40 * 16, b"\0")
+    return zlib.decompressobj(wbits=31).decompress(path.read_bytes()).ljust(352 + 2 * 48 * 40 * 12, b"\0")
 
 
 def segment(image: nib.Nifti1Image, labels: nib.Nifti1Image, options: dict) -> np.ndarray:
