@@ -213,7 +213,7 @@ def save(file: Path, array: np.ndarray, image: nib.Nifti1Image) -> None:
     content = gzip.compress(labels.to_bytes(), mtime=0)
     if BROKEN == "stop: half a file":
         file.write_bytes(content[:500])
-        time.sleep(0.2)
+        time.sleep(0.4)
         file.write_bytes(content)
     write(file, content)
 
