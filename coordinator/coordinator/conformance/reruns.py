@@ -181,7 +181,7 @@ def outside(bench: Bench) -> None:
     _ = bench.base
     if bench.strays:
         raise Broken(f"nothing must be left outside of /out and /tmp, but {listed(bench.strays)} is")
-    now = surroundings(bench.data, bench.weights)
+    now = surroundings(bench.data, bench.weights, bench.manifest.name)
     if changed := {name for name in {*now, *bench.before} if now.get(name) != bench.before.get(name)}:
         raise Broken(f"data and weights must stay as they are, but {listed(changed)} does not")
 
