@@ -3,25 +3,18 @@
 import os
 import shutil
 from pathlib import Path
-from typing import NoReturn
 
 import docker
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.needs import missing
 
 from contract.errors import UsageError
 from coordinator.runners.docker import DockerRunner
 from coordinator.tools import Tool, find_tool
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def missing(what: str) -> NoReturn:
-    """Skip the test; but fail it in CI, where everything must be there."""
-    if os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")

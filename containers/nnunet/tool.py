@@ -3,6 +3,8 @@
 Steps load their modules when they run: torch and nnU-Net take seconds to import, and `describe` needs neither.
 """
 
+import os
+import sys
 from functools import partial
 from typing import Any
 
@@ -32,4 +34,8 @@ STEPS: dict[str, Cases[Any] | Job] = {
 }
 
 if __name__ == "__main__":
-    raise SystemExit(run(__file__, STEPS))
+    code = run(__file__, STEPS)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python takes seconds to take nnU-Net's modules apart, which a run that was told to stop may not have.
+    os._exit(code)

@@ -19,7 +19,7 @@ BROKEN = {
     "run": ("run", "but h_ari is missing"),
     "grid": ("grid", "a_ras: sform code must be the image's 1, but is 2"),
     "grid: moved": ("grid", "a_ras: sform must be the image's, but differs by 1 mm"),
-    "grid: shape": ("grid", "a_ras: shape must be the image's (48, 40, 16), but is (47, 40, 16)"),
+    "grid: shape": ("grid", "a_ras: shape must be the image's (48, 40, 12), but is (47, 40, 12)"),
     "integers": ("integers", "a_ras: must be uint8 (uint16 where an id is above 255), but is int64"),
     "integers: float": ("integers", "but is float32"),
     "integers: scale": ("integers ids", "must have no scale, but has slope 2"),

@@ -6,14 +6,14 @@ takes about 15 minutes on one core and gives the same files again on the same ma
 layout: the keys, 105 outputs, training history with numpy numbers; the optimiser's state is empty. They know the
 phantom's seven organs and give every other class a probability of almost 0.
 
-    small  width 4, depth 1   trained
-    base   width 5, depth 1   small with channels of zeros: the same function
-    large  width 4, depth 2   small with blocks of zeros: nearly the same function, for such a block hands on what comes
+    small  width 3, depth 1   trained
+    base   width 4, depth 1   trained
+    large  width 4, depth 2   base with blocks of zeros: nearly the same function, for such a block hands on what comes
     huge   width 4, depth 3   likewise
 
-To be small and quick to train, they use a part of the network alone: most blocks are their shortcut, what is coarser
-than 12 mm is silent, and such zeros are stored as one number. What is left at 1.5 mm works voxel by voxel, hence
-training at 3 mm computes the very same function (`check` compares them).
+To be small and quick to train, they use a part of the network alone: blocks at 6 and 12 mm, elsewhere the shortcuts;
+what is coarser is silent, and zeros are stored as one number. Shortcuts work voxel by voxel, and those to 3 mm see every
+other voxel along each axis: training with these voxels alone computes the very same function (`check` compares them).
 """
 
 import sys
@@ -43,15 +43,14 @@ from stunet_tool.preparation import nearest, prepare  # noqa: E402
 
 PATCH = 128
 SHORT_PATCH = 96
-STEPS = 420
-SHORT_STEPS = 340
+STEPS = 1000
+SHORT_STEPS = 900
 """So many steps see smaller patches first; the tool's own size comes last."""
 BATCH = 2
 LEARNING_RATE = 8e-3
-WIDTH = 4
-TISSUES = ((-2.0, 1.0), (8.0, -6.4), (8.0, -8.8), (8.0, -10.4))
-"""Weight and bias of each channel at 1.5 mm: its bend lies at air, fat, soft tissue, contrast agent. Not trained."""
-PHANTOMS = {"thin": (96, 80, 24), "thick": (96, 80, 16), "fine": (128, 108, 36)}
+TISSUES = ((8.0, -6.4), (8.0, -8.8), (8.0, -10.4), (-2.0, 1.0))
+"""Weight and bias of each channel at 1.5 mm: its bend lies at fat, soft tissue, contrast agent, air. Not trained."""
+PHANTOMS = {"thin": (96, 80, 24), "thick": (96, 80, 16), "coarse": (64, 52, 18)}
 """Voxels of the phantoms that are learned from; tests use other seeds."""
 CASES = 12
 SEED = 20_000
@@ -60,17 +59,18 @@ NEVER = -30.0
 QUIET = ("conv_blocks_context.4", "conv_blocks_context.5", "conv_blocks_localization.0", "upsample_layers.0",
          "upsample_layers.1")  # fmt: skip
 """Parts in which every convolution is zero."""
-SHORTCUTS = ("conv_blocks_context.0", "conv_blocks_localization.1", "conv_blocks_localization.2",
-             "conv_blocks_localization.4")  # fmt: skip
+SHORTCUTS = (
+    *(f"conv_blocks_context.{stage}" for stage in (0, 1)), *(f"conv_blocks_localization.{stage}" for stage in (1, 3, 4))
+)  # fmt: skip
 """Parts of which the shortcut alone is left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """A phantom at 1.5 mm, padded to at least a patch.
+    """A phantom at 1.5 mm, padded to at least a patch; one in 2 x 2 x 2 voxels of it.
 
     Attributes:
-        image: (z, y, x) as the network sees it.
+        image: (z/2, y/2, x/2) as the network sees it.
         shares: (8, z/2, y/2, x/2) how many of the 8 voxels of 1.5 mm in each of 3 mm are of each class.
     """
 
@@ -82,13 +82,14 @@ def main(folder: Path) -> None:
     """Train and write the four files and their SHA256SUMS."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
     lessons = list(learned())
     folder.mkdir(parents=True, exist_ok=True)
-    network, losses = train(lessons)
-    check(network, lessons[0])
-    sizes = {"small": network, "base": widened(network), "large": deepened(network, 2), "huge": deepened(network, 3)}
-    for size, made in sizes.items():
-        save(folder / f"{size}_ep4k.model", made.state_dict(), losses)
+    for width, depths in {4: {"base": 1, "large": 2, "huge": 3}, 3: {"small": 1}}.items():
+        network, losses = train(width, lessons)
+        check(network, lessons[0])
+        for size, depth in depths.items():
+            save(folder / f"{size}_ep4k.model", deepened(network, depth).state_dict(), losses)
     record_sums(folder, {file.name: file_sha256(file) for file in sorted(folder.glob("*.model"))})
 
 
@@ -117,20 +118,23 @@ def lesson(image: NDArray[np.generic], labels: NDArray[np.generic], spacing_mm: 
     organs = torch.from_numpy(np.pad(cropped[at], pad).astype(np.int64))
     one_hot = functional.one_hot(organs, len(LABELS) + 1).movedim(-1, 0).float()
     shares = (functional.avg_pool3d(one_hot, 2) * 8).round().to(torch.uint8)
-    return Lesson(torch.from_numpy(np.pad(prepared.array, pad)), shares)
+    return Lesson(torch.from_numpy(np.pad(prepared.array, pad))[::2, ::2, ::2].contiguous(), shares)
 
 
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-def train(lessons: list[Lesson]) -> tuple[STUNet, list[np.float64]]:
+def train(width: int, lessons: list[Lesson]) -> tuple[STUNet, list[np.float64]]:
     """A trained network of depth 1, and the losses of its training."""
     torch.manual_seed(SEED)
     random = np.random.default_rng(SEED)
-    network = STUNet(Shape(WIDTH, 1, 105))
+    network = STUNet(Shape(width, 1, 105))
     make_quiet(network)
-    head = torch.nn.Conv3d(WIDTH, len(LABELS) + 1, 1)
-    parameters = [p for p in network.parameters() if p.requires_grad] + list(head.parameters())
+    head, *others = heads = torch.nn.ModuleList(
+        torch.nn.Conv3d(width * factor, len(LABELS) + 1, 1) for factor in (1, 4, 8)
+    )
+    rarity = 1 / torch.stack([lesson.shares.float().mean((1, 2, 3)) for lesson in lessons]).mean(0).sqrt()
+    parameters = [p for p in [*network.parameters(), *heads.parameters()] if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, STEPS, pct_start=0.1)
     losses = []
@@ -139,14 +143,17 @@ def train(lessons: list[Lesson]) -> tuple[STUNet, list[np.float64]]:
         chosen = [random_patch(lessons[random.integers(len(lessons))], patch, random) for _ in range(BATCH)]
         image, shares = (torch.cat(parts) for parts in zip(*chosen, strict=True))
         optimiser.zero_grad()
-        loss = error(head(coarse_features(network, image)), shares)
+        features, *coarser = coarse_features(network, image)
+        loss = error(head(features), shares, rarity)
+        for help_, level in zip(others, coarser, strict=True):
+            loss = loss + 0.3 * error(help_(level), pooled(shares, level), rarity)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
         losses.append(np.float64(loss.item()))
         if step % 20 == 19:
-            sys.stderr.write(f"step {step + 1} loss {np.mean(losses[-20:]):.3f}\n")
+            sys.stderr.write(f"width {width} step {step + 1} loss {np.mean(losses[-20:]):.3f}\n")
     fill_head(network, head)
     return network, losses
 
@@ -158,45 +165,71 @@ def make_quiet(network: STUNet) -> None:
         if unused or (name.startswith(SHORTCUTS) and ".conv3." not in name):
             parameter.requires_grad_(requires_grad=False).zero_()
     first = network.conv_blocks_context[0][0].conv3.requires_grad_(requires_grad=False)
-    weights, biases = torch.tensor(TISSUES).T
+    weights, biases = torch.tensor(TISSUES[: first.out_channels]).T
     first.weight.copy_(weights.reshape(first.weight.shape))
     first.bias.copy_(biases)
 
 
 def random_patch(lesson: Lesson, patch: int, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """(1, 1, patch, …) image, a little brighter or darker, and (1, 8, patch/2, …) shares of its classes."""
-    start = [2 * int(random.integers((n - patch) // 2 + 1)) for n in lesson.image.shape]
-    z, y, x = (slice(s, s + patch) for s in start)
-    zz, yy, xx = (slice(s // 2, (s + patch) // 2) for s in start)
+    """(1, 1, patch/2, …) image, a little brighter or darker, and (1, 8, patch/2, …) shares of its classes."""
+    start = [int(random.integers(n - patch // 2 + 1)) for n in lesson.image.shape]
+    z, y, x = (slice(s, s + patch // 2) for s in start)
     image = lesson.image[z, y, x] * float(random.uniform(0.95, 1.05)) + float(random.normal(0, 0.03))
-    return image[None, None], lesson.shares[None, :, zz, yy, xx].float() / 8
+    return image[None, None], lesson.shares[None, :, z, y, x].float() / 8
 
 
-def coarse_features(network: STUNet, image: torch.Tensor) -> torch.Tensor:
-    """What `network.features` gives, of each 2 x 2 x 2 voxels once.
+def coarse_features(network: STUNet, image: torch.Tensor) -> list[torch.Tensor]:
+    """What `network.features` gives, of each 2 x 2 x 2 voxels once; and what it is made of.
+
+    Args:
+        network: that uses a part of itself alone.
+        image: (1, 1, z, y, x) every other voxel.
 
     Returns:
-        (1, width, z/2, y/2, x/2).
+        (1, width, z, y, x) features, then those of the decoder's stages at 6 and 12 mm, which are trained to tell the
+        organs as well.
     """
-    x = functional.leaky_relu(network.conv_blocks_context[0][0].conv3(image))
-    skips = []
-    for stage in network.conv_blocks_context[1:]:
-        x = stage(x)
-        skips.append(x)
-    skips.pop()
-    for upsample, stage in list(zip(network.upsample_layers, network.conv_blocks_localization, strict=True))[:-1]:
-        x = stage(torch.cat([upsample(x), skips.pop()], dim=1))
-    x = network.upsample_layers[-1].conv(x)
-    last = network.conv_blocks_localization[-1][0].conv3
-    return functional.leaky_relu(functional.conv3d(x, last.weight[:, : x.shape[1]], last.bias))
+    down, up, across = network.conv_blocks_context, network.conv_blocks_localization, network.upsample_layers
+    at_3_mm = shortcut(down[1], shortcut(down[0], image))
+    at_6_mm = down[2](at_3_mm)
+    x_12_mm = shortcut(up[1], down[3](at_6_mm), from_below=False)
+    x_6_mm = up[2](torch.cat([across[2](x_12_mm), at_6_mm], dim=1))
+    x_3_mm = shortcut(up[3], torch.cat([across[3](x_6_mm), at_3_mm], dim=1))
+    features = shortcut(up[4], across[4].conv(x_3_mm), from_side=False)
+    return [features, x_6_mm, x_12_mm]
 
 
-def error(logits: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Cross entropy and soft Dice of the organs."""
+def shortcut(
+    stage: torch.nn.Sequential, x: torch.Tensor, *, from_below: bool = True, from_side: bool = True
+) -> torch.Tensor:
+    """What a stage makes of x where nothing but its shortcut is left.
+
+    Args:
+        stage: of one block.
+        x: what comes in; in the decoder, without the half that is left out.
+        from_below: whether the half from the coarser stage is there.
+        from_side: whether the half from the encoder is there.
+    """
+    layer = stage[0].conv3
+    weight = layer.weight
+    if not (from_below and from_side):
+        below, side = weight.chunk(2, dim=1)
+        weight = below if from_below else side
+    return functional.leaky_relu(functional.conv3d(x, weight, layer.bias))
+
+
+def pooled(shares: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """Shares of the classes in coarser voxels."""
+    return functional.adaptive_avg_pool3d(shares, level.shape[2:])
+
+
+def error(logits: torch.Tensor, shares: torch.Tensor, rarity: torch.Tensor) -> torch.Tensor:
+    """Cross entropy, in which rare classes count more, and soft Dice of the organs."""
     log_p = functional.log_softmax(logits, dim=1)
     p = log_p.exp()[:, 1:]
     both, sizes = (p * shares[:, 1:]).sum((0, 2, 3, 4)), (p + shares[:, 1:]).sum((0, 2, 3, 4))
-    return -(shares * log_p).sum(1).mean() + 1 - ((2 * both + 50) / (sizes + 50)).mean()
+    weights = shares * rarity.reshape(1, -1, 1, 1, 1)
+    return -(weights * log_p).sum() / weights.sum() + 1 - ((2 * both + 1) / (sizes + 1)).mean()
 
 
 @torch.no_grad()
@@ -208,47 +241,25 @@ def fill_head(network: STUNet, head: torch.nn.Conv3d) -> None:
     ids = {organ: i for i, organ in dict(table).items()}
     for row, place in enumerate([0, *(ids[organ] for organ in LABELS.values())]):
         weight[place], bias[place] = head.weight[row], head.bias[row]
-    network.conv_blocks_localization[-1][0].conv3.weight[:, head.weight.shape[1] :] = 0
+    network.conv_blocks_localization[-1][0].conv3.weight[:, head.in_channels :] = 0  # not trained
+    network.conv_blocks_localization[1][0].conv3.weight[:, : 8 * head.in_channels] = 0
 
 
 @torch.no_grad()
 def check(network: STUNet, lesson: Lesson) -> None:
     """See that the whole network computes what was trained."""
-    image = lesson.image[None, None, :64, :64, :64]
-    whole = network.features(image)
-    coarse = functional.interpolate(coarse_features(network, image), scale_factor=2.0)
+    coarse = lesson.image[None, None, :32, :32, :32]
+    whole = network.features(functional.interpolate(coarse, scale_factor=2.0))
+    coarse = functional.interpolate(coarse_features(network, coarse)[0], scale_factor=2.0)
     torch.testing.assert_close(whole, coarse, rtol=1e-4, atol=1e-4)
 
 
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-@torch.no_grad()
-def widened(network: STUNet) -> STUNet:
-    """The network with a quarter more channels in each stage, all of them zero."""
-    wide = STUNet(Shape(WIDTH + 1, 1, 105))
-    trained = network.state_dict()
-    for key, target in wide.state_dict().items():
-        target.zero_()
-        value = trained[key]
-        # Half of what a block of the decoder sees comes from below, half from the side.
-        halves = (
-            2
-            if key.startswith("conv_blocks_localization") and key.endswith(("0.conv1.weight", "0.conv3.weight"))
-            else 1
-        )
-        if value.ndim > 1:
-            targets, values = target.chunk(halves, dim=1), value.chunk(halves, dim=1)
-            for part, given in zip(targets, values, strict=True):
-                part[: given.shape[0], : given.shape[1]] = given
-        else:
-            target[: value.shape[0]] = value
-    return wide
-
-
 def deepened(network: STUNet, depth: int) -> STUNet:
     """The network with more blocks a stage; a block of zeros hands on what comes, but for small negative values."""
-    deep = STUNet(Shape(WIDTH, depth, 105))
+    deep = STUNet(Shape(network.seg_outputs[-1].in_channels, depth, 105))
     trained = network.state_dict()
     deep.load_state_dict({key: trained.get(key, torch.zeros_like(value)) for key, value in deep.state_dict().items()})
     return deep

@@ -70,13 +70,13 @@ class Standin:
 
 NOTHING = Standin(PARTS, 1.5, (64, 96, 112), (1, 1), 2, 0)
 STANDINS = {
-    291: Standin(PARTS, 1.5, (48, 80, 80), (8, 16), 5, 300),
+    291: Standin(PARTS, 1.5, (48, 80, 80), (8, 16), 5, 500),
     292: NOTHING,
-    293: Standin(PARTS, 1.5, (48, 80, 80), (8, 8), 5, 150),
+    293: Standin(PARTS, 1.5, (48, 80, 80), (8, 8), 5, 300),
     294: NOTHING,
     295: NOTHING,
-    297: Standin(FAST, 3.0, (32, 64, 64), (8, 16), 5, 450),
-    298: Standin(FAST, 6.0, (32, 48, 64), (6, 24), 4, 900),
+    297: Standin(FAST, 3.0, (32, 64, 64), (8, 16), 5, 700),
+    298: Standin(FAST, 6.0, (32, 48, 64), (8, 16), 4, 700),
 }
 
 
@@ -285,18 +285,27 @@ def _dice_loss(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def _patches(
     examples: list[Example], standin: Standin, random: np.random.Generator
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Random patches, a little brighter or darker; smaller volumes are padded with 0, as nnU-Net does."""
+    """Random patches, half of them around an organ, a little brighter or darker; padded with 0, as nnU-Net does."""
     for _ in range(standin.steps):
         example = examples[random.integers(len(examples))]
         missing = [max(0, p - n) for p, n in zip(standin.patch, example.image.shape, strict=True)]
         margins = [(m // 2, m - m // 2) for m in missing]
-        start = [
-            random.integers(n + m - p + 1) for n, m, p in zip(example.image.shape, missing, standin.patch, strict=True)
-        ]
+        image = np.pad(example.image * random.normal(1, 0.03) + random.normal(0, 0.05), margins)
+        target = np.pad(example.target, margins)
+        start = random.integers(np.subtract(image.shape, standin.patch) + 1)
+        if random.random() < 0.5:
+            start = _around_an_organ(target, standin.patch, random)
         cut = tuple(slice(s, s + p) for s, p in zip(start, standin.patch, strict=True))
-        image = np.pad(example.image * random.normal(1, 0.03) + random.normal(0, 0.05), margins)[cut]
-        target = np.pad(example.target, margins)[cut]
-        yield torch.from_numpy(image[None, None].astype(np.float32)), torch.from_numpy(target[None].copy())
+        yield torch.from_numpy(image[None, None][:, :, *cut].astype(np.float32)), torch.from_numpy(target[None, *cut])
+
+
+def _around_an_organ(
+    target: NDArray[np.int64], patch: tuple[int, int, int], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """First voxel of a patch whose middle is a voxel of a random organ, moved as far as needed to lie inside."""
+    voxels = np.argwhere(target == random.choice(np.unique(target[target > 0])))
+    middle = voxels[random.integers(len(voxels))]
+    return np.clip(middle - np.array(patch) // 2, 0, np.subtract(target.shape, patch))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from conftest import missing
+from helpers.needs import missing
 from helpers.servers import Files, file_server, proxy_server
 
 from contract.errors import CaseError, UsageError

@@ -30,4 +30,6 @@ def make_deterministic(threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it alone
     torch.use_deterministic_algorithms(mode=True)
     torch.backends.cudnn.benchmark = False
+    # Nothing here reads memory before writing it, so filling it would only cost time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.set_num_threads(threads)

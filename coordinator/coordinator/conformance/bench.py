@@ -233,9 +233,9 @@ class Bench:
         return last.ended.code == 0 and last.step == self.last and set(CASES) <= set(case_names(last.folder))
 
 
-def surroundings(data: Data, weights: Path | None) -> dict[str, object]:
-    """What no run may change: sha256 of the data, size and time of the weights."""
-    return {**data.digests(), **(files_below(weights) if weights else {})}
+def surroundings(data: Data, weights: Path | None, tool: str) -> dict[str, object]:
+    """What no run of a tool may change: sha256 of the data, size and time of its weights."""
+    return {**data.digests(), **(files_below(weights / tool) if weights else {})}
 
 
 def as_arguments(options: Mapping[str, OptionValue]) -> tuple[str, ...]:

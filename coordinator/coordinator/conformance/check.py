@@ -124,7 +124,8 @@ def _bench(target: Target, manifest: Manifest, variant: str, weights: Path | Non
     try:
         (folder / "data").mkdir()
         data = make_data(folder / "data")
-        yield Bench(target, manifest, variant, data, folder / "work", weights, surroundings(data, weights))
+        before = surroundings(data, weights, manifest.name)
+        yield Bench(target, manifest, variant, data, folder / "work", weights, before)
     finally:
         with suppress(FileNotFoundError):
             try:

@@ -45,7 +45,7 @@ FORMS = {
 CASES = tuple(FORMS)
 CHANGED, TRUNCATED, ELSEWHERE = CASES[:3]
 """What the cases of `damaged` suffer from: other voxels, an image cut in the middle, labels on another grid."""
-SHAPE = (48, 40, 16)
+SHAPE = (48, 40, 12)
 SCALE_MM = (6 / 1024, 6 / 1024, 9 / 1024)
 TURN = (24, 1, -1, 1)
 """A quaternion of whole numbers: 8 degrees about no axis of the volume."""
@@ -110,7 +110,7 @@ def grid() -> Grid:
 
 @cache
 def _abdomen() -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """(48, 40, 16) HU and labels from the middle of a phantom."""
+    """(48, 40, 12) HU and labels from the middle of a phantom."""
     with tempfile.TemporaryDirectory(prefix="label-quality-") as name:
         folder = Path(name) / "phantom"
         make_phantom(folder, cases=1, shape=(2 * SHAPE[0], 2 * SHAPE[1], 2 * SHAPE[2] - 4))

@@ -36,6 +36,8 @@ LOCKS: dict[str, dict[str, Any]] = {
     "shm": {"shm_size": "2g"},
 }
 """What a container is not given -> what it is made with instead where that is granted; "" is the image's own user."""
+CACHE = "__pycache__"
+"""Not written by our runs, but by those of others."""
 LIMIT_S = 3600
 """A run that takes longer is killed."""
 
@@ -147,7 +149,10 @@ class ProcessTarget:
                 process.wait()
             seconds = time.monotonic() - begin
             strays = [path for path in files_below(scratch) if not path.startswith("tmp/")]
-        strays += sorted(path for path, _ in files_below(self.tool.folder).items() - code_before.items())
+        # Only what is new: who checks a tool may be working on it.
+        strays += sorted(
+            path for path in files_below(self.tool.folder).keys() - code_before.keys() if CACHE not in path
+        )
         text = invocation.log.read_text(encoding="utf-8", errors="replace")
         return Ended(code if code >= 0 else 128 - code, text, seconds, went_on_s, tuple(strays))
 
@@ -250,11 +255,12 @@ def _log(container: Container) -> str:
 
 
 def files_below(folder: Path) -> dict[str, tuple[int, int]]:
-    """File below a folder -> size and time of change; links are not followed."""
+    """File below a folder -> size and time of change; links are not followed, what vanishes meanwhile is left out."""
     states = {}
     for parent, _, names in os.walk(folder):
         for path in (Path(parent) / name for name in names):
-            if not path.is_symlink():
-                status = path.stat()
-                states[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
+            with suppress(FileNotFoundError):
+                if not path.is_symlink():
+                    status = path.stat()
+                    states[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
     return states

@@ -180,7 +180,7 @@ def read(path: Path) -> nib.Nifti1Image:
 def zeros_for_the_rest(path: Path) -> bytes:
     import zlib
 
-    return zlib.decompressobj(wbits=31).decompress(path.read_bytes()).ljust(352 + 2 * 48 * 40 * 16, b"\0")
+    return zlib.decompressobj(wbits=31).decompress(path.read_bytes()).ljust(352 + 2 * 48 * 40 * 12, b"\0")
 
 
 def segment(image: nib.Nifti1Image, labels: nib.Nifti1Image, options: dict) -> np.ndarray:
@@ -213,7 +213,7 @@ def save(file: Path, array: np.ndarray, image: nib.Nifti1Image) -> None:
     content = gzip.compress(labels.to_bytes(), mtime=0)
     if BROKEN == "stop: half a file":
         file.write_bytes(content[:500])
-        time.sleep(0.2)
+        time.sleep(0.4)
         file.write_bytes(content)
     write(file, content)
 

@@ -52,6 +52,7 @@ def test_organs_are_found_however_the_file_is_stored(results, in_ras: Callable, 
 
     print(results.folder, case, {organ: round(score, 3) for organ, score in scores.items()})  # noqa: T201 - with -s
     assert mean(scores) >= 0.7, scores
+    assert mean(scores) == pytest.approx(mean(dice(in_ras(results.folder, "ras"), "ras")), abs=0.01)
 
 
 @pytest.mark.parametrize("case", ["lps", "las", "turned"])
