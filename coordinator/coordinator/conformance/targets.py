@@ -29,13 +29,13 @@ from coordinator.tools import Tool
 UID = 12345
 """Of containers: nobody, with no line in /etc/passwd."""
 LOCKS: dict[str, dict[str, Any]] = {
-    "uid": {"user": ""},
+    "uid": {"user": "0:0"},
     "network": {"network_mode": "bridge"},
     "root": {"read_only": False},
     "privileges": {"cap_drop": [], "security_opt": []},
     "shm": {"shm_size": "2g"},
 }
-"""What a container is not given -> what it is made with instead where that is granted; "" is the image's own user."""
+"""What a container is not given -> what it is made with instead where that is granted: root, a way out, …"""
 CACHE = "__pycache__"
 """Not written by our runs, but by those of others."""
 LIMIT_S = 3600
