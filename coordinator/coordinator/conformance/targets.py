@@ -62,7 +62,9 @@ class Ended:
 
     @property
     def last_words(self) -> str:
-        """The last line of what it said."""
+        """The last line of what it said, or that it had to be killed."""
+        if self.seconds > LIMIT_S:
+            return f"killed: it was not done after {LIMIT_S} s"
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
         return lines[-1][:300] if lines else "it said nothing"
 
@@ -240,7 +242,7 @@ def _end_of(
         if time.monotonic() > deadline:
             send(signal.SIGKILL)
             deadline = float("inf")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return ended, time.monotonic() - asked if asked else 0.0
 
 
