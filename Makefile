@@ -34,7 +34,7 @@ $(UV):
 	$(PYTHON) -m venv .venvs/uv
 	.venvs/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
-demo: setup  ## a whole study on a phantom: label versions, scores, networks, report (15 minutes on 2 cores)
+demo: setup  ## a whole study on a phantom: label versions, scores, networks, report (under 15 minutes on 2 idle cores)
 	$(DEV)/coordinator dataset phantom data/phantom
 	$(DEV)/coordinator run studies/demo.yaml
 

@@ -366,6 +366,19 @@ def test_without_a_step_all_are_done_in_order_and_a_second_run_is_a_no_op(steppe
     assert "count: already done" in second.stderr
 
 
+def test_a_step_that_reads_labels_is_redone_when_their_meaning_changes(stepped: Place) -> None:
+    manifest = stepped.tool / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("{summary: counts}", "{summary: counts, reads: [labels]}"))
+    stepped.run("--step", "count")
+    same = stepped.run("--step", "count")
+    (stepped.dataset / "dataset.yaml").write_text("name: toy\nlabels: {1: dark}\n")
+    other = stepped.run("--step", "count")
+
+    assert "count: already done" in same.stderr
+    assert other.returncode == 0, other.stderr
+    assert "already done" not in other.stderr
+
+
 def test_one_step_reads_the_results_of_another_below_inputs(stepped: Place) -> None:
     alone = stepped.run("--step", "mark")
     counted = stepped.data / "counted"

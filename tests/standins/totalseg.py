@@ -57,6 +57,7 @@ class Standin:
         patch: (z, y, x) voxels of a tile, in training and prediction.
         features: of the first and of the widest stage.
         stages: of the encoder; each but the first halves the picture.
+        kernel: of the first stage's convolutions, 1 or 3; the finest stage costs most.
         steps: of training; 0 for a network that says background.
     """
 
@@ -65,18 +66,19 @@ class Standin:
     patch: tuple[int, int, int]
     features: tuple[int, int]
     stages: int
+    kernel: int
     steps: int
 
 
-NOTHING = Standin(PARTS, 1.5, (64, 96, 112), (1, 1), 2, 0)
+NOTHING = Standin(PARTS, 1.5, (64, 96, 112), (1, 1), 2, 3, 0)
 STANDINS = {
-    291: Standin(PARTS, 1.5, (48, 80, 80), (8, 16), 5, 500),
+    291: Standin(PARTS, 1.5, (64, 96, 128), (8, 16), 6, 1, 700),
     292: NOTHING,
-    293: Standin(PARTS, 1.5, (48, 80, 80), (8, 8), 5, 300),
+    293: Standin(PARTS, 1.5, (48, 80, 80), (8, 8), 5, 3, 300),
     294: NOTHING,
     295: NOTHING,
-    297: Standin(FAST, 3.0, (32, 64, 64), (8, 16), 5, 700),
-    298: Standin(FAST, 6.0, (32, 48, 64), (8, 16), 4, 700),
+    297: Standin(FAST, 3.0, (32, 64, 64), (8, 16), 5, 3, 700),
+    298: Standin(FAST, 6.0, (32, 48, 64), (8, 16), 4, 3, 700),
 }
 
 
@@ -145,7 +147,7 @@ def _plans(name: str, standin: Standin) -> dict[str, Any]:
         "n_conv_per_stage_decoder": [1] * (standin.stages - 1),
         "num_pool_per_axis": [standin.stages - 1] * 3,
         "pool_op_kernel_sizes": strides,
-        "conv_kernel_sizes": [[3, 3, 3]] * standin.stages,
+        "conv_kernel_sizes": [[standin.kernel] * 3] + [[3, 3, 3]] * (standin.stages - 1),
         "unet_max_num_features": standin.features[1],
         "resampling_fn_data": "resample_data_or_seg_to_shape",
         "resampling_fn_seg": "resample_data_or_seg_to_shape",

@@ -481,11 +481,12 @@ def _run_job(context: Context, step: Job) -> int:
 
 
 def _job_cases(context: Context) -> dict[str, object]:
-    """The cases of a job; with the digests of their files where the step reads the dataset itself."""
+    """The cases of a job; with the digests of their files, and what its labels mean, where the step reads the dataset."""
     reads = context.reads
     images = [_digest_if_there(context.dataset.image(case)) for case in context.cases] if "images" in reads else []
     labels = [_digest_if_there(context.dataset.label(case)) for case in context.cases] if "labels" in reads else []
-    return {"names": list(context.cases), "images": images, "labels": labels}
+    organs = {str(i): organ for i, organ in context.dataset.labels.items()} if "labels" in reads else {}
+    return {"names": list(context.cases), "images": images, "labels": labels, "organs": organs}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -127,7 +127,7 @@ def load_segmenter(flavour: Flavour, weights: Path, device: torch.device, thread
         threads: CPU threads, exactly.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it alone
-    torch.use_deterministic_algorithms(mode=True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports a compiler for 5 s
     torch.set_num_threads(threads)
     network = flavour.load(weights)
     with torch.no_grad():  # on the CPU: a GPU has no deterministic way of the running sum in it

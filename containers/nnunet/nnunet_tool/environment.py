@@ -69,7 +69,7 @@ def make_deterministic(threads: int) -> None:
     torch.set_num_threads(threads)
     # Only warned of: average pooling in the residual encoders is called non-deterministic on CUDA by torch, although
     # it adds in a random order only where windows overlap, and these don't.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports a compiler for 5 s
     torch.utils.deterministic.fill_uninitialized_memory = False
     steady_cudnn()
 

@@ -40,6 +40,7 @@ def highest(pieces: Iterable[Piece], classes: int, axes: Axes) -> LabelMap:
         for label in range(classes):
             part = borders.joined(piece.box, label, piece.probability(label))
             _draw(canvas, label, part, axes, 0.5 / classes)
+        piece.blocks.clear()  # up to a gigabyte, which the tiles of the next piece need
     return labels
 
 

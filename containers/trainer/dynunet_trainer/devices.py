@@ -30,7 +30,7 @@ def make_deterministic(threads: int) -> None:
     # cuBLAS reads this at its first call; images set it in their environment as well.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports a compiler for 5 s
     torch.backends.cudnn.benchmark = False
     # Nothing here reads memory before writing it, so filling it would only cost time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

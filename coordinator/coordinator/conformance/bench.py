@@ -187,7 +187,7 @@ class Bench:
         invocation = Invocation(
             name="check", fingerprint="", tool=Tool(folder, manifest), arguments=self._arguments(trial),
             data=self.data.root(trial.kind), dataset=NAME, shows_labels="labels" in reads,
-            inputs=self.inputs(trial.step, self.base) if inputs is None else inputs,
+            inputs=self.inputs(trial.step, self.base if trial.step else ()) if inputs is None else inputs,
             out=folder / "out", log=folder / "log.txt", weights=trial.weights or self.weights,
             gpus=(0,) if manifest.resources.gpu == "required" else (),
         )  # fmt: skip

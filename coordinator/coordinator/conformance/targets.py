@@ -29,13 +29,13 @@ from coordinator.tools import Tool
 UID = 12345
 """Of containers: nobody, with no line in /etc/passwd."""
 LOCKS: dict[str, dict[str, Any]] = {
-    "uid": {"user": ""},
+    "uid": {"user": "0:0"},
     "network": {"network_mode": "bridge"},
     "root": {"read_only": False},
     "privileges": {"cap_drop": [], "security_opt": []},
     "shm": {"shm_size": "2g"},
 }
-"""What a container is not given -> what it is made with instead where that is granted; "" is the image's own user."""
+"""What a container is not given -> what it is made with instead where that is granted: root, a way out, …"""
 CACHE = "__pycache__"
 """Not written by our runs, but by those of others."""
 LIMIT_S = 3600
@@ -62,7 +62,9 @@ class Ended:
 
     @property
     def last_words(self) -> str:
-        """The last line of what it said."""
+        """The last line of what it said, or that it had to be killed."""
+        if self.seconds > LIMIT_S:
+            return f"killed: it was not done after {LIMIT_S} s"
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
         return lines[-1][:300] if lines else "it said nothing"
 
@@ -240,7 +242,7 @@ def _end_of(
         if time.monotonic() > deadline:
             send(signal.SIGKILL)
             deadline = float("inf")
-        time.sleep(0.02)
+        time.sleep(0.05)
     return ended, time.monotonic() - asked if asked else 0.0
 
 

@@ -131,7 +131,7 @@ class Canvas:
         self.labels[mask] = label
 
 
-def make_phantom(folder: Path, *, cases: int = 12, seed: int = 0, shape: tuple[int, int, int] = (96, 80, 16)) -> None:
+def make_phantom(folder: Path, *, cases: int = 12, seed: int = 0, shape: tuple[int, int, int] = (64, 54, 16)) -> None:
     """Make a dataset folder of synthetic abdominal CT volumes with organ labels.
 
     Args:

@@ -1,4 +1,4 @@
-"""A real training, small: ten phantoms, all five folds, scored against what was drawn."""
+"""A real training, small: ten phantoms, of which a fold's model sees eight, scored on the two others."""
 
 from pathlib import Path
 
@@ -6,35 +6,35 @@ import numpy as np
 import pytest
 from nnunet_bench import Workbench
 
-from contract.datasets import open_dataset
+from contract.datasets import case_names, open_dataset
 from contract.volumes import read_image, read_labels
 from coordinator.datasets.phantom import make_phantom
 
 SMALL = (
     "--patch", "32,32,16", "--features", "8,16,32", "--no-mirroring", "--learning-rate", "0.3",
-    "--epochs", "16", "--iterations-per-epoch", "60", "--validation-iterations", "2",
+    "--epochs", "16", "--iterations-per-epoch", "120", "--validation-iterations", "2",
 )  # fmt: skip
-"""About a minute and a half a fold on one core; a short training needs a larger learning rate than nnU-Net's."""
+"""Three minutes a fold on one core; so short a training needs a larger learning rate than nnU-Net's."""
 
 
 @pytest.mark.venvs
 @pytest.mark.long
-def test_held_out_phantoms_are_labelled_by_their_fold_with_a_dice_of_0_7(bench: Workbench):
+def test_held_out_phantoms_are_labelled_with_a_dice_of_0_7(bench: Workbench):
     make_phantom(bench.data / "phantoms", cases=10, shape=(48, 40, 24))
+    bench.run("prepared", "--step", "prepare", *SMALL, dataset="phantoms")
 
-    bench.run("whole", *SMALL, dataset="phantoms")
+    bench.run("fold-0", "--step", "fold-0", *SMALL, dataset="phantoms", prepare=bench.out("prepared", "phantoms"))
 
-    scores = dice(bench.data, bench.out("whole", "phantoms"))
-    assert scores.shape == (10, 7)
-    assert scores.mean() >= 0.7, scores.mean(axis=0)
-    assert scores.mean(axis=1).min() >= 0.6, scores.mean(axis=1)
+    scores = dice(bench.data, bench.out("fold-0", "phantoms"))
+    assert scores.shape == (2, 7)
+    assert scores.mean() >= 0.7, scores
 
 
 def dice(data: Path, results: Path) -> np.ndarray:
     """(cases, organs) Dice of the label maps in a folder."""
     dataset = open_dataset(data, "phantoms")
     rows = []
-    for case in dataset.cases():
+    for case in case_names(results):
         image = read_image(dataset.image(case))
         reference = read_labels(dataset.label(case), image, dataset.labels)
         result = read_labels(results / f"{case}.nii.gz", image, dataset.labels)
