@@ -15,7 +15,6 @@ CPU times, alternating where both are short: the machine may have other things t
 """
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -33,16 +32,15 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "containers/trainer"), str(ROOT / "containers/contract"), str(ROOT / "containers/nnunet")]
 
-import nnunet_tool.environment as nnunet_environment  # noqa: E402, F401 - must be told before nnU-Net is imported
 import nibabel as nib  # noqa: E402
-from dynunet_trainer import kernels, windows  # noqa: E402
+import nnunet_tool.environment as nnunet_environment  # noqa: E402, F401 - must be told before nnU-Net is imported
+from dynunet_trainer import windows  # noqa: E402
+from dynunet_trainer.loading import batches  # noqa: E402
 from dynunet_trainer.loss import deep_supervision_loss  # noqa: E402
 from dynunet_trainer.network import build_network, outputs_of  # noqa: E402
-from dynunet_trainer.plan import Normalisation, kernels_and_strides, Plan  # noqa: E402
 from dynunet_trainer.resample import highest_channel, resample_image, resample_labels  # noqa: E402
 from dynunet_trainer.sampling import Augmentation, Sampler  # noqa: E402
 from dynunet_trainer.store import open_label_store, open_store  # noqa: E402
-from dynunet_trainer.loading import batches  # noqa: E402
 
 NATIVE, NATIVE_MM = (512, 512, 200), (0.9, 0.9, 2.0)
 STORED, STORED_MM = (461, 461, 267), (1.0, 1.0, 1.5)
@@ -301,7 +299,7 @@ def our_sampler(folder: Path, *, augmented: bool, patch: tuple[int, int, int] = 
     return Sampler(store, own, store.training, 0, 1 / 3, own, Augmentation(0, ()) if augmented else None)
 
 
-def their_loader(folder: Path) -> Any:  # noqa: ANN401 - nnU-Net publishes no types
+def their_loader(folder: Path) -> Any:
     """nnU-Net's loader and augmentation on the same cases, stored and normalised as it does."""
     from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
     from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
@@ -318,7 +316,7 @@ def their_loader(folder: Path) -> Any:  # noqa: ANN401 - nnU-Net publishes no ty
             i: np.column_stack(
                 [
                     np.zeros(10000, int),
-                    np.argwhere(truth.T == i)[np.linspace(0, (truth == i).sum() - 1, 10000).astype(int)],
+                    np.argwhere(i == truth.T)[np.linspace(0, (truth == i).sum() - 1, 10000).astype(int)],
                 ]
             )
             for i in range(1, ORGANS + 1)
