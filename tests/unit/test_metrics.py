@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 from numpy.typing import NDArray
 
-from coordinator.metrics import dice, score_case, surface_dice
+from coordinator.metrics import Scoring, dice, score_case, surface_dice
 from coordinator.surface_area_table import surface_areas
 
 Mask = NDArray[np.bool_]
@@ -223,7 +223,7 @@ def test_a_case_is_scored_organ_by_organ():
     prediction[0, 0, 0] = 9
 
     liver, spleen, tumour = score_case(
-        reference, prediction, (1.0, 1.0, 2.5), {4: "liver", 7: "spleen", 9: "tumour"}, 1.0
+        reference, prediction, (1.0, 1.0, 2.5), {4: "liver", 7: "spleen", 9: "tumour"}, Scoring(1.0)
     )
 
     assert (liver.label, liver.organ, liver.dice, liver.surface_dice) == (4, "liver", 0.0, pytest.approx(0.5))
@@ -237,7 +237,7 @@ def test_organs_that_touch_are_scored_as_if_alone():
     reference, prediction = (sum((i + 1) * m for i, m in enumerate(seeded_pair(s))) for s in (3, 3))
     prediction = np.roll(prediction, 1, axis=0)
 
-    scores = score_case(reference, prediction, (0.8, 0.8, 2.5), {1: "a", 2: "b", 3: "c"}, 1.0)
+    scores = score_case(reference, prediction, (0.8, 0.8, 2.5), {1: "a", 2: "b", 3: "c"}, Scoring(1.0))
 
     alone = [surface_dice(reference == i, prediction == i, (0.8, 0.8, 2.5), 1.0) for i in (1, 2, 3)]
     assert [score.surface_dice for score in scores] == pytest.approx(alone)
