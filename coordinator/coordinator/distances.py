@@ -5,31 +5,16 @@ Each surface element has the distance of its cell to the nearest cell of the oth
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from coordinator.scoring import Distances
 from coordinator.surface_area_table import surface_areas
 from coordinator.surfaces import Cells, Elements
 
 PERCENT = 95
-
-
-@dataclass(frozen=True, slots=True)
-class Distances:
-    """How far the surfaces of an organ are apart.
-
-    Attributes:
-        hd95_mm: 95th percentile of the distances of each surface to the other one, the larger of both.
-        assd_mm: mean of the distances of both surfaces to the other one.
-
-    Both are weighed by area; NaN when neither map has the organ, infinite when only one has.
-    """
-
-    hd95_mm: float
-    assd_mm: float
 
 
 def surface_distances(

@@ -12,15 +12,15 @@ Values here are raw, NaN where a metric is not defined; `conventions` makes numb
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.distances import Distances, surface_distances
 from coordinator.nearest import count_within, steps_within
+from coordinator.scoring import Distances, Scoring
 from coordinator.surface_area_table import surface_areas
 from coordinator.surfaces import Cells, Elements, Labels, cells_around, row_ranges, surface_elements, volumes
 
@@ -31,31 +31,6 @@ T = TypeVar("T")
 
 SPACING_DIGITS = 6
 """Spacing is rounded to 1e-6 mm: NIfTI keeps it as float32, and 0.8 read as 0.800000012 moves ties at the tolerance."""
-SLICES = 2
-"""The axis of a map's slices: z, from inferior to superior."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scoring:
-    """What is asked of every organ of a case.
-
-    Attributes:
-        tolerance_mm: of surface Dice, at least 0.
-        of_organ_mm: organ -> tolerance that it has instead.
-        also_mm: further tolerances of all organs.
-        labelled_slices: organs of which only the slices from the reference's first to the last but one count.
-        distances: whether HD95 and average surface distance are wanted; they take longer than all the rest.
-    """
-
-    tolerance_mm: float = 1.0
-    of_organ_mm: Mapping[str, float] = field(default_factory=dict)
-    also_mm: tuple[float, ...] = ()
-    labelled_slices: Collection[str] = ()
-    distances: bool = False
-
-    def tolerances_mm(self, organ: str) -> tuple[float, ...]:
-        """An organ's tolerance, and all the further ones."""
-        return (self.of_organ_mm.get(organ, self.tolerance_mm), *self.also_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +127,7 @@ def score_case(
     """Score all organs of a case.
 
     Args:
-        reference: (X, Y, Z) label map with ids in 0..65535; 0 is background.
+        reference: (X, Y, Z) label map with ids in 0..65535, slices along Z; 0 is background.
         prediction: (X, Y, Z) label map on the same grid.
         spacing_mm: of the voxels along x, y, z; rounded to 1e-6 mm.
         labels: id, from 1 -> organ of those to score; other ids count as background.
@@ -200,6 +175,8 @@ def _score(
     surface_scores = _surface_dice(pair, cells, grid, [scoring.tolerances_mm(organ) for organ in labels.values()])
     apart: Iterator[Distances | None] = iter([None] * len(labels))
     if scoring.distances:
+        from coordinator.distances import surface_distances  # here, since SciPy's trees take a second to import
+
         apart = surface_distances(pair, cells, grid.turned(grid.spacing_mm), len(labels))
     ml = math.prod(grid.spacing_mm) / 1000
     scores = []
@@ -244,11 +221,8 @@ def _in_order_of_memory(
     forward = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in reference.strides)
     wide = max(_largest_id(reference), _largest_id(prediction)) > np.iinfo(np.uint8).max
     kind = np.uint16 if wide else np.uint8
-    one, other = (
-        np.ascontiguousarray(np.transpose(label_map[forward], order), dtype=kind)
-        for label_map in (reference, prediction)
-    )
-    return one, other
+    one, other = (np.transpose(label_map[forward], order) for label_map in (reference, prediction))
+    return np.ascontiguousarray(one, dtype=kind), np.ascontiguousarray(other, dtype=kind)
 
 
 def _largest_id(label_map: LabelMap) -> int:

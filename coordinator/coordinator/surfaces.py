@@ -84,9 +84,7 @@ def cells_around(ranges: NDArray[np.int64], length: int) -> Cells:
     return Cells((rows, columns, length + 1), first, np.concatenate([[0], counts.cumsum()]))
 
 
-def surface_elements(
-    labels: Labels, ranges: NDArray[np.int64], cells: Cells, organ_of: NDArray[np.uint16]
-) -> Elements:
+def surface_elements(labels: Labels, ranges: NDArray[np.int64], cells: Cells, organ_of: NDArray[np.uint16]) -> Elements:
     """Find the surface elements of every organ.
 
     Args:
@@ -139,7 +137,7 @@ def _any(a: Labels, b: Labels) -> bool:
     found = a.dtype.type(0)
     for k in range(a.size):
         found |= a[k] | b[k]
-    return found != 0
+    return bool(found != 0)
 
 
 @njit(nogil=True, cache=True)
@@ -247,11 +245,12 @@ def _emit_row(
     """Write the elements of a row of cells, one for each organ of a cell; returns how many there are now."""
     cells, organs, codes = found
     for k in range(row.shape[1]):
-        label, code, inside = row[0, k], row[1, k], row[2, k]
+        code, inside = row[1, k], row[2, k]
         if code == inside:
-            if inside != 0 and inside != CODES - 1 and organ_of[label]:
-                cells[n], organs[n], codes[n] = first_cell + k, organ_of[label], code
-                n += 1
+            # Most cells: written in any case, but kept only if there is a surface; without a branch to guess wrong.
+            organ = organ_of[row[0, k]]
+            cells[n], organs[n], codes[n] = first_cell + k, organ, code
+            n += int((organ != 0) & (inside != CODES - 1))
             continue
         first_of_cell = n
         for corner in range(8):
