@@ -245,12 +245,11 @@ def _emit_row(
     """Write the elements of a row of cells, one for each organ of a cell; returns how many there are now."""
     cells, organs, codes = found
     for k in range(row.shape[1]):
-        code, inside = row[1, k], row[2, k]
+        label, code, inside = row[0, k], row[1, k], row[2, k]
         if code == inside:
-            # Most cells: written in any case, but kept only if there is a surface; without a branch to guess wrong.
-            organ = organ_of[row[0, k]]
-            cells[n], organs[n], codes[n] = first_cell + k, organ, code
-            n += int((organ != 0) & (inside != CODES - 1))
+            if inside != 0 and inside != CODES - 1 and organ_of[label]:
+                cells[n], organs[n], codes[n] = first_cell + k, organ_of[label], code
+                n += 1
             continue
         first_of_cell = n
         for corner in range(8):
