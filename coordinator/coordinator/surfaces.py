@@ -215,18 +215,23 @@ def _next_plane(labels: Labels, ranges: NDArray[np.int64], x: int, plane: Labels
 
 
 @njit(nogil=True, cache=True)
+def _code(a: Labels, b: Labels, c: Labels, d: Labels, k: int, label: int) -> int:
+    """Neighbour code of a label in cell k between four rows."""
+    return (
+        ((a[k] == label) << 7) | ((a[k + 1] == label) << 6) | ((b[k] == label) << 5) | ((b[k + 1] == label) << 4)
+        | ((c[k] == label) << 3) | ((c[k + 1] == label) << 2) | ((d[k] == label) << 1) | (d[k + 1] == label)
+    )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
 def _codes_of_row(a: Labels, b: Labels, c: Labels, d: Labels, row: Labels) -> None:
     """For each cell between four rows: a label, its neighbour code, and the code of whatever is not background.
 
     The label is the right one where the cell holds only one; where it holds more, the two codes differ.
     """
     for k in range(row.shape[1]):
-        label = a[k] | a[k + 1] | b[k] | b[k + 1] | c[k] | c[k + 1] | d[k] | d[k + 1]
-        row[0, k] = label
-        row[1, k] = (
-            ((a[k] == label) << 7) | ((a[k + 1] == label) << 6) | ((b[k] == label) << 5) | ((b[k + 1] == label) << 4)
-            | ((c[k] == label) << 3) | ((c[k + 1] == label) << 2) | ((d[k] == label) << 1) | (d[k + 1] == label)
-        )  # fmt: skip
+        row[0, k] = a[k] | a[k + 1] | b[k] | b[k + 1] | c[k] | c[k + 1] | d[k] | d[k + 1]
+        row[1, k] = _code(a, b, c, d, k, row[0, k])
         row[2, k] = (
             ((a[k] != 0) << 7) | ((a[k + 1] != 0) << 6) | ((b[k] != 0) << 5) | ((b[k + 1] != 0) << 4)
             | ((c[k] != 0) << 3) | ((c[k + 1] != 0) << 2) | ((d[k] != 0) << 1) | (d[k + 1] != 0)
@@ -251,18 +256,16 @@ def _emit_row(
                 cells[n], organs[n], codes[n] = first_cell + k, organ_of[label], code
                 n += 1
             continue
-        first_of_cell = n
-        for corner in range(8):
-            organ = organ_of[rows[corner >> 1][k + (corner & 1)]]
-            if organ == 0:
-                continue
-            at = first_of_cell
-            while at < n and organs[at] != organ:
-                at += 1
-            if at == n:
-                cells[n], organs[n], codes[n] = first_cell + k, organ, 0
+        left, corner = inside, 0
+        while left:
+            while not left & (128 >> corner):
+                corner += 1
+            label = rows[corner >> 1][k + (corner & 1)]
+            code = _code(rows[0], rows[1], rows[2], rows[3], k, label)
+            left &= ~code
+            if organ_of[label]:
+                cells[n], organs[n], codes[n] = first_cell + k, organ_of[label], code
                 n += 1
-            codes[at] |= np.uint8(128 >> corner)
     return n
 
 
