@@ -217,10 +217,11 @@ def _next_plane(labels: Labels, ranges: NDArray[np.int64], x: int, plane: Labels
 @njit(nogil=True, cache=True)
 def _code(a: Labels, b: Labels, c: Labels, d: Labels, k: int, label: int) -> int:
     """Neighbour code of a label in cell k between four rows."""
-    return (
+    code: int = (
         ((a[k] == label) << 7) | ((a[k + 1] == label) << 6) | ((b[k] == label) << 5) | ((b[k + 1] == label) << 4)
         | ((c[k] == label) << 3) | ((c[k + 1] == label) << 2) | ((d[k] == label) << 1) | (d[k + 1] == label)
     )  # fmt: skip
+    return code
 
 
 @njit(nogil=True, cache=True)
