@@ -34,9 +34,7 @@ def pearson(first: Sequence[float], second: Sequence[float], confidence: float =
     return _correlation(np.asarray(first), np.asarray(second), confidence, ranks=False)
 
 
-def _correlation(
-    first: np.ndarray, second: np.ndarray, confidence: float, *, ranks: bool
-) -> Correlation | None:
+def _correlation(first: np.ndarray, second: np.ndarray, confidence: float, *, ranks: bool) -> Correlation | None:
     pairs = len(first)
     if pairs < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None

@@ -30,9 +30,7 @@ def detectable_gain(
     return sum(found)
 
 
-def cases_needed(
-    std: float, gain: float, alpha: float, noise: SeedNoise | None = None, seeds: int = 1
-) -> int | None:
+def cases_needed(std: float, gain: float, alpha: float, noise: SeedNoise | None = None, seeds: int = 1) -> int | None:
     """The fewest held-out cases with which such a gain would be detected; None where no number of cases would do.
 
     Raises:
