@@ -80,6 +80,7 @@ lock: | $(UV)  ## pin every package of every environment again
 		requirements-dev.lock $(TOOLS:%=containers/%/requirements.lock)
 
 bench: export OMP_NUM_THREADS := 1
-bench: setup  ## measure what is said to be fast
+bench: setup  ## measure what is said to be fast, and that the statistics keep their promises
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
+	$(DEV)/python tests/benchmarks/calibration.py

@@ -28,10 +28,11 @@ FEWEST_TESTED = 3
 """With fewer cases, nothing is concluded."""
 FEWEST_JOINED = 3
 """With fewer degrees of freedom of seeds, Satterthwaite's approximation is too narrow."""
-JOINED_FREEDOM = 0.6
-"""Share of the degrees of freedom of seeds that is counted: with all of them the approximation is a bit too narrow."""
 WIDER_FROM = 15
 """With fewer cases, the wider of two quantiles is too wide."""
+JOINED_FEW, JOINED_MANY = 0.75, 0.5
+"""Share of the degrees of freedom of seeds that is counted, with fewer and with more cases than that: with all of them
+Satterthwaite's approximation is a bit too narrow, the more so as seeds matter more."""
 RESOLVED = 10 / (RESAMPLES + 1)
 """Below this tail probability resamples are too few; the bootstrap's correction is kept as it is here."""
 CENTRAL = 0.25
@@ -135,7 +136,8 @@ def _bounds(gain: Measured, noise: SeedNoise | None) -> tuple[Bound, Bound]:
     def bound(tail: float, *, lower: bool) -> float:
         correction = _correction(tail, cases - 1, pivots, upper=lower)
         if noise is None or noise.freedom >= FEWEST_JOINED:
-            freedom = JOINED_FREEDOM * noise.freedom if noise else 1.0
+            share = JOINED_MANY if cases >= WIDER_FROM else JOINED_FEW
+            freedom = share * noise.freedom if noise else 1.0
             return _joined(tail, [(correction * of_cases, cases - 1), (of_seeds, freedom)])
         parts = _student(tail, cases - 1) * correction * of_cases, _student(tail, noise.freedom) * of_seeds
         return float(np.hypot(*parts))
