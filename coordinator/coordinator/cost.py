@@ -77,7 +77,7 @@ def _hours(study: Study, todo: Sequence[Step]) -> str:
         else:
             pace = case_paces.setdefault(step.tool or "", case_time(records, step.tool or ""))
             seconds += step.cases * pace.seconds
-    parts = [f"{networks} networks, {step_pace.each('a step of training')}"] if networks else []
+    parts = [f"{networks} network{'s' * (networks != 1)}, {step_pace.each('a step of training')}"] if networks else []
     parts += [f"{tool}, {pace.each('a case')}" for tool, pace in sorted(case_paces.items())]
     return f"GPU hours: about {seconds / 3600:,.1f} on one GPU ({'; '.join(parts)})"
 
