@@ -13,7 +13,7 @@ from pathlib import Path
 from contract.errors import UsageError
 from coordinator.report import figures, page, reading, results, sheets, tables, verdict
 from coordinator.report.beside import beside_the_paper
-from coordinator.report.dose import dose_response
+from coordinator.report.dose import dose_response, dose_steps
 from coordinator.report.findings import findings
 from coordinator.report.load import Run, load_run
 from coordinator.report.results import Results
@@ -44,7 +44,7 @@ def write_report(run: Path, out: Path) -> Path:
         tables.write(table, out / "tables")
     for sheet in (*content.verdict, *content.doses, *content.worklist, *content.beside):
         sheets.write(sheet, out / "tables")
-    for picture in (*content.scatters, *content.curves):
+    for picture in (*content.scatters, *content.curves, *content.dose_curves):
         picture.write(out / "figures")
     index = out / "index.html"
     index.write_text(page.html(loaded, content), encoding="utf-8", newline="\n")
@@ -68,7 +68,8 @@ def _content(run: Run, found_in: Results) -> page.Content:
     scatters = (figures.in_domain(run, found_in, dataset) for dataset in run.datasets)
     curves = (figures.training_curves(run, dataset) for dataset in run.datasets)
     found = findings(run, found_in)
-    doses = (dose_response(run, found_in, dataset) for dataset in run.datasets)
+    doses = [(d, steps) for d in run.datasets if (steps := dose_steps(run, found_in, d))]
+    drawn = (figures.dose_response(dataset, steps) for dataset, steps in doses)
     work = worklist(run)
     return page.Content(
         answers=list(verdict.sentences(found, run.verdict)),
@@ -76,7 +77,8 @@ def _content(run: Run, found_in: Results) -> page.Content:
         transfers=[
             tables.transfer(run, found_in, to) for to in run.transfers if not found_in.transfers[to.target].is_empty()
         ],
-        doses=[sheet for sheet in doses if sheet],
+        doses=[dose_response(run, dataset, steps) for dataset, steps in doses],
+        dose_curves=[picture for picture in drawn if picture],
         worklist=[work] if work else [],
         beside=beside_the_paper(run, found_in),
         reading=reading.sentences(run, found_in),

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import polars as pl
 
@@ -39,19 +38,21 @@ class Step:
     p_value: float
 
 
-def dose_response(run: Run, results: Results, dataset: Dataset) -> Sheet | None:
-    """The curve of a dataset; None where fewer than two levels have networks with scores."""
+def dose_steps(run: Run, results: Results, dataset: Dataset) -> list[Step]:
+    """All pairs of levels, smallest gain in labels first; none where fewer than two levels have scores."""
     levels = _levels(run, results, dataset)
-    steps = _steps(run, dataset, levels) if len(levels) > 1 else []
-    if not steps:
-        return None
-    shown = [next((s for s in steps if (s.worse, s.better) == pair), None) for pair in pairwise(levels)]
+    return _steps(run, dataset, levels) if len(levels) > 1 else []
+
+
+def dose_response(run: Run, dataset: Dataset, steps: Sequence[Step]) -> Sheet:
+    """From each level to the next better one, and the smallest gain in labels that bought one of the network."""
+    ends = {step.worse: step for step in reversed(steps)}  # the smallest step up from each level
     share = f"{100 * (1 - run.verdict.alpha):g} %"
     return Sheet(
         name=f"dose-response-{dataset.name}",
         caption=f"{dataset.name}: from each level of labels to the next better one.",
         columns=("from", "to", "labels (Dice points)", f"network (Dice points, {share} interval)", "p (Holm)"),
-        rows=tuple(_row(step) for step in shown if step),
+        rows=tuple(_row(ends[worse]) for worse in dict.fromkeys(step.worse for step in steps)),
         notes=(_smallest(steps, run.verdict.alpha),),
         tidy=pl.DataFrame(steps, infer_schema_length=None),
     )
@@ -75,17 +76,19 @@ def _steps(run: Run, dataset: Dataset, levels: dict[str, float]) -> list[Step]:
     cube = make_cube(mine, run.score.empty, dataset.common)
     names = list(levels)
     pairs = [(worse, better) for i, worse in enumerate(names) for better in names[i + 1 :]]
-    found = [step for worse, better in pairs if (step := _step(cube, levels, worse, better))]
+    confidence = 1 - run.verdict.alpha
+    found = [step for pair in pairs if (step := _step(cube, levels, pair, confidence))]
     corrected = holm([step.p_value for step in found])
     steps = [replace(step, p_value=p_value) for step, p_value in zip(found, corrected, strict=True)]
     return sorted(steps, key=lambda step: (step.label_gain, step.worse, step.better))
 
 
-def _step(cube: Cube, levels: dict[str, float], worse: str, better: str) -> Step | None:
+def _step(cube: Cube, levels: dict[str, float], pair: tuple[str, str], confidence: float) -> Step | None:
+    worse, better = pair
     bought, noise = gain(cube, better, worse), seed_noise(cube)
     if bought is None:
         return None
-    low, high = interval(bought, noise) or (None, None)
+    low, high = interval(bought, noise, confidence) or (None, None)
     p_value = min(1.0, 2 * p_greater(bought, 0.0, noise))
     return Step(worse, better, levels[better] - levels[worse], bought.mean, low, high, p_value)
 

@@ -26,6 +26,7 @@ class Content:
         verdict: the same as tables, over all organs and by organ.
         transfers: Tables 2 and 3, one a target.
         doses: dose and response, one a dataset that has degraded label versions.
+        dose_curves: the same, drawn.
         worklist: masks to look at first; empty or one.
         beside: our numbers beside the paper's, one for each of its tables.
         reading: paragraphs of what was found.
@@ -41,6 +42,7 @@ class Content:
     verdict: Sequence[Sheet]
     transfers: Sequence[Table]
     doses: Sequence[Sheet]
+    dose_curves: Sequence[Picture]
     worklist: Sequence[Sheet]
     beside: Sequence[Sheet]
     reading: Sequence[str]
@@ -66,7 +68,7 @@ def html(run: Run, content: Content) -> str:
         run=run,
         content=content,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        pictures=_inline([*content.scatters, *content.curves]),
+        pictures=_inline([*content.scatters, *content.curves, *content.dose_curves]),
         convention=conventions.find(run.score.empty),
         failures=_by_tool(run),
         tools=provenance.tools(run),
