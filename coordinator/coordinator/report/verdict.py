@@ -51,7 +51,10 @@ def _because(finding: Finding, settings: Verdict) -> str:
 
 def points(share: float | None) -> str:
     """Dice points with a sign; a dash where there is no number."""
-    return "–" if share is None else f"{100 * share:+.1f}".replace("-", "−").replace("+0.0", "0.0")  # noqa: RUF001
+    if share is None:
+        return NOTHING
+    rounded = round(100 * share, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"  # noqa: RUF001 - a minus sign
 
 
 def _hours(hours: float) -> str:
@@ -89,7 +92,7 @@ def _row(finding: Finding, settings: Verdict, *, with_organ: bool) -> tuple[str,
     equivalent = finding.p_equivalent is not None and finding.p_equivalent <= settings.alpha
     return (
         scope(finding), finding.version, *([finding.organ or ""] if with_organ else []), points(finding.label_gain),
-        f"{points(finding.gain)}{between}{noise}", f"{finding.cases} × {finding.seeds}",  # noqa: RUF001
+        f"{points(finding.gain)}{between}{noise}", f"{finding.cases} × {finding.seeds}" if finding.cases else NOTHING,  # noqa: RUF001
         "yes" if equivalent else "not shown", said(finding),
         NOTHING if finding.hours_per_point is None else _hours(finding.hours_per_point),
     )  # fmt: skip
