@@ -67,7 +67,7 @@ def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str
         ("train:", "for the paper's recipe write `train: {}`"),
         ("train: {options: {batch-sise: 2}}", "has no option 'batch-sise'; did you mean `batch-size`?"),
         ("score: {tolerance_mm: 0}", "score.tolerance_mm: must be greater than 0, but it is 0 (int)"),
-        ("score: {empty: flair}", "unknown convention 'flair'; did you mean `flare`?"),
+        ("score: {empty: flair}", "unknown convention 'flair'; did you mean `flare22`?"),
         ("run: {runtime: podman}", "run.runtime: must be 'auto', 'docker' or 'process', but it is 'podman'"),
         ("transfer: [segthor]", "transfer: needs networks to fine-tune, but there is no `train` section"),
         ("verdict: {margin: 0}", "verdict.margin: must be greater than 0, but it is 0 (int)"),

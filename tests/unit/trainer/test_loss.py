@@ -1,11 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from dynunet_trainer.loss import deep_supervision_loss
 from dynunet_trainer.network import build_network, load_weights, outputs_of, weights_of
 from dynunet_trainer.plan import Normalisation, Plan, kernels_and_strides
 from dynunet_trainer.training import learning_rate_at, settings_from
+from dynunet_trainer.windows import network_predict
 from monai.losses.dice import DiceCELoss
 from torch.nn.utils import clip_grad_norm_
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -83,6 +85,17 @@ def test_training_step_uses_no_operation_that_cuda_does_in_random_order():
         optimizer.step()
 
     assert {"convolution_backward", "_log_softmax", "addcdiv_"} <= trace.names
+    assert not [name for name in trace.names if any(bad in name for bad in RANDOM_ORDER_ON_CUDA)]
+
+
+def test_inference_uses_no_operation_that_cuda_does_in_random_order():
+    predict = network_predict(small_network().eval(), torch.device("cpu"))
+
+    with Trace() as trace:
+        scores = predict(np.zeros((16, 16, 8), np.float32))
+
+    assert scores.shape[1:] == (16, 16, 8)
+    assert "convolution" in trace.names
     assert not [name for name in trace.names if any(bad in name for bad in RANDOM_ORDER_ON_CUDA)]
 
 
