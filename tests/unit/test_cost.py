@@ -95,7 +95,7 @@ def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study):
         frame.write_parquet(folder / "scores.parquet")
 
     # Gains of 0.1, 0 and -0.1.
-    assert cost.measured_std(study.run_folder / "toy/6-predictions", "flare") == pytest.approx(
+    assert cost.measured_std(study.run_folder / "toy/6-predictions", "flare21") == pytest.approx(
         np.std([1, 0, -1], ddof=1) / 10
     )
     assert "measured 10.0 points" in cost.summary(study, plan_of(3), ())[-1]

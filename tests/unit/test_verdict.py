@@ -48,7 +48,7 @@ def make_run(folder: Path, held_out: int, seeds: tuple[int, ...] = (0,), noise: 
     cases = [f"case_{i:02d}" for i in range(held_out + 4)]
     train, holdout = cases[:4], cases[4:]
     folder.mkdir()
-    (folder / "study.yaml").write_text("name: known\ntrain: {}\nscore: {empty: flare}\n", encoding="utf-8")
+    (folder / "study.yaml").write_text("name: known\ntrain: {}\nscore: {empty: flare21}\n", encoding="utf-8")
     table, split = {str(i): organ for i, organ in ORGANS.items()}, {"train": train, "holdout": holdout}
     write_json(folder / "plan.json", {
         "study": "known", "versions": {"word": [*LABELS]}, "labels": {"word": table, "segthor": table},
@@ -227,7 +227,7 @@ def test_a_missing_label_version_is_said_and_the_others_are_compared(tmp_path):
     assert_no_nan(tmp_path / "out")
 
 
-@pytest.mark.parametrize("empty", ["flare", "raw", "totalsegmentator", "word"])
+@pytest.mark.parametrize("empty", ["paper", "flare21", "flare22", "totalsegmentator", "word"])
 def test_an_organ_that_no_case_has_makes_no_nan(tmp_path, empty):
     run = make_run(tmp_path / "run", held_out=5)
     (run / "study.yaml").write_text(f"name: known\ntrain: {{}}\nscore: {{empty: {empty}}}\n", encoding="utf-8")
