@@ -35,7 +35,7 @@ $(UV):
 	.venvs/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
 demo: setup  ## a whole study on a phantom: label versions, scores, networks, report (under 15 minutes on 2 idle cores)
-	$(DEV)/coordinator dataset phantom data/phantom
+	$(DEV)/coordinator dataset phantom data/phantom --cases 15
 	$(DEV)/coordinator run studies/demo.yaml
 
 test: setup  ## all tests but the long ones; container tests where a Docker engine answers
@@ -80,9 +80,10 @@ lock: | $(UV)  ## pin every package of every environment again
 		requirements-dev.lock $(TOOLS:%=containers/%/requirements.lock)
 
 bench: export OMP_NUM_THREADS := 1
-bench: setup .venvs/bench/.ready  ## measure what is said to be fast, beside others doing the same
+bench: setup .venvs/bench/.ready  ## measure what is said to be fast, beside others doing the same; and how often the statistics err
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
+	$(DEV)/python tests/benchmarks/calibration.py
 	$(DEV)/python tests/benchmarks/scoring.py
 	.venvs/bench/bin/python tests/benchmarks/trainer.py
 	$(DEV)/python tests/benchmarks/networks.py

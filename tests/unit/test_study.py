@@ -70,6 +70,8 @@ def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str
         ("score: {empty: flair}", "unknown convention 'flair'; did you mean `flare22`?"),
         ("run: {runtime: podman}", "run.runtime: must be 'auto', 'docker' or 'process', but it is 'podman'"),
         ("transfer: [segthor]", "transfer: needs networks to fine-tune, but there is no `train` section"),
+        ("verdict: {margin: 0}", "verdict.margin: must be greater than 0, but it is 0 (int)"),
+        ("verdict: {minutes: 5}", "verdict.minutes: unknown key"),
         ("exclude: {tay: {a: b}}", "'tay' is no dataset of this study; did you mean `toy`?"),
         ("name: Has Blanks", "name: String should match pattern"),
     ],

@@ -1,6 +1,7 @@
 """The report of a study: what its run folder holds, as one page, and as tables and figures for a paper.
 
-    run folder ──► load ──► results ──┬──► tables   csv, md, tex
+    run folder ──► load ──► results ──┬──► findings ──► verdict   is it worth it? shown first
+                                      ├──► tables, dose, worklist, beside   csv, md, tex
                                       ├──► figures  svg, png
                                       └──► reading ──► page   index.html, needs nothing but a browser
 
@@ -10,9 +11,13 @@ The same results give the same bytes: nothing in it tells when, where or how fas
 from pathlib import Path
 
 from contract.errors import UsageError
-from coordinator.report import figures, page, reading, results, tables
+from coordinator.report import figures, page, reading, results, sheets, tables, verdict
+from coordinator.report.beside import beside_the_paper
+from coordinator.report.dose import dose_response, dose_steps
+from coordinator.report.findings import findings
 from coordinator.report.load import Run, load_run
 from coordinator.report.results import Results
+from coordinator.report.worklist import worklist
 
 
 def write_report(run: Path, out: Path) -> Path:
@@ -35,36 +40,51 @@ def write_report(run: Path, out: Path) -> Path:
     for name in ("tables", "figures"):
         (out / name).mkdir()
     single = [table for table in (content.label_quality, content.in_domain) if table]
-    for table in (*single, *content.label_organs, *content.model_organs):
+    for table in (*single, *content.label_organs, *content.model_organs, *content.transfers):
         tables.write(table, out / "tables")
-    for picture in (*content.scatters, *content.curves):
+    for sheet in (*content.verdict, *content.doses, *content.worklist, *content.beside):
+        sheets.write(sheet, out / "tables")
+    for picture in (*content.scatters, *content.curves, *content.dose_curves):
         picture.write(out / "figures")
     index = out / "index.html"
     index.write_text(page.html(loaded, content), encoding="utf-8", newline="\n")
     return index
 
 
-def _content(run: Run, found: Results) -> page.Content:
+def _content(run: Run, found_in: Results) -> page.Content:
     """Tables and figures of everything that has results."""
     label_organs = [
         tables.organs(
-            run, d, found.label_organs, "label-quality-organs", f"{d.name}: agreement of labels, organ by organ."
+            run, d, found_in.label_organs, "label-quality-organs", f"{d.name}: agreement of labels, organ by organ."
         )
         for d in run.datasets
     ]
     model_organs = [
         tables.organs(
-            run, d, found.model_organs, "in-domain-organs", f"{d.name}: networks on held-out cases, by organ."
+            run, d, found_in.model_organs, "in-domain-organs", f"{d.name}: networks on held-out cases, by organ."
         )
         for d in run.datasets
     ]
-    scatters = (figures.in_domain(run, found, dataset) for dataset in run.datasets)
+    scatters = (figures.in_domain(run, found_in, dataset) for dataset in run.datasets)
     curves = (figures.training_curves(run, dataset) for dataset in run.datasets)
+    found = findings(run, found_in)
+    doses = [(d, steps) for d in run.datasets if (steps := dose_steps(run, found_in, d))]
+    drawn = (figures.dose_response(dataset, steps) for dataset, steps in doses)
+    work = worklist(run)
     return page.Content(
-        reading=reading.sentences(run, found),
-        label_quality=None if found.label_summary.is_empty() else tables.label_quality(run, found),
+        answers=list(verdict.sentences(found, run.verdict)),
+        verdict=verdict.sheets(found, run.verdict),
+        transfers=[
+            tables.transfer(run, found_in, to) for to in run.transfers if not found_in.transfers[to.target].is_empty()
+        ],
+        doses=[dose_response(run, dataset, steps) for dataset, steps in doses],
+        dose_curves=[picture for picture in drawn if picture],
+        worklist=[work] if work else [],
+        beside=beside_the_paper(run, found_in),
+        reading=reading.sentences(run, found_in),
+        label_quality=None if found_in.label_summary.is_empty() else tables.label_quality(run, found_in),
         label_organs=[table for table in label_organs if table.columns],
-        in_domain=None if found.model_summary.is_empty() else tables.in_domain(run, found),
+        in_domain=None if found_in.model_summary.is_empty() else tables.in_domain(run, found_in),
         model_organs=[table for table in model_organs if table.columns],
         scatters=[picture for picture in scatters if picture],
         curves=[picture for picture in curves if picture],

@@ -17,6 +17,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from coordinator.report.dose import Step
 from coordinator.report.load import BASE, Dataset, Run
 from coordinator.report.results import METRICS, Results, Score
 
@@ -121,6 +122,33 @@ def training_curves(run: Run, dataset: Dataset) -> Picture | None:
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5))
         caption = f"{dataset.name}: {' and '.join(curves.values())} of the network trained on each label version."
         return _picture(f"training-{dataset.name}", caption, figure)
+
+
+def dose_response(dataset: Dataset, steps: Sequence[Step]) -> Picture | None:
+    """How much the network gains against how much the labels do, from each degraded level to the original labels."""
+    to_base = sorted((step for step in steps if step.better == BASE), key=lambda step: step.label_gain)
+    if not to_base:
+        return None
+    with _figure(5.4, 3.8) as figure:
+        axes = figure.subplots()
+        x, y = ([0.0, *(100 * getattr(step, name) for step in to_base)] for name in ("label_gain", "gain"))
+        axes.plot(x, y, color=COLOURS[0], linewidth=1.4, marker="o", markersize=4)
+        for step in to_base:
+            if step.low is not None and step.high is not None:
+                axes.plot([100 * step.label_gain] * 2, [100 * step.low, 100 * step.high], color=COLOURS[0], alpha=0.6)
+            axes.annotate(
+                step.worse, (100 * step.label_gain, 100 * step.gain), (6, -11), textcoords="offset points", fontsize=8.5
+            )
+        axes.axhline(0, color=INK, linewidth=0.9, linestyle=(0, (4, 4)), alpha=0.55)
+        axes.margins(x=0.16)
+        axes.set_title(dataset.name, loc="left")
+        axes.set_xlabel("labels better by (Dice points)")
+        axes.set_ylabel("network better by (Dice points)")
+        caption = (
+            f"{dataset.name}: dose and response; what the original labels gain over labels made worse on purpose, with "
+            "the interval over held-out cases."
+        )
+        return _picture(f"dose-response-{dataset.name}", caption, figure)
 
 
 @contextmanager

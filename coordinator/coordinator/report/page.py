@@ -11,6 +11,7 @@ from coordinator import conventions
 from coordinator.report import provenance
 from coordinator.report.figures import Picture
 from coordinator.report.load import Run
+from coordinator.report.sheets import Sheet
 from coordinator.report.tables import Table
 
 HERE = Path(__file__).parent
@@ -21,6 +22,13 @@ class Content:
     """Everything that the page shows beside the run itself.
 
     Attributes:
+        answers: a sentence a label version and scope: is it worth it?
+        verdict: the same as tables, over all organs and by organ.
+        transfers: Tables 2 and 3, one a target.
+        doses: dose and response, one a dataset that has degraded label versions.
+        dose_curves: the same, drawn.
+        worklist: masks to look at first; empty or one.
+        beside: our numbers beside the paper's, one for each of its tables.
         reading: paragraphs of what was found.
         label_quality: Table 1; None where no label version has scores.
         label_organs: a table a dataset that has scores.
@@ -30,6 +38,13 @@ class Content:
         curves: training curves, one a dataset.
     """
 
+    answers: Sequence[str]
+    verdict: Sequence[Sheet]
+    transfers: Sequence[Table]
+    doses: Sequence[Sheet]
+    dose_curves: Sequence[Picture]
+    worklist: Sequence[Sheet]
+    beside: Sequence[Sheet]
     reading: Sequence[str]
     label_quality: Table | None
     label_organs: Sequence[Table]
@@ -53,7 +68,7 @@ def html(run: Run, content: Content) -> str:
         run=run,
         content=content,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
-        pictures=_inline([*content.scatters, *content.curves]),
+        pictures=_inline([*content.scatters, *content.curves, *content.dose_curves]),
         convention=conventions.find(run.score.empty),
         failures=_by_tool(run),
         tools=provenance.tools(run),
