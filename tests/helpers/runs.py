@@ -26,7 +26,7 @@ HELD_OUT = CASES[2:]
 
 def ball(organ: int, grow: float = 0.0, shift: float = 0.0) -> np.ndarray:
     grid = np.stack(np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij"), axis=-1)
-    centre, radii = np.array(CENTRES[organ]) + [shift, 0, 0], np.array(RADII[organ]) + grow
+    centre, radii = np.array(CENTRES[organ]) + np.array([shift, 0, 0]), np.array(RADII[organ]) + grow
     return (((grid - centre) / radii) ** 2).sum(axis=-1) <= 1
 
 

@@ -1,16 +1,19 @@
 """The report of a study: what its run folder holds, as one page, and as tables and figures for a paper.
 
     run folder ──► load ──► results ──┬──► tables   csv, md, tex
-                                      ├──► figures  svg, png
+                                      ├──► cases    csv
+                                      ├──► scatter, figures, overlays (which reads images and label maps)   svg, png
+                                      ├──► methods  bib
                                       └──► reading ──► page   index.html, needs nothing but a browser
 
 The same results give the same bytes: nothing in it tells when, where or how fast the study ran.
 """
 
+import json
 from pathlib import Path
 
 from contract.errors import UsageError
-from coordinator.report import figures, page, reading, results, tables
+from coordinator.report import cases, figures, methods, overlays, page, reading, results, scatter, tables
 from coordinator.report.load import Run, load_run
 from coordinator.report.results import Results
 
@@ -31,20 +34,23 @@ def write_report(run: Path, out: Path) -> Path:
     if not out.is_dir() or any(out.iterdir()):
         raise UsageError(f"{out}: report folder must exist and be empty, but is not; give another")
     loaded = load_run(run)
-    content = _content(loaded, results.compute(loaded))
+    content = _content(run, loaded, results.compute(loaded))
     for name in ("tables", "figures"):
         (out / name).mkdir()
     single = [table for table in (content.label_quality, content.in_domain) if table]
     for table in (*single, *content.label_organs, *content.model_organs):
         tables.write(table, out / "tables")
-    for picture in (*content.scatters, *content.curves):
+    for case_table in content.cases:
+        case_table.write(out / "tables")
+    for picture in (*content.scatters, *content.curves, *content.overlays):
         picture.write(out / "figures")
+    (out / "references.bib").write_text(content.methods.bibliography.bibtex, encoding="utf-8", newline="\n")
     index = out / "index.html"
     index.write_text(page.html(loaded, content), encoding="utf-8", newline="\n")
     return index
 
 
-def _content(run: Run, found: Results) -> page.Content:
+def _content(folder: Path, run: Run, found: Results) -> page.Content:
     """Tables and figures of everything that has results."""
     label_organs = [
         tables.organs(
@@ -58,7 +64,12 @@ def _content(run: Run, found: Results) -> page.Content:
         )
         for d in run.datasets
     ]
-    scatters = (figures.in_domain(run, found, dataset) for dataset in run.datasets)
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    data = Path(plan["data"]) if plan.get("data") else None
+    scores = {dataset.name: cases.per_case(run, dataset) for dataset in run.datasets}
+    case_tables = (cases.table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
+    drawn = [overlays.overlays(folder, data, dataset, scores[dataset.name]) for dataset in run.datasets]
+    scatters = (scatter.in_domain(run, found, dataset) for dataset in run.datasets)
     curves = (figures.training_curves(run, dataset) for dataset in run.datasets)
     return page.Content(
         reading=reading.sentences(run, found),
@@ -68,4 +79,8 @@ def _content(run: Run, found: Results) -> page.Content:
         model_organs=[table for table in model_organs if table.columns],
         scatters=[picture for picture in scatters if picture],
         curves=[picture for picture in curves if picture],
+        cases=[table for table in case_tables if table],
+        overlays=[picture for pictures, _ in drawn for picture in pictures],
+        not_shown=[note for _, notes in drawn for note in notes],
+        methods=methods.methods(run, data, tuple(plan.get("transfer", ()))),
     )

@@ -4,8 +4,8 @@
     GET /viewer/             NiiVue            /viewer/cases.json   what can be chosen
     GET /volumes/…           images, label versions and predictions of the run's cases
 
-Every address that is answered stands in one table, made at the start from the plan and from what is on disk; a file name
-never comes from a request. A link inside the run folder that leads out of it is not followed. Only images may lie
+Every address that is answered stands in one table, made at the start from the plan and from what is on disk; no file
+name ever comes from a request. A link inside the run folder that leads out of it is not followed. Only images may lie
 elsewhere: those of the cases that the plan names, which importers link instead of copying.
 """
 
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with the head alone."""
         self._answer(body=False)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing: names of cases don't belong on a terminal that others see."""
 
     def _answer(self, *, body: bool) -> None:

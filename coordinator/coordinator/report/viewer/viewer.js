@@ -9,7 +9,7 @@ const ORGANS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0
 
 const viewer = new niivue.Niivue({
   isRadiologicalConvention: true, backColor: [0.08, 0.09, 0.11, 1], crosshairColor: [0.42, 0.71, 0.94, 0.8],
-  dragAndDropEnabled: false, show3Dcrosshair: false, loadingText: "", onLocationChange: showLocation,
+  dragAndDropEnabled: false, show3Dcrosshair: false, crosshairWidth: 0.4, logLevel: "error", loadingText: "", onLocationChange: showLocation,
 });
 let datasets = {};
 let loading = 0;
