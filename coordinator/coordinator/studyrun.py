@@ -24,7 +24,7 @@ from coordinator.study import Study, load_study
 from coordinator.tools import Tool, find_tools
 
 REPORT = "report"
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

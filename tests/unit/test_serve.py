@@ -3,7 +3,12 @@
 import hashlib
 import http.client
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,3 +173,28 @@ def test_the_vendored_viewer_is_the_published_one():
 
     published = re.search(r"sha256 of niivue\.umd\.js\s+([0-9a-f]{64})", note)
     assert published and hashlib.sha256((serve.VIEWER / "niivue.umd.js").read_bytes()).hexdigest() == published[1]
+
+
+def test_the_command_line_serves_until_it_is_interrupted(run: Path):
+    shutil.rmtree(run / "report")
+    command = [
+        sys.executable,
+        "-c",
+        "from coordinator.cli import main; main()",
+        "report",
+        str(run),
+        "--serve",
+        "--port",
+        "0",
+    ]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as serving:
+        assert serving.stdout
+        written, address = serving.stdout.readline().strip(), serving.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", address)
+        answer = ask(int(found[1]), "/") if found else None
+        serving.send_signal(signal.SIGINT)
+
+    assert Path(written) == run.resolve() / "report/index.html"
+    assert answer == (200, Path(written).read_bytes())
+    assert serving.returncode == 0

@@ -76,7 +76,7 @@ def _labels(run: Run, data: Path | None, cited: Bibliography) -> Iterator[str]:
             yield f"What {version} was made with was not recorded."
     prompted = [version for version in run.versions if run.prompts.get(version) == "ground-truth"]
     if prompted:
-        yield f"Prompts of {_listed(prompted)} were made from the original labels."
+        yield f"Prompts of {_listed(tuple(prompted))} were made from the original labels."
     yield (
         "Generated labels were brought to each dataset's organs by name; organs that a generator can't have are left "
         "out of all means."

@@ -34,7 +34,7 @@ FINE = 4
 PANEL_INCHES = 2.6
 TITLE_INCHES = 0.5
 COLUMNS = 4
-DPI = 110
+DPI = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Shown:
     def height(self) -> float:
         """Of the slice, as a share of its width."""
         rows, columns = self.image.shape
-        return rows * self.millimetres[1] / (columns * self.millimetres[0])
+        return float(rows * self.millimetres[1] / (columns * self.millimetres[0]))
 
 
 def overlays(
@@ -177,18 +177,17 @@ def _shown(choice: Choice, image: Volume, maps: tuple[LabelMap, LabelMap, NDArra
     """Crop slice k to where there is any label, and turn it to how radiologists see it."""
     truth, labels, extent = maps
     spacing = image.spacing_mm[:2]
-    window = tuple(_range(extent.any(axis=1 - axis), MARGIN_MM / spacing[axis]) for axis in (0, 1))
+    x, y = (_range(np.flatnonzero(extent.any(axis=1 - i)), MARGIN_MM / spacing[i], extent.shape[i]) for i in (0, 1))
     # RAS+ voxels grow to the right and to the front; radiologists look from the feet, with the front on top.
-    turned = [plane[window][::-1, ::-1].T for plane in (image.array[:, :, k], truth, labels)]
-    return Shown(choice, turned[0].astype(np.float32), turned[1], turned[2], (spacing[0], spacing[1]))
+    plane = image.array[x, y, k].astype(np.float32)
+    return Shown(choice, plane[::-1, ::-1].T, truth[x, y][::-1, ::-1].T, labels[x, y][::-1, ::-1].T, spacing)
 
 
-def _range(occupied: NDArray[np.bool_], margin: float) -> slice:
-    """Where there is something, with a margin in voxels; everything where there is nothing."""
-    places = np.flatnonzero(occupied)
+def _range(places: NDArray[np.intp], margin: float, size: int) -> slice:
+    """From the first to the last place, with a margin in voxels; everything where there is none."""
     if not places.size:
-        return slice(0, occupied.size)
-    return slice(max(int(places[0] - margin), 0), min(int(places[-1] + margin) + 2, occupied.size))
+        return slice(0, size)
+    return slice(max(int(places[0] - margin), 0), min(int(places[-1] + margin) + 2, size))
 
 
 def _draw(name: str, caption: str, shown: Sequence[Shown]) -> Picture:
@@ -227,4 +226,4 @@ def _region(axes: Axes, mask: NDArray[np.bool_], extent: tuple[float, float, flo
     y = (np.arange(fine.shape[0]) - 0.5) * step_y
     if filled:
         axes.contourf(x, y, fine, levels=[0.5, 1.5], colors=[GREEN], alpha=0.35)
-    axes.contour(x, y, fine, levels=[0.5], colors=[GREEN if filled else YELLOW], linewidths=0.9 if filled else 1.2)
+    axes.contour(x, y, fine, levels=[0.5], colors=[GREEN if filled else YELLOW], linewidths=0.8 if filled else 1.1)

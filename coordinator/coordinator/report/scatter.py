@@ -5,7 +5,7 @@ from itertools import product
 from math import dist
 
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from coordinator.report.figures import INK, Picture, colours_of, picture, styled_figure
@@ -36,7 +36,10 @@ def in_domain(run: Run, results: Results, dataset: Dataset) -> Picture | None:
         return None
     zooms = [] if len(points) < 2 else clutter(_places(points))
     with styled_figure(9.0 if zooms else 5.4, 5.2) as figure:
-        main, beside = (figure, None) if not zooms else figure.subfigures(1, 2, width_ratios=(5.4, 3.4))
+        main: FigureBase = figure
+        beside: FigureBase | None = None
+        if zooms:
+            main, beside = figure.subfigures(1, 2, squeeze=False, width_ratios=(5.4, 3.4))[0]
         axes = main.subplots()
         _scatter(axes, _places(points), colours_of(run), zooms)
         axes.set_title(dataset.name, loc="left")
@@ -129,7 +132,7 @@ def _square(places: Sequence[tuple[float, float]]) -> Box:
     return _box((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, side, side)
 
 
-def _insets(axes: Axes, beside: SubFigure, places: Places, colours: Mapping[str, str], zooms: Sequence[Box]) -> None:
+def _insets(axes: Axes, beside: FigureBase, places: Places, colours: Mapping[str, str], zooms: Sequence[Box]) -> None:
     """Each cluttered area enlarged, the upper one on top, and framed in the main axes by the same letter."""
     panels = beside.subplots(len(zooms), 1, squeeze=False).ravel()
     for letter, panel, zoom in zip("AB", panels, sorted(zooms, key=lambda z: -z[3]), strict=False):

@@ -160,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
         address = unquote(self.path.partition("?")[0])
         if address == "/viewer":
             self._start(HTTPStatus.MOVED_PERMANENTLY, PLAIN, 0, {"Location": "/viewer/"})
+        elif address == "/favicon.ico":  # browsers ask for it unasked, and call it an error if there is none
+            self._start(HTTPStatus.NO_CONTENT, PLAIN, 0)
         elif address == "/viewer/cases.json":
             content = json.dumps(self.served.cases).encode()
             self._start(HTTPStatus.OK, TYPES[".json"], len(content))
