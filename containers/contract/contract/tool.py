@@ -481,7 +481,7 @@ def _run_job(context: Context, step: Job) -> int:
 
 
 def _job_cases(context: Context) -> dict[str, object]:
-    """The cases of a job; with the digests of their files, and what its labels mean, where the step reads the dataset."""
+    """The cases of a job, with what the step reads of them: digests of their files, and what its labels mean."""
     reads = context.reads
     images = [_digest_if_there(context.dataset.image(case)) for case in context.cases] if "images" in reads else []
     labels = [_digest_if_there(context.dataset.label(case)) for case in context.cases] if "labels" in reads else []

@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Images, Labels = NDArray[np.float32], NDArray[np.uint8]
+Images = NDArray[np.float32]
+Labels = NDArray[np.uint8]
 CORNERS = 8
 
 
@@ -143,6 +144,48 @@ def _largest_share(near: Labels, share: NDArray[np.float64], wx: float, wy: floa
         if total > largest or (total == largest and near[one] < best):
             best, largest = near[one], total
     return best
+
+
+@njit(nogil=True, cache=True)
+def add_window(
+    scores: NDArray[np.float32],
+    weights: tuple[Images, Images, Images],
+    first: tuple[int, int, int],
+    out: NDArray[np.float32],
+) -> None:
+    """Add the weighted scores of a window to sums.
+
+    Args:
+        scores: (C, x, y, z) of the window.
+        weights: along each axis; a voxel's weight is the product of three.
+        first: voxel of the sums where the window begins.
+        out: (C, X, Y, Z) is added to.
+    """
+    x, y, z = first
+    wx, wy, wz = weights
+    for channel in range(scores.shape[0]):
+        for i in range(wx.size):
+            for j in range(wy.size):
+                weight = wx[i] * wy[j]
+                for k in range(wz.size):
+                    out[channel, x + i, y + j, z + k] += scores[channel, i, j, k] * (weight * wz[k])
+
+
+@njit(nogil=True, cache=True)
+def divide_planes(sums: NDArray[np.float32], weights: tuple[Images, Images, Images]) -> None:
+    """Turn sums into means, in place.
+
+    Args:
+        sums: (C, x, y, z) are divided.
+        weights: that were added up, along each axis; a voxel's is the product of three.
+    """
+    wx, wy, wz = weights
+    for channel in range(sums.shape[0]):
+        for i in range(wx.size):
+            for j in range(wy.size):
+                weight = wx[i] * wy[j]
+                for k in range(wz.size):
+                    sums[channel, i, j, k] /= weight * wz[k]
 
 
 @njit(nogil=True, cache=True)

@@ -202,7 +202,7 @@ def _environment(context: Context, settings: Settings, device: torch.device) -> 
         "precision": chosen_precision(settings.precision, device),
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda if cuda else None,
-        "cudnn": torch.backends.cudnn.version() if cuda else None,
+        "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
         "monai": str(monai.__version__),
     }
 

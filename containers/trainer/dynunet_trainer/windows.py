@@ -6,15 +6,16 @@
 With 15 classes the scores of a 512 x 512 x 300 image take 4.7 GB; a stripe of 128 planes takes 1.2.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dynunet_trainer.kernels import export_planes
+from dynunet_trainer.kernels import add_window, divide_planes, export_planes
 from dynunet_trainer.plan import Triple
 from dynunet_trainer.resample import LinearAxis, linear_axis, stacked
 
@@ -93,28 +94,35 @@ def window_starts(size: int, window: int, overlap: float) -> list[int]:
 def _finished_planes(
     image: NDArray[np.float32], window: Triple, overlap: float, predict: Predict
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Give (first plane, (C, planes, Y, Z) mean scores) of each range of planes that is finished, in order."""
+    """Give (first plane, (C, planes, Y, Z) mean scores) of each range of planes that is finished, in order.
+
+    Ranges share a plane: each begins with the last one of the range before, so that one can interpolate between them.
+    The array is used again for the next range.
+    """
     starts = [window_starts(n, w, overlap) for n, w in zip(image.shape, window, strict=True)]
-    weight = _gaussian(window)
-    stripe = np.empty((0, *image.shape), np.float32)
-    total = np.zeros((window[0], *image.shape[1:]), np.float32)
+    weights = (_gaussian(window[0]), _gaussian(window[1]), _gaussian(window[2]))
+    totals = [_added_up(weight, at, n) for weight, at, n in zip(weights, starts, image.shape, strict=True)]
+    stripe = np.zeros((0, window[0] + 1, *image.shape[1:]), np.float32)  # plane 0 is the one before this stripe
     for start, following in zip(starts[0], [*starts[0][1:], None], strict=True):
-        for y in starts[1]:
-            for z in starts[2]:
-                place = np.s_[y : y + window[1], z : z + window[2]]
-                scores = predict(image[start : start + window[0], place[0], place[1]])
-                if not stripe.size:
-                    stripe = np.zeros((scores.shape[0], *total.shape), np.float32)
-                stripe[:, :, place[0], place[1]] += scores * weight
-                total[:, place[0], place[1]] += weight
+        for y, z in product(starts[1], starts[2]):
+            scores = predict(image[start : start + window[0], y : y + window[1], z : z + window[2]])
+            if not stripe.size:
+                stripe = np.zeros((scores.shape[0], *stripe.shape[1:]), np.float32)
+            add_window(scores, weights, (1, y, z), stripe)
         done = window[0] if following is None else following - start
-        yield start, stripe[:, :done] / total[:done]
-        # What is left moves to the front; the rest of the stripe is new.
-        for array, axis in ((stripe, 1), (total, 0)):
-            rest = window[0] - done
-            front, back = (np.s_[:, :rest], np.s_[:, done:]) if axis else (np.s_[:rest], np.s_[done:])
-            array[front] = array[back].copy()
-            array[np.s_[:, rest:] if axis else np.s_[rest:]] = 0
+        divide_planes(stripe[:, 1 : done + 1], (totals[0][start : start + done], totals[1], totals[2]))
+        yield (start - 1, stripe[:, : done + 1]) if start else (start, stripe[:, 1 : done + 1])
+        for plane in range(window[0] + 1 - done):  # what is not finished moves to the front, plane by plane
+            stripe[:, plane] = stripe[:, plane + done]
+        stripe[:, window[0] + 1 - done :] = 0
+
+
+def _added_up(weight: NDArray[np.float32], starts: Sequence[int], size: int) -> NDArray[np.float32]:
+    """Sum of the weights of all windows along an axis."""
+    total = np.zeros(size, np.float32)
+    for start in starts:
+        total[start : start + weight.size] += weight
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +142,11 @@ class _Exporter:
     def take(self, finished: Iterator[tuple[int, NDArray[np.float32]]]) -> None:
         """Fill the result."""
         axes = [linear_axis(n, out) for n, out in zip(self.shape, self.result.shape, strict=True)]
-        before: NDArray[np.float32] | None = None
         filled = 0
         for start, planes in finished:
-            part = self._without_padding(start, planes)
-            if part is None:
+            first, scores = self._without_padding(start, planes)
+            if not scores.size:
                 continue
-            first, scores = part
-            if before is not None:
-                first, scores = first - 1, np.concatenate([before, scores], axis=1)
             last = first + scores.shape[1] - 1
             ready = int(np.searchsorted(axes[0].high, last, side="right"))
             if ready > filled:
@@ -151,15 +155,11 @@ class _Exporter:
                 out = self.result[filled:ready]
                 export_planes(scores, low, weight, np.array(out.shape), out)
                 filled = ready
-            before = scores[:, -1:].copy()
 
-    def _without_padding(self, start: int, planes: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]] | None:
+    def _without_padding(self, start: int, planes: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]]:
         edge = self.inside[0]
-        first, end = max(start, edge.start), min(start + planes.shape[1], edge.stop)
-        if first >= end:
-            return None
-        kept = planes[:, first - start : end - start, self.inside[1], self.inside[2]]
-        return first - edge.start, np.ascontiguousarray(kept)
+        first, end = max(start, edge.start), max(min(start + planes.shape[1], edge.stop), edge.start)
+        return first - edge.start, planes[:, first - start : end - start, self.inside[1], self.inside[2]]
 
 
 def _stripe_axis(shape: tuple[int, ...], window: Triple) -> int:
@@ -181,11 +181,9 @@ def _padded(image: NDArray[np.float32], window: Triple, air: float) -> tuple[NDA
     return np.pad(image, [(m // 2, m - m // 2) for m in missing], constant_values=np.float32(air)), inside
 
 
-def _gaussian(window: Triple) -> NDArray[np.float32]:
-    """(X, Y, Z) weights: largest in the middle, never zero."""
-    sides = [np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n * SIGMA)) ** 2) for n in window]
-    weight = sides[0][:, None, None] * sides[1][:, None] * sides[2]
-    return np.maximum(weight, 1e-4).astype(np.float32)
+def _gaussian(count: int) -> NDArray[np.float32]:
+    """Weights along one side of a window: largest in the middle, never zero."""
+    return np.asarray(np.exp(-0.5 * ((np.arange(count) - (count - 1) / 2) / (count * SIGMA)) ** 2), np.float32)
 
 
 def network_predict(network: torch.nn.Module, device: torch.device) -> Predict:
@@ -194,6 +192,7 @@ def network_predict(network: torch.nn.Module, device: torch.device) -> Predict:
     @torch.inference_mode()
     def predict(part: NDArray[np.float32]) -> NDArray[np.float32]:
         scores: Tensor = network(torch.from_numpy(part)[None, None].to(device))
-        return np.asarray(scores[0].float().cpu().numpy())
+        windows: NDArray[np.float32] = scores[0].float().cpu().numpy()
+        return windows
 
     return predict

@@ -22,6 +22,7 @@ sys.path.insert(0, str(TRAINER))
 SERVER = """
 import json, os, runpy, sys
 import numpy as np
+import torch._dynamo  # which AdamW imports when it is made
 import dynunet_trainer.inference, dynunet_trainer.prepare, dynunet_trainer.training
 from dynunet_trainer import kernels
 

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-LONG_ENOUGH = ("--epochs", "20", "--batches-per-epoch", "20", "--learning-rate", "0.01", "--foreground", "0.7",
+LONG_ENOUGH = ("--epochs", "10", "--batches-per-epoch", "20", "--learning-rate", "0.01", "--foreground", "0.7",
                "--no-augment")  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def labels_without_stripes(image, shape, overlap=0.5):
     missing = [max(w - n, 0) for w, n in zip(WINDOW, image.shape, strict=True)]
     padded = np.pad(image, [(m // 2, m - m // 2) for m in missing], constant_values=AIR)
     sides = [np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n / 8)) ** 2) for n in WINDOW]
-    weight = np.maximum(np.einsum("i,j,k->ijk", *sides), 1e-4).astype(np.float32)
+    weight = np.einsum("i,j,k->ijk", *sides).astype(np.float32)
     total, scores = np.zeros(padded.shape, np.float32), np.zeros((3, *padded.shape), np.float32)
     starts = [window_starts(n, w, overlap) for n, w in zip(padded.shape, WINDOW, strict=True)]
     for x in starts[0]:
