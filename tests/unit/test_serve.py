@@ -194,7 +194,8 @@ def test_the_command_line_serves_until_it_is_interrupted(run: Path):
         found = re.search(r"http://127\.0\.0\.1:(\d+)/", address)
         answer = ask(int(found[1]), "/") if found else None
         serving.send_signal(signal.SIGINT)
+        code = serving.wait(timeout=30)
 
     assert Path(written) == run.resolve() / "report/index.html"
     assert answer == (200, Path(written).read_bytes())
-    assert serving.returncode == 0
+    assert code == 0
