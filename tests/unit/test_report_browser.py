@@ -152,6 +152,24 @@ def test_tables_are_sorted_from_the_keyboard_with_dashes_last(page: Page, run: P
     assert values[3:] == ["–", "–"] and values[:3] == sorted(values[:3])  # noqa: RUF001 - the dash of the tables
 
 
+def test_columns_of_plain_texts_are_sorted_as_numbers_where_all_are_numbers(page: Page):
+    rows = "".join(
+        f"<tr><td>{name}</td><td>{gain}</td></tr>"
+        for name, gain in (("b", "+9.5"), ("a", "\N{MINUS SIGN}12.0"), ("c", ""), ("d", "+10.5"))
+    )
+    head = "<thead><tr><th>version</th><th>gain</th></tr></thead>"
+    script = (Path(serve.__file__).parent / "page.js").read_text(encoding="utf-8")
+    page.set_content(
+        f'<table class="listing">{head}<tbody>{rows}</tbody></table><p class="viewer"></p><script>{script}</script>'
+    )
+    names = page.locator("tbody tr td:first-child")
+
+    page.locator("th button").nth(1).click()
+    assert names.all_inner_texts() == ["d", "b", "a", "c"]
+    page.locator("th button").nth(0).click()
+    assert names.all_inner_texts() == ["a", "b", "c", "d"]
+
+
 def test_the_viewer_shows_the_volume_and_both_label_maps(page: Page, address: str):
     page.goto(f"{address}/viewer/")
     page.locator("body[data-state=shown]").wait_for(timeout=30_000)

@@ -154,6 +154,22 @@ def test_a_case_in_which_no_organ_counts_has_a_dash(run: Path):
     assert not says_nan(report(run))
 
 
+def test_an_organ_that_no_case_shows_has_dashes(run: Path):
+    absent = pl.when(pl.col("organ") == "aorta")
+    for file in (*run.glob("word/3-scores/*.parquet"), *run.glob("word/6-predictions/*/seed-0/scores.parquet")):
+        pl.read_parquet(file).with_columns(
+            *(absent.then(0).otherwise(pl.col(c)).alias(c) for c in ("reference_voxels", "prediction_voxels")),
+            *(absent.then(float("nan")).otherwise(pl.col(c)).alias(c) for c in ("dice", "surface_dice")),
+        ).write_parquet(file)
+    (run / "study.yaml").write_text("name: demo-study\nscore: {empty: raw}\ntrain: {epochs: 8}\n", encoding="utf-8")
+
+    out = report(run)
+
+    rows = Tables((out / "index.html").read_text(encoding="utf-8")).tables["label-quality-organs-word"]
+    assert {text for row in rows if row[0][0].startswith("aorta") for text, _ in row[2:]} == {"–"}  # noqa: RUF001
+    assert not says_nan(out)
+
+
 def test_overlays_are_the_worst_the_median_and_the_best_of_all_networks(run: Path):
     loaded = load_run(run)
     scores = per_case(loaded, loaded.datasets[0])

@@ -11,9 +11,17 @@ function groups(body) {
   return found;
 }
 
-function key(cell) {
+// A cell's number, or its text; null for a dash or nothing. Cells say their exact number in data-value where they can.
+function key(cell, isNumeric) {
   if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
-  return cell.classList.contains("number") ? null : cell.textContent.trim();
+  const text = cell.textContent.trim();
+  if (text === "" || text === "–" || text === "—") return null;
+  return isNumeric ? parseFloat(text.replace("−", "-")) : text;
+}
+
+function holdsNumbers(rows, column) {
+  const texts = rows.map(([row]) => key(row.cells[column], false)).filter((value) => value !== null);
+  return texts.length > 0 && texts.every((text) => typeof text === "number" || /^[+−-]?\d/.test(text));
 }
 
 function compare(one, other) {
@@ -21,14 +29,14 @@ function compare(one, other) {
 }
 
 // What has no number comes last in both orders.
-function sorted(rows, column, direction) {
-  const keyed = rows.map((group) => [key(group[0].cells[column]), group]);
+function sorted(rows, column, isNumeric, direction) {
+  const keyed = rows.map((group) => [key(group[0].cells[column], isNumeric), group]);
   const there = keyed.filter(([value]) => value !== null);
   there.sort(([one], [other]) => direction * compare(one, other));
   return [...there, ...keyed.filter(([value]) => value === null)].map(([, group]) => group);
 }
 
-for (const table of document.querySelectorAll("table.sortable")) {
+for (const table of document.querySelectorAll("table.sortable, table.listing")) {
   const body = table.tBodies[0];
   const original = groups(body);
   const heads = [...table.tHead.rows[0].cells];
@@ -39,12 +47,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
-      const numbers = original.some(([row]) => row.cells[column].dataset.value !== undefined);
+      const numbers = holdsNumbers(original, column);
       const orders = numbers ? ["descending", "ascending", null] : ["ascending", "descending", null];
       const next = orders[(orders.indexOf(head.getAttribute("aria-sort")) + 1) % 3];
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       if (next) head.setAttribute("aria-sort", next);
-      const rows = next ? sorted(original, column, next === "ascending" ? 1 : -1) : original;
+      const rows = next ? sorted(original, column, numbers, next === "ascending" ? 1 : -1) : original;
       body.append(...rows.flat());
     });
   });
