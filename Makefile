@@ -35,7 +35,7 @@ $(UV):
 	.venvs/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
 demo: setup  ## a whole study on a phantom: label versions, scores, networks, report (under 15 minutes on 2 idle cores)
-	$(DEV)/coordinator dataset phantom data/phantom
+	$(DEV)/coordinator dataset phantom data/phantom --cases 15
 	$(DEV)/coordinator run studies/demo.yaml
 
 test: setup  ## all tests but the long ones; container tests where a Docker engine answers
@@ -80,6 +80,7 @@ lock: | $(UV)  ## pin every package of every environment again
 		requirements-dev.lock $(TOOLS:%=containers/%/requirements.lock)
 
 bench: export OMP_NUM_THREADS := 1
-bench: setup  ## measure what is said to be fast
+bench: setup  ## measure what is said to be fast, and that the statistics keep their promises
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
+	$(DEV)/python tests/benchmarks/calibration.py

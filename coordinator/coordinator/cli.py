@@ -68,7 +68,8 @@ def init(datasets: tuple[str, ...], data: str) -> None:
 @STUDY
 @RUNTIME
 def plan(study: Path, runtime: str | None) -> None:
-    """Check a study and its data, and list the steps that a run would do."""
+    """Check a study and its data; list its steps, what they cost, and the smallest gain that they could show."""
+    from coordinator import cost
     from coordinator.studyrun import prepare
 
     prepared = prepare(study, runtime, _warn)
@@ -79,8 +80,12 @@ def plan(study: Path, runtime: str | None) -> None:
         table.add_row(step.id, what, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
     console = Console()
     console.print(table)
-    todo = sum(not steps.is_done(prepared.run, step) for step in prepared.plan.steps)
-    console.print(f"{todo} of {len(prepared.plan.steps)} steps to do; results go to {prepared.run}", soft_wrap=True)
+    todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
+    console.print(
+        f"{len(todo)} of {len(prepared.plan.steps)} steps to do; results go to {prepared.run}", soft_wrap=True
+    )
+    for line in cost.summary(prepared.study, prepared.plan, todo):
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 @commands.command()

@@ -419,6 +419,7 @@ def _about(
         "excluded_labels": excluded,
         "prompts": {g.name: g.tool.manifest.prompts for g in study.generators},
         "transfer": list(study.content.transfer),
+        "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},
     }
     if splits and study.content.train:

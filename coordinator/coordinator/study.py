@@ -71,6 +71,14 @@ class Train(Strict):
         return seeds
 
 
+class Verdict(Strict):
+    """When better labels count as worth their cost."""
+
+    margin: float = Field(default=0.01, gt=0, lt=1, description="Dice; a gain of less is worth nothing")
+    alpha: float = Field(default=0.05, gt=0, le=0.5, description="how often all claims of a table together may err")
+    minutes_per_mask: float = Field(default=10, gt=0, description="to draw one organ in one case; the paper's is 10")
+
+
 class Run(Strict):
     """Where and how steps run."""
 
@@ -95,6 +103,7 @@ class StudyFile(Strict):
     score: Score = Score()
     train: Train | None = None
     transfer: Items[str] = Field(default=(), description="datasets that trained networks are fine-tuned on")
+    verdict: Verdict = Verdict()
     run: Run = Run()
 
     @field_validator("datasets", "transfer")

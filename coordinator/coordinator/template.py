@@ -35,6 +35,11 @@ train:
   split_seed: 0
   seeds: [0]                      # several seeds show how much of a difference is chance
 
+# When better labels count as worth their cost.
+verdict:
+  margin: 0.01                    # Dice; a network's gain of less is worth nothing
+  minutes_per_mask: 10            # to draw one organ in one case
+
 run:
   runtime: auto                   # docker where an engine has the images, else process; or say which
   gpus: all

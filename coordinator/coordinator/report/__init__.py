@@ -1,9 +1,9 @@
 """The report of a study: what its run folder holds, as one page, and as tables and figures for a paper.
 
-    run folder ──► load ──► results ──┬──► tables   csv, md, tex
-                                      ├──► cases    csv
+    run folder ──► load ──► results ──┬──► findings ──► verdict   is it worth it? shown first
+                                      ├──► tables, cases, dose, worklist, beside   csv, md, tex
                                       ├──► scatter, figures, overlays (which reads images and label maps)   svg, png
-                                      ├──► methods  bib
+                                      ├──► methods   bib
                                       └──► reading ──► page   index.html, needs nothing but a browser
 
 The same results give the same bytes: nothing in it tells when, where or how fast the study ran.
@@ -13,9 +13,25 @@ import json
 from pathlib import Path
 
 from contract.errors import UsageError
-from coordinator.report import cases, figures, methods, overlays, page, reading, results, scatter, tables
+from coordinator.report import (
+    cases,
+    figures,
+    methods,
+    overlays,
+    page,
+    reading,
+    results,
+    scatter,
+    sheets,
+    tables,
+    verdict,
+)  # fmt: skip
+from coordinator.report.beside import beside_the_paper
+from coordinator.report.dose import dose_response
+from coordinator.report.findings import findings
 from coordinator.report.load import Run, load_run
 from coordinator.report.results import Results
+from coordinator.report.worklist import worklist
 
 
 def write_report(run: Path, out: Path) -> Path:
@@ -38,8 +54,10 @@ def write_report(run: Path, out: Path) -> Path:
     for name in ("tables", "figures"):
         (out / name).mkdir()
     single = [table for table in (content.label_quality, content.in_domain) if table]
-    for table in (*single, *content.label_organs, *content.model_organs):
+    for table in (*single, *content.label_organs, *content.model_organs, *content.transfers):
         tables.write(table, out / "tables")
+    for sheet in (*content.verdict, *content.doses, *content.worklist, *content.beside):
+        sheets.write(sheet, out / "tables")
     for case_table in content.cases:
         case_table.write(out / "tables")
     for picture in (*content.scatters, *content.curves, *content.overlays):
@@ -50,17 +68,17 @@ def write_report(run: Path, out: Path) -> Path:
     return index
 
 
-def _content(folder: Path, run: Run, found: Results) -> page.Content:
+def _content(folder: Path, run: Run, found_in: Results) -> page.Content:
     """Tables and figures of everything that has results."""
     label_organs = [
         tables.organs(
-            run, d, found.label_organs, "label-quality-organs", f"{d.name}: agreement of labels, organ by organ."
+            run, d, found_in.label_organs, "label-quality-organs", f"{d.name}: agreement of labels, organ by organ."
         )
         for d in run.datasets
     ]
     model_organs = [
         tables.organs(
-            run, d, found.model_organs, "in-domain-organs", f"{d.name}: networks on held-out cases, by organ."
+            run, d, found_in.model_organs, "in-domain-organs", f"{d.name}: networks on held-out cases, by organ."
         )
         for d in run.datasets
     ]
@@ -69,13 +87,24 @@ def _content(folder: Path, run: Run, found: Results) -> page.Content:
     scores = {dataset.name: cases.per_case(run, dataset) for dataset in run.datasets}
     case_tables = (cases.table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
     drawn = [overlays.overlays(folder, data, dataset, scores[dataset.name]) for dataset in run.datasets]
-    scatters = (scatter.in_domain(run, found, dataset) for dataset in run.datasets)
+    scatters = (scatter.in_domain(run, found_in, dataset) for dataset in run.datasets)
     curves = (figures.training_curves(run, dataset) for dataset in run.datasets)
+    found = findings(run, found_in)
+    doses = (dose_response(run, found_in, dataset) for dataset in run.datasets)
+    work = worklist(run)
     return page.Content(
-        reading=reading.sentences(run, found),
-        label_quality=None if found.label_summary.is_empty() else tables.label_quality(run, found),
+        answers=list(verdict.sentences(found, run.verdict)),
+        verdict=verdict.sheets(found, run.verdict),
+        transfers=[
+            tables.transfer(run, found_in, to) for to in run.transfers if not found_in.transfers[to.target].is_empty()
+        ],
+        doses=[sheet for sheet in doses if sheet],
+        worklist=[work] if work else [],
+        beside=beside_the_paper(run, found_in),
+        reading=reading.sentences(run, found_in),
+        label_quality=None if found_in.label_summary.is_empty() else tables.label_quality(run, found_in),
         label_organs=[table for table in label_organs if table.columns],
-        in_domain=None if found.model_summary.is_empty() else tables.in_domain(run, found),
+        in_domain=None if found_in.model_summary.is_empty() else tables.in_domain(run, found_in),
         model_organs=[table for table in model_organs if table.columns],
         scatters=[picture for picture in scatters if picture],
         curves=[picture for picture in curves if picture],

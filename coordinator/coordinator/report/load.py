@@ -15,8 +15,9 @@ import polars as pl
 from contract import yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
-from coordinator.guard import unequal
-from coordinator.study import Score
+from coordinator.guard import IDENTITY, unequal
+from coordinator.pipeline import NO_PRETRAIN
+from coordinator.study import Score, Verdict
 
 BASE = "base"
 
@@ -79,6 +80,25 @@ class Dataset:
         return self.check.cases - len(self.check.set_aside) if self.check else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Transfer:
+    """Networks that were trained on label versions, then fine-tuned on another dataset's original labels.
+
+    Attributes:
+        target: the other dataset.
+        labels: its ids -> organs.
+        holdout: its cases that the networks are tested on.
+        scores: raw scores on these; `dataset` is what a network was pre-trained on; empty when there are none.
+        diverged: (dataset, version) of which a network did not converge.
+    """
+
+    target: str
+    labels: Mapping[int, str]
+    holdout: tuple[str, ...]
+    scores: pl.DataFrame
+    diverged: frozenset[tuple[str, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A case that a tool could not do."""
@@ -107,6 +127,7 @@ class Run:
     Attributes:
         study: its name.
         score: tolerance and the rule for empty masks.
+        verdict: when better labels count as worth their cost.
         train: the study's settings of training; None where it trains nothing.
         seeds: of training.
         prompts: version -> where its prompts come from, None where it has none.
@@ -118,10 +139,13 @@ class Run:
         failed_steps: step -> reason.
         missing: results that were planned, but are not there.
         tools: provenance of everything that tools wrote.
+        transfers: a target each.
+        diverged: (dataset, version) of which a network did not converge in-domain.
     """
 
     study: str
     score: Score
+    verdict: Verdict
     train: Mapping[str, Any] | None
     seeds: tuple[int, ...]
     prompts: Mapping[str, str | None]
@@ -133,6 +157,8 @@ class Run:
     failed_steps: Mapping[str, str]
     missing: tuple[str, ...]
     tools: tuple[ToolRun, ...]
+    transfers: tuple[Transfer, ...]
+    diverged: frozenset[tuple[str, str]]
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -155,6 +181,16 @@ class _Found:
     failures: list[Failure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
+    diverged: set[tuple[str, str]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """Networks side by side: their folder in the run folder, what they are about, how that is called in the report."""
+
+    place: str
+    dataset: str
+    about: str
 
 
 def load_run(run: Path) -> Run:
@@ -176,10 +212,12 @@ def load_run(run: Path) -> Run:
         _collect_labels(run, dataset, found)
         for version in (BASE, *dataset.versions) if dataset.split else ():
             for seed in seeds:
-                _collect_model(run, dataset.name, version, seed, found)
+                _collect_model(run, _Course(dataset.name, dataset.name, dataset.name), version, seed, found)
+    transfers = tuple(_transfer(run, plan, target, datasets, found) for target in plan.get("transfer", ()) if seeds)
     return Run(
         study=plan["study"],
         score=Score.model_validate(study.get("score") or {}),
+        verdict=Verdict.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
         prompts=plan.get("prompts", {}),
@@ -191,6 +229,27 @@ def load_run(run: Path) -> Run:
         failed_steps=dict(sorted(_json(run, "failures.json").get("steps", {}).items())),
         missing=tuple(found.missing),
         tools=tuple(found.tools),
+        transfers=transfers,
+        diverged=frozenset(found.diverged),
+    )
+
+
+def _transfer(
+    run: Path, plan: Mapping[str, Any], target: str, datasets: tuple[Dataset, ...], found: _Found
+) -> Transfer:
+    """Results of all networks that were fine-tuned on a target; provenance and what went wrong goes to `found`."""
+    mine = _Found(failures=found.failures, missing=found.missing, tools=found.tools)
+    for dataset in datasets:
+        course = _Course(f"transfer/{target}/{dataset.name}", dataset.name, f"{dataset.name} to {target}")
+        for version in (NO_PRETRAIN, BASE, *dataset.versions):
+            for seed in plan.get("seeds", ()):
+                _collect_model(run, course, version, seed, mine)
+    return Transfer(
+        target=target,
+        labels={int(label): organ for label, organ in plan["labels"][target].items()},
+        holdout=tuple(plan["split"][target]["holdout"]),
+        scores=_joined(mine.model_scores),
+        diverged=frozenset(mine.diverged),
     )
 
 
@@ -222,20 +281,24 @@ def _collect_labels(run: Path, dataset: Dataset, found: _Found) -> None:
         found.label_scores += _frames(run, place, f"{dataset.name}: scores of the labels of {version}", found.missing)
 
 
-def _collect_model(run: Path, dataset: str, version: str, seed: int, found: _Found) -> None:
+def _collect_model(run: Path, course: _Course, version: str, seed: int, found: _Found) -> None:
     """Training log and test scores of one model, and what the trainer recorded."""
-    model, predictions = (f"{dataset}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
-    who = f"the model trained on {version}, seed {seed}"
-    _collect_tool(run, model, (dataset, version, "training"), found)
-    _collect_tool(run, predictions, (dataset, version, "prediction"), found)
-    names = [pl.lit(dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
-    for log in _frames(run, f"{model}/log.parquet", f"{dataset}: training log of {who}", found.missing):
+    model, predictions = (f"{course.place}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
+    about, who = course.about, f"the model trained on {version}, seed {seed}"
+    _collect_tool(run, model, (about, version, "training"), found)
+    _collect_tool(run, predictions, (about, version, "prediction"), found)
+    names = [pl.lit(course.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
+    for log in _frames(run, f"{model}/log.parquet", f"{about}: training log of {who}", found.missing):
         found.logs.append(log.with_columns(names))
-    if differences := unequal(run / model, run / dataset / "5-models" / BASE / f"seed-{seed}"):
-        found.missing.append(f"{dataset}: {who} is not compared, since more than its labels differs from {BASE}'s: "
+    if failure := _json(run, f"{model}/{IDENTITY}").get("failure"):
+        found.diverged.add((course.dataset, version))
+        found.missing.append(f"{about}: test scores of {who}, which {failure}")
+        return
+    if differences := unequal(run / model, run / course.place / "5-models" / BASE / f"seed-{seed}"):
+        found.missing.append(f"{about}: {who} is not compared, since more than its labels differs from {BASE}'s: "
                              f"{'; '.join(differences)}")  # fmt: skip
         return
-    for scores in _frames(run, f"{predictions}/scores.parquet", f"{dataset}: test scores of {who}", found.missing):
+    for scores in _frames(run, f"{predictions}/scores.parquet", f"{about}: test scores of {who}", found.missing):
         found.model_scores.append(scores.with_columns(names))
 
 

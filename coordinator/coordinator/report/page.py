@@ -13,6 +13,7 @@ from coordinator.report.cases import CaseTable
 from coordinator.report.figures import Picture
 from coordinator.report.load import Run
 from coordinator.report.methods import Methods
+from coordinator.report.sheets import Sheet
 from coordinator.report.tables import Table
 
 HERE = Path(__file__).parent
@@ -23,6 +24,12 @@ class Content:
     """Everything that the page shows beside the run itself.
 
     Attributes:
+        answers: a sentence a label version and scope: is it worth it?
+        verdict: the same as tables, over all organs and by organ.
+        transfers: Tables 2 and 3, one a target.
+        doses: dose and response, one a dataset that has degraded label versions.
+        worklist: masks to look at first; empty or one.
+        beside: our numbers beside the paper's, one for each of its tables.
         reading: paragraphs of what was found.
         label_quality: Table 1; None where no label version has scores.
         label_organs: a table a dataset that has scores.
@@ -36,6 +43,12 @@ class Content:
         methods: the methods section with its references.
     """
 
+    answers: Sequence[str]
+    verdict: Sequence[Sheet]
+    transfers: Sequence[Table]
+    doses: Sequence[Sheet]
+    worklist: Sequence[Sheet]
+    beside: Sequence[Sheet]
     reading: Sequence[str]
     label_quality: Table | None
     label_organs: Sequence[Table]

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from coordinator.report.load import BASE, Dataset, Run
-from coordinator.report.results import Results, Score, rank_correlation
+from coordinator.report.results import Results, Score
+from coordinator.statistics.correlation import Correlation, spearman
 
 TRAINED_ALIKE = 0.01
 """Models whose Dice differ by less than this are called equally good."""
@@ -73,11 +74,12 @@ def _trend_sentences(quality: dict[str, Score], models: dict[str, Score]) -> Ite
         f"From the worst to the best of these labels ({low} to {high}), label Dice rises by {_points(gained_labels)} "
         f"points and the network's Dice {_change(gained_model)}."
     )
-    correlation = rank_correlation([quality[v].dice for v in both], [models[v].dice for v in both])
+    correlation = spearman([quality[v].dice for v in both], [models[v].dice for v in both])
     if correlation is not None:
         yield (
-            f"Over the {len(both)} generated versions, {_trend(correlation)} (rank correlation {correlation:.2f})."
-        )  # fmt: skip
+            f"Over the {len(both)} generated versions, {_trend(correlation.value)} (rank correlation "
+            f"{_with_interval(correlation)})."
+        )
 
 
 def _caution(run: Run, results: Results) -> Iterator[str]:
@@ -94,9 +96,9 @@ def _caution(run: Run, results: Results) -> Iterator[str]:
     counts = f"{held_out[0]}" if len(held_out) == 1 else f"{held_out[0]} to {held_out[-1]}"
     cases = f"{counts} held-out case{'s' * (held_out[-1] != 1)}"
     if len(run.seeds) == 1:
-        yield f"One seed, {cases}: no uncertainty yet. A difference of a point or two may be chance."
+        yield f"One seed, {cases}: how much another seed would change is not known, and in no interval."
     else:
-        yield f"{len(run.seeds)} seeds, {cases}: means are over seeds; how much is chance is not tested yet."
+        yield f"{len(run.seeds)} seeds, {cases}: means are over seeds, and intervals count both."
 
 
 def _extremes(scores: dict[str, Score]) -> tuple[str, str]:
@@ -117,6 +119,13 @@ def _change(difference: float) -> str:
     if abs(difference) < TRAINED_ALIKE:
         return "changes by less than a point"
     return f"{'rises' if difference > 0 else 'falls'} by {_points(abs(difference))}"
+
+
+def _with_interval(correlation: Correlation) -> str:
+    if correlation.interval is None:
+        return f"{correlation.value:.2f}; three versions give no interval"
+    low, high = correlation.interval
+    return f"{correlation.value:.2f}, 95 % interval {low:.2f} to {high:.2f}"
 
 
 def _trend(correlation: float) -> str:

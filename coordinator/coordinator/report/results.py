@@ -3,7 +3,7 @@
 Models of several seeds count once a label version: means are over seeds, standard deviations their root mean square.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -34,12 +34,14 @@ class Results:
         label_organs: a row a dataset, version and organ.
         model_summary: the same of models on held-out cases, with `seeds` and the lowest and highest Dice over them.
         model_organs: the same of models on held-out cases.
+        transfers: target -> the summary of networks fine-tuned on it; empty where nothing was scored.
     """
 
     label_summary: pl.DataFrame
     label_organs: pl.DataFrame
     model_summary: pl.DataFrame
     model_organs: pl.DataFrame
+    transfers: Mapping[str, pl.DataFrame]
 
     def labels(self, dataset: str, version: str) -> Score | None:
         """Quality of a label version; None where it has no scores. Base is perfect by definition."""
@@ -51,28 +53,31 @@ class Results:
         """How well the models trained on a label version do on the held-out cases; None where there are no scores."""
         return _score(self.model_summary, dataset, version)
 
+    def transfer(self, target: str, dataset: str, version: str) -> Score | None:
+        """How well networks that were pre-trained on a label version do on a target; None without scores."""
+        return _score(self.transfers[target], dataset, version)
+
 
 def compute(run: Run) -> Results:
     """Compute all results of a run; frames are empty where nothing was scored."""
     empty = pl.DataFrame()
     labels, models = not run.label_scores.is_empty(), not run.model_scores.is_empty()
     return Results(
-        label_summary=_summary(run, run.label_scores) if labels else empty,
+        label_summary=_summary(run, run.label_scores, run.common_labels) if labels else empty,
         label_organs=_organs(run, run.label_scores) if labels else empty,
-        model_summary=_summary(run, run.model_scores) if models else empty,
+        model_summary=_summary(run, run.model_scores, run.common_labels) if models else empty,
         model_organs=_organs(run, run.model_scores) if models else empty,
+        transfers={
+            t.target: _summary(run, t.scores, {d.name: tuple(t.labels) for d in run.datasets})
+            for t in run.transfers
+            if not t.scores.is_empty()
+        }
+        | {t.target: empty for t in run.transfers if t.scores.is_empty()},
     )
 
 
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Spearman's rank correlation; None for fewer than three pairs or where all values are one."""
-    if len(first) < 3 or len(set(first)) == 1 or len(set(second)) == 1:
-        return None
-    return float(pl.select(pl.corr(pl.Series(first), pl.Series(second), method="spearman")).item())
-
-
-def _summary(run: Run, scores: pl.DataFrame) -> pl.DataFrame:
-    per_seed = statistics.summary(scores, run.score.empty, run.common_labels)
+def _summary(run: Run, scores: pl.DataFrame, common: Mapping[str, Collection[int]]) -> pl.DataFrame:
+    per_seed = statistics.summary(scores, run.score.empty, common)
     cases = scores.group_by("dataset", "version").agg(pl.col("case").n_unique().cast(pl.Int64).alias("cases"))
     return _over_seeds(per_seed, list(METRICS), [pl.col("organs").max()]).join(
         cases, on=["dataset", "version"], how="left", maintain_order="left"

@@ -3,21 +3,25 @@
 Two lines a row: Dice and Surface Dice, mean ± standard deviation in percent, as in the paper's Table 1.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from coordinator.report.load import BASE, Dataset, Run
+from coordinator.pipeline import NO_PRETRAIN
+from coordinator.report.load import BASE, Dataset, Run, Transfer
 from coordinator.report.results import METRICS, Results, Score
+from coordinator.statistics.quintiles import quintiles
 
 DIGITS = 6
 """Of numbers in csv files: more than anyone needs, and few enough to be the same on every machine."""
 
 NOTHING = "–"  # noqa: RUF001 - a dash, as in the paper
 PROMPTED = "†"
+DIVERGED = "—"  # as in the paper's Tables 2 and 3
+LATEX = {"±": r"$\pm$", PROMPTED: r"$\dagger$", NOTHING: "--", DIVERGED: "---", "<": "$<$", ">": "$>$", "−": "$-$"}  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +33,22 @@ class Cell:
         std: in percent.
         note: what is special about this number.
         best: whether it is the best of its column.
+        fifth: of its column, 1 (worst) to 5; None where the table is not coloured.
+        diverged: whether there are no scores because a network did not converge.
     """
 
     mean: float | None = None
     std: float | None = None
     note: str = ""
     best: bool = False
+    fifth: int | None = None
+    diverged: bool = False
 
     @property
     def text(self) -> str:
         """As people read it."""
         if self.mean is None or self.std is None:
-            return NOTHING
+            return DIVERGED if self.diverged else NOTHING
         return f"{self.mean:.1f} ± {self.std:.1f}{f' ({self.note})' if self.note else ''}"
 
 
@@ -104,10 +112,29 @@ def in_domain(run: Run, results: Results) -> Table:
         caption="Networks trained on each label version, tested on held-out cases against the original labels: "
         "Dice and Surface Dice, mean ± standard deviation in percent.",
         columns=tuple(_counted(d.name, _held_out(d)) for d in run.datasets),
-        rows=_version_rows(run, (BASE, *run.versions), lambda d, v: results.model(d.name, v), _held_out),
+        rows=_version_rows(run, (BASE, *run.versions), lambda d, v: results.model(d.name, v), _held_out, run.diverged),
         notes=_notes(run),
         tidy=results.model_summary,
     )
+
+
+def transfer(run: Run, results: Results, to: Transfer) -> Table:
+    """Tables 2 and 3: networks pre-trained on each label version, then fine-tuned on a target's original labels."""
+    rows = _version_rows(
+        run, (NO_PRETRAIN, BASE, *run.versions), lambda d, v: results.transfer(to.target, d.name, v),
+        lambda d: len(to.holdout), to.diverged,
+    )  # fmt: skip
+    return Table(
+        name=f"transfer-{to.target}",
+        caption=f"Networks pre-trained on a label version of each dataset, fine-tuned on the original labels of "
+        f"{to.target} and tested on {len(to.holdout)} of its cases: Dice and Surface Dice, mean ± standard deviation "
+        "in percent.",
+        columns=tuple(dataset.name for dataset in run.datasets),
+        rows=_coloured(rows),
+        notes=(*_notes(run), "Coloured by quintile of a column and metric, from worst to best; "
+               f"{DIVERGED} is a network that did not converge."),
+        tidy=results.transfers[to.target],
+    )  # fmt: skip
 
 
 def organs(run: Run, dataset: Dataset, scores: pl.DataFrame, name: str, caption: str) -> Table:
@@ -168,12 +195,12 @@ def latex(table: Table) -> str:
         f"% {table.caption}",
         rf"\begin{{tabular}}{{ll{'r' * len(table.columns)}}}",
         r"\toprule",
-        " & ".join(["", "", *(_escaped(column) for column in table.columns)]) + r" \\",
+        " & ".join(["", "", *(escaped(column) for column in table.columns)]) + r" \\",
         r"\midrule",
     ]
     for first, row in _with_first(table.rows):
-        cells = [rf"\textbf{{{_escaped(c.text)}}}" if c.best else _escaped(c.text) for c in row.cells]
-        lines.append(" & ".join([_escaped(_counted_head(row)) if first else "", row.metric, *cells]) + r" \\")
+        cells = [rf"\textbf{{{escaped(c.text)}}}" if c.best else escaped(c.text) for c in row.cells]
+        lines.append(" & ".join([escaped(_counted_head(row)) if first else "", row.metric, *cells]) + r" \\")
     notes = [f"% {note}" for note in table.notes]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *notes]) + "\n"
 
@@ -182,7 +209,11 @@ Lookup = Callable[[Dataset, str], Score | None]
 
 
 def _version_rows(
-    run: Run, versions: Sequence[str], score: Lookup, expected: Callable[[Dataset], int | None]
+    run: Run,
+    versions: Sequence[str],
+    score: Lookup,
+    expected: Callable[[Dataset], int | None],
+    diverged: Collection[tuple[str, str]] = (),
 ) -> tuple[Row, ...]:
     """Two rows a version; the best generated version of each column is marked, and cells of fewer cases say so."""
     rows = []
@@ -193,11 +224,11 @@ def _version_rows(
             cells = tuple(
                 _cell(getattr(s, metric), getattr(s, f"{metric}_std"), note if metric == "dice" else "")
                 if s
-                else Cell()
-                for s, note in zip(found, counts, strict=True)
+                else Cell(diverged=(d.name, version) in diverged)
+                for s, note, d in zip(found, counts, run.datasets, strict=True)
             )
             rows.append(Row(_marked(run, version), "", title, cells))
-    return _best_marked(rows, skip=BASE)
+    return _best_marked(rows, skip=(BASE, NO_PRETRAIN))
 
 
 def _organ_rows(organ: str, numbers: Sequence[Mapping[str, Any] | None], *, muted: bool) -> list[Row]:
@@ -214,21 +245,36 @@ def _organ_rows(organ: str, numbers: Sequence[Mapping[str, Any] | None], *, mute
     return rows
 
 
-def _best_marked(rows: Iterable[Row], skip: str) -> tuple[Row, ...]:
+def _best_marked(rows: Iterable[Row], skip: Collection[str]) -> tuple[Row, ...]:
     rows = list(rows)
     best: dict[tuple[str, int], float] = {}
     for row in rows:
         for column, cell in enumerate(row.cells):
-            if cell.mean is not None and row.head != skip:
+            if cell.mean is not None and row.head not in skip:
                 best[row.metric, column] = max(cell.mean, best.get((row.metric, column), cell.mean))
     return tuple(
         replace(
             row,
             cells=tuple(
-                replace(cell, best=row.head != skip and cell.mean is not None and cell.mean == best[row.metric, column])
+                replace(
+                    cell, best=row.head not in skip and cell.mean is not None and cell.mean == best[row.metric, column]
+                )
                 for column, cell in enumerate(row.cells)
             ),
         )
+        for row in rows
+    )
+
+
+def _coloured(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The same rows with the quintile of each cell among those of its column and metric."""
+    fifths: dict[tuple[str, int], Iterator[int | None]] = {
+        (metric, column): iter(quintiles([row.cells[column].mean for row in rows if row.metric == metric]))
+        for metric in METRICS.values()
+        for column in range(len(rows[0].cells))
+    }
+    return tuple(
+        replace(row, cells=tuple(replace(c, fifth=next(fifths[row.metric, i])) for i, c in enumerate(row.cells)))
         for row in rows
     )
 
@@ -273,7 +319,10 @@ def _with_first(rows: Sequence[Row]) -> Iterable[tuple[bool, Row]]:
     return [(i == 0 or rows[i - 1].head != row.head, row) for i, row in enumerate(rows)]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text as LaTeX."""
     for special in "\\&%$#_{}":
         text = text.replace(special, f"\\{special}" if special != "\\" else r"\textbackslash ")
-    return text.replace("±", r"$\pm$").replace(PROMPTED, r"$\dagger$").replace(NOTHING, "--")
+    for character, command in LATEX.items():
+        text = text.replace(character, command)
+    return text

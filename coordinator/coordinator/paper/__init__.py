@@ -1,0 +1,50 @@
+"""The numbers of the paper's Tables 1 to 3, to be shown beside ours, and to try our statistics on.
+
+Jaus et al., "Good Enough: Is it Worth Improving your Label Quality?" (2025). In percent, as printed, with the names
+that our label versions and datasets have: `label_quality` is Table 1, `segthor` Table 2, `flare` Table 3, where
+`dataset` is what a network was pre-trained on.
+
+Not there: two cells of Table 1 that our copy shows no number in (TotalSegmentator on BTCV, STU-Net L on AbdomenAtlas),
+and Fig. 2, which has no numbers at all: that label quality and in-domain performance correlate can't be tested from
+the tables. Networks that did not converge, a dash in the paper, are rows without numbers.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+TABLES = ("label_quality", "segthor", "flare")
+UNREADABLE = (("totalseg", "btcv"), ("stunet-large", "abdomenatlas"))
+"""(version, dataset) of Table 1 that our copy does not show."""
+DATASETS = {"amos22": "amos", "abdomenct1k": "ct1k", "abdomenct-1k": "ct1k", "abdomenatlas10": "abdomenatlas"}
+"""Our names of datasets that the paper's tables call otherwise."""
+TARGETS = {"segthor": "segthor", "flare21": "flare", "flare22": "flare", "flare": "flare"}
+"""Our names of what networks are fine-tuned on -> the table of it."""
+VERSIONS = {"medsam-lite": "medsam", "medsam-vit-b": "medsam", "totalseg-total": "totalseg", "stunet": "stunet-small"}
+"""Our names of label versions that the paper's tables call otherwise."""
+
+
+def table(name: str) -> pl.DataFrame:
+    """One of the paper's tables.
+
+    Args:
+        name: one of `TABLES`.
+
+    Returns:
+        A row a version and dataset, in the paper's order. Columns: version, dataset, dice, dice_std, surface_dice,
+        surface_dice_std; the numbers of a network that did not converge are null.
+    """
+    return pl.read_csv(Path(__file__).parent / f"{name}.csv", schema_overrides={"dice": pl.Float64})
+
+
+def cell(name: str, version: str, dataset: str) -> dict[str, float] | None:
+    """The numbers of one cell by our names; None where the paper has no such cell, or no number in it."""
+    found = table(name).filter(
+        (pl.col("version") == VERSIONS.get(version, version))
+        & (pl.col("dataset") == DATASETS.get(dataset, dataset))
+        & pl.col("dice").is_not_null()
+    )
+    if found.is_empty():
+        return None
+    row = found.row(0, named=True)
+    return {key: row[key] for key in ("dice", "dice_std", "surface_dice", "surface_dice_std")}

@@ -1,0 +1,48 @@
+"""What a study can see: the smallest gain that it would detect, and the cases that it would take."""
+
+import numpy as np
+from scipy.special import stdtrit
+
+from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise
+
+POWER = 0.8
+MOST_CASES = 1_000_000
+
+
+def detectable_gain(
+    std: float, cases: int, alpha: float, noise: SeedNoise | None = None, seeds: int = 1
+) -> float | None:
+    """The smallest true gain that is found in four of five studies; None for fewer than three cases.
+
+    Args:
+        std: standard deviation of the gain from case to case.
+        cases: held out.
+        alpha: of a two-sided test; divided by the number of comparisons where several are made.
+        noise: of seeds; None where it is not known, and then not counted.
+        seeds: of each label version.
+    """
+    if cases < FEWEST_TESTED:
+        return None
+    parts = [(std / np.sqrt(cases), cases - 1)]
+    if noise is not None:
+        parts.append((noise.of_difference(seeds), noise.freedom))
+    found = [float(np.hypot.reduce([e * -stdtrit(f, tail) for e, f in parts])) for tail in (alpha / 2, 1 - POWER)]
+    return sum(found)
+
+
+def cases_needed(std: float, gain: float, alpha: float, noise: SeedNoise | None = None, seeds: int = 1) -> int | None:
+    """The fewest held-out cases with which such a gain would be detected; None where no number of cases would do.
+
+    Raises:
+        ValueError: the gain is not positive.
+    """
+    if gain <= 0:
+        raise ValueError(f"gain must be positive, but is {gain}")
+    low, high = FEWEST_TESTED - 1, MOST_CASES
+    if (detectable_gain(std, high, alpha, noise, seeds) or 0) > gain:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        detectable = detectable_gain(std, middle, alpha, noise, seeds)
+        low, high = (low, middle) if detectable is not None and detectable <= gain else (middle, high)
+    return high
