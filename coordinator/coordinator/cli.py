@@ -163,11 +163,18 @@ def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
 
 @commands.command()
 @STUDY
-def report(study: Path) -> None:
+@click.option("--serve", is_flag=True, help="Also show it, with a viewer of its volumes, to this machine's browser.")
+@click.option(
+    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of --serve; 0: a free one."
+)
+def report(study: Path, serve: bool, port: int) -> None:
     """Make the report of a study again from its results, and print where it is."""
     from coordinator.studyrun import write_report
 
-    click.echo(write_report(_run_folder(study)))
+    run = _run_folder(study)
+    click.echo(write_report(run))
+    if serve:
+        _serve(run, port)
 
 
 @commands.command()
@@ -231,6 +238,19 @@ def _run_folder(study: Path) -> Path:
     if not (folder / steps.PLAN).is_file():
         raise UsageError(f"{folder}: has no {steps.PLAN}, so this study was not run yet; use `coordinator run {study}`")
     return folder.resolve()
+
+
+def _serve(run: Path, port: int) -> None:
+    """Serve a run's report and viewer until interrupted."""
+    from coordinator.report.serve import HOST, server, site
+
+    with server(site(run), port) as serving:
+        click.echo(f"report: http://{HOST}:{serving.server_port}/")
+        click.echo(f"viewer: http://{HOST}:{serving.server_port}/viewer/   (Ctrl-C ends both)")
+        try:
+            serving.serve_forever()
+        except KeyboardInterrupt:
+            click.echo()
 
 
 def _state(folder: Path, step: steps.Step) -> tuple[str, str]:

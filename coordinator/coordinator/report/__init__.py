@@ -1,17 +1,31 @@
 """The report of a study: what its run folder holds, as one page, and as tables and figures for a paper.
 
     run folder ──► load ──► results ──┬──► findings ──► verdict   is it worth it? shown first
-                                      ├──► tables, dose, worklist, beside   csv, md, tex
-                                      ├──► figures  svg, png
+                                      ├──► tables, cases, dose, worklist, beside   csv, md, tex
+                                      ├──► scatter, figures, overlays (which reads images and label maps)   svg, png
+                                      ├──► methods   bib
                                       └──► reading ──► page   index.html, needs nothing but a browser
 
 The same results give the same bytes: nothing in it tells when, where or how fast the study ran.
 """
 
+import json
 from pathlib import Path
 
 from contract.errors import UsageError
-from coordinator.report import figures, page, reading, results, sheets, tables, verdict
+from coordinator.report import (
+    cases,
+    figures,
+    methods,
+    overlays,
+    page,
+    reading,
+    results,
+    scatter,
+    sheets,
+    tables,
+    verdict,
+)  # fmt: skip
 from coordinator.report.beside import beside_the_paper
 from coordinator.report.dose import dose_response, dose_steps
 from coordinator.report.findings import findings
@@ -36,7 +50,7 @@ def write_report(run: Path, out: Path) -> Path:
     if not out.is_dir() or any(out.iterdir()):
         raise UsageError(f"{out}: report folder must exist and be empty, but is not; give another")
     loaded = load_run(run)
-    content = _content(loaded, results.compute(loaded))
+    content = _content(run, loaded, results.compute(loaded))
     for name in ("tables", "figures"):
         (out / name).mkdir()
     single = [table for table in (content.label_quality, content.in_domain) if table]
@@ -44,14 +58,17 @@ def write_report(run: Path, out: Path) -> Path:
         tables.write(table, out / "tables")
     for sheet in (*content.verdict, *content.doses, *content.worklist, *content.beside):
         sheets.write(sheet, out / "tables")
-    for picture in (*content.scatters, *content.curves, *content.dose_curves):
+    for case_table in content.cases:
+        case_table.write(out / "tables")
+    for picture in (*content.scatters, *content.curves, *content.dose_curves, *content.overlays):
         picture.write(out / "figures")
+    (out / "references.bib").write_text(content.methods.bibliography.bibtex, encoding="utf-8", newline="\n")
     index = out / "index.html"
     index.write_text(page.html(loaded, content), encoding="utf-8", newline="\n")
     return index
 
 
-def _content(run: Run, found_in: Results) -> page.Content:
+def _content(folder: Path, run: Run, found_in: Results) -> page.Content:
     """Tables and figures of everything that has results."""
     label_organs = [
         tables.organs(
@@ -65,11 +82,16 @@ def _content(run: Run, found_in: Results) -> page.Content:
         )
         for d in run.datasets
     ]
-    scatters = (figures.in_domain(run, found_in, dataset) for dataset in run.datasets)
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    data = Path(plan["data"]) if plan.get("data") else None
+    scores = {dataset.name: cases.per_case(run, dataset) for dataset in run.datasets}
+    case_tables = (cases.table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
+    drawn = [overlays.overlays(folder, data, dataset, scores[dataset.name]) for dataset in run.datasets]
+    scatters = (scatter.in_domain(run, found_in, dataset) for dataset in run.datasets)
     curves = (figures.training_curves(run, dataset) for dataset in run.datasets)
     found = findings(run, found_in)
     doses = [(d, steps) for d in run.datasets if (steps := dose_steps(run, found_in, d))]
-    drawn = (figures.dose_response(dataset, steps) for dataset, steps in doses)
+    dose_curves = (figures.dose_response(dataset, steps) for dataset, steps in doses)
     work = worklist(run)
     return page.Content(
         answers=list(verdict.sentences(found, run.verdict)),
@@ -78,7 +100,7 @@ def _content(run: Run, found_in: Results) -> page.Content:
             tables.transfer(run, found_in, to) for to in run.transfers if not found_in.transfers[to.target].is_empty()
         ],
         doses=[dose_response(run, dataset, steps) for dataset, steps in doses],
-        dose_curves=[picture for picture in drawn if picture],
+        dose_curves=[picture for picture in dose_curves if picture],
         worklist=[work] if work else [],
         beside=beside_the_paper(run, found_in),
         reading=reading.sentences(run, found_in),
@@ -88,4 +110,8 @@ def _content(run: Run, found_in: Results) -> page.Content:
         model_organs=[table for table in model_organs if table.columns],
         scatters=[picture for picture in scatters if picture],
         curves=[picture for picture in curves if picture],
+        cases=[table for table in case_tables if table],
+        overlays=[picture for pictures, _ in drawn for picture in pictures],
+        not_shown=[note for _, notes in drawn for note in notes],
+        methods=methods.methods(run, data, tuple(plan.get("transfer", ()))),
     )

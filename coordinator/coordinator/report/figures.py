@@ -3,12 +3,12 @@
 Ink and grid have colours of their own, which the page replaces by its theme's, so that figures follow light and dark.
 """
 
+import base64
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from matplotlib.figure import Figure
 
 from coordinator.report.dose import Step
 from coordinator.report.load import BASE, Dataset, Run
-from coordinator.report.results import METRICS, Results, Score
 
 INK = "#23292f"
 GRID = "#d5dae0"
-COLOURS = ("#0f7bc4", "#d9622b", "#17966f", "#b8569b", "#c08a00", "#4aa3a2", "#7a6bd0", "#8a7a68", "#c23b4b", "#5b8c2a")
-MARKERS = {"dice": "x", "surface_dice": "^"}
+# Okabe and Ito's palette, which colour-blind people tell apart, then dark ones of Tol's; names and lines say the same.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#332288", "#999933", "#117733")
+DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 DPI = 160
+WIDE_POINTS = 450
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -60,12 +61,14 @@ class Picture:
         caption: what it shows, in words.
         svg: a whole SVG file.
         png: a whole PNG file.
+        alt: the same for those who can't see it: the caption, and what the figure shows in words.
     """
 
     name: str
     caption: str
     svg: str
     png: bytes
+    alt: str
 
     @property
     def inline(self) -> str:
@@ -77,32 +80,21 @@ class Picture:
         body = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', body, count=1)
         return body.replace(INK, "currentColor").replace(GRID, "var(--line)")
 
+    @property
+    def wide(self) -> bool:
+        """Whether it takes two columns of the page."""
+        size = re.search(r'viewBox="0 0 ([\d.]+) ', self.svg)
+        return size is not None and float(size[1]) > WIDE_POINTS
+
+    @property
+    def data_uri(self) -> str:
+        """The PNG as an address that needs no file."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
     def write(self, folder: Path) -> None:
         """Write both files into a folder that exists."""
         (folder / f"{self.name}.svg").write_text(self.svg, encoding="utf-8", newline="\n")
         (folder / f"{self.name}.png").write_bytes(self.png)
-
-
-def in_domain(run: Run, results: Results, dataset: Dataset) -> Picture | None:
-    """Fig. 2: quality of labels against quality of the network trained on them; None where there is no such network."""
-    points = {
-        version: (quality, model)
-        for version in (BASE, *dataset.versions)
-        if (quality := results.labels(dataset.name, version)) and (model := results.model(dataset.name, version))
-    }
-    if not points:
-        return None
-    with _figure(5.4, 5.2) as figure:
-        axes = figure.subplots()
-        _scatter(axes, points, _colours(run))
-        axes.set_title(dataset.name, loc="left")
-        axes.set_xlabel("quality of the labels (%)")
-        axes.set_ylabel("network on held-out cases (%)")
-        caption = (
-            f"{dataset.name}: quality of each label version against quality of the network trained on it, both by the "
-            "original labels; × is Dice, △ Surface Dice, dashed: y = x."  # noqa: RUF001 - the paper's sign
-        )
-        return _picture(f"in-domain-{dataset.name}", caption, figure)
 
 
 def training_curves(run: Run, dataset: Dataset) -> Picture | None:
@@ -112,16 +104,16 @@ def training_curves(run: Run, dataset: Dataset) -> Picture | None:
     logs = run.logs.filter(pl.col("dataset") == dataset.name)
     validated = "validation_dice" in logs.columns and logs["validation_dice"].is_not_null().any()
     curves = {"loss": "training loss", **({"validation_dice": "validation Dice"} if validated else {})}
-    with _figure(5.0 * len(curves), 3.6) as figure:
+    with styled_figure(5.0 * len(curves), 3.6) as figure:
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for axes, (column, title) in zip(panels, curves.items(), strict=True):
-            _curves(axes, logs.drop_nulls(column), column, _colours(run))
+            _curves(axes, logs.drop_nulls(column), column, colours_of(run))
             axes.set_title(f"{dataset.name}: {title}", loc="left")
             axes.set_xlabel("epoch")
         handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 5))
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 3 * len(curves)), fontsize=8.5)
         caption = f"{dataset.name}: {' and '.join(curves.values())} of the network trained on each label version."
-        return _picture(f"training-{dataset.name}", caption, figure)
+        return picture(f"training-{dataset.name}", caption, figure, alt=f"{caption} {_last_values(logs, curves)}")
 
 
 def dose_response(dataset: Dataset, steps: Sequence[Step]) -> Picture | None:
@@ -152,7 +144,7 @@ def dose_response(dataset: Dataset, steps: Sequence[Step]) -> Picture | None:
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
+def styled_figure(width: float, height: float) -> Iterator[Figure]:
     """An empty figure of a size in inches, in our style, whatever the user's is."""
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -160,99 +152,27 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width, height))
 
 
-def _picture(name: str, caption: str, figure: Figure) -> Picture:
+def picture(name: str, caption: str, figure: Figure, *, alt: str, dpi: int = DPI) -> Picture:
+    """A figure that is finished."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    figure.savefig(png, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
-    return Picture(name, caption, svg.getvalue().decode(), png.getvalue())
+    figure.savefig(png, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return Picture(name, caption, svg.getvalue().decode(), png.getvalue(), alt)
 
 
-def _colours(run: Run) -> Mapping[str, str]:
+def colours_of(run: Run) -> Mapping[str, str]:
     """The colour of each version, the same in all figures; base is ink."""
     return {BASE: INK} | {version: COLOURS[i % len(COLOURS)] for i, version in enumerate(run.versions)}
 
 
-def _scatter(axes: Axes, points: Mapping[str, tuple[Score, Score]], colours: Mapping[str, str]) -> None:
-    places = {
-        version: {metric: (100 * getattr(quality, metric), 100 * getattr(model, metric)) for metric in METRICS}
-        for version, (quality, model) in points.items()
-    }
-    lowest = min(value for markers in places.values() for place in markers.values() for value in place)
-    limits = max(lowest - 0.12 * (100 - lowest) - 1, -2), 100 + 0.1 * (100 - lowest) + 1
-    axes.set(xlim=limits, ylim=limits, aspect="equal")
-    axes.plot(limits, limits, color=INK, linewidth=0.9, linestyle=(0, (4, 4)), alpha=0.55, label="y = x")
-    for metric, title in METRICS.items():
-        _markers(axes, metric, [], [], INK, title)
-    for version, markers in places.items():
-        axes.plot(*zip(*markers.values(), strict=True), color=colours[version], linewidth=0.7, alpha=0.3)
-        for metric, (x, y) in markers.items():
-            _markers(axes, metric, [x], [y], colours[version])
-    axes.legend(loc="lower right", fontsize=8.5)
-    _name_points(axes, places, colours, limits)
-
-
-def _markers(axes: Axes, metric: str, x: Sequence[float], y: Sequence[float], colour: str, label: str = "") -> None:
-    axes.plot(
-        x, y, marker=MARKERS[metric], markersize=6.5, markeredgewidth=1.6, markerfacecolor="none",
-        markeredgecolor=colour, linestyle="none", zorder=3, label=label or "_unnamed",
-    )  # fmt: skip
-
-
-def _name_points(
-    axes: Axes,
-    places: Mapping[str, Mapping[str, tuple[float, float]]],
-    colours: Mapping[str, str],
-    limits: tuple[float, float],
-) -> None:
-    """Write each version's name near its first marker, where neither a marker nor another name is."""
-    span = limits[1] - limits[0]
-    taken = [_box(x, y, 0.032 * span, 0.032 * span) for markers in places.values() for x, y in markers.values()]
-    for version, markers in places.items():
-        x, y = next(iter(markers.values()))
-        width, height = (0.0175 * len(version) + 0.012) * span, 0.036 * span
-        spots = [_box(x + i * (0.5 * width + r * span), y + j * r * span, width, height) for r, i, j in _spots()]
-        inside = [spot for spot in spots if min(spot) >= limits[0] and max(spot) <= limits[1]]
-        box = min(inside or spots, key=lambda spot: sum(_shared(spot, other) for other in taken))
-        taken.append(box)
-        middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        far = max(abs(middle[0] - x) - width / 2, abs(middle[1] - y)) > 0.045 * span
-        axes.annotate(
-            version, (x, y), middle, ha="center", va="center", color=colours[version], fontsize=8.5, zorder=4,
-            arrowprops={"arrowstyle": "-", "color": colours[version], "linewidth": 0.6, "alpha": 0.7} if far else None,
-        )  # fmt: skip
-
-
-Box = tuple[float, float, float, float]
-
-
-def _spots() -> Iterator[tuple[float, float, float]]:
-    """Places around a marker, nearest first: distance as a share of the axes, direction along x and y."""
-    directions = (
-        (1, 0),
-        (-1, 0),
-        (1, -1),
-        (-1, 1),
-        (1, 1),
-        (-1, -1),
-        (0, -1),
-        (0, 1),
-        (1, -2),
-        (-1, 2),
-        (1, 2),
-        (-1, -2),
-    )
-    yield from ((radius, i, j) for radius, (i, j) in product((0.026, 0.045, 0.07, 0.1, 0.14), directions))
-
-
-def _box(x: float, y: float, width: float, height: float) -> Box:
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-
-def _shared(one: Box, other: Box) -> float:
-    """Area that two boxes share."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return width * height if width > 0 and height > 0 else 0.0
+def _last_values(logs: pl.DataFrame, curves: Mapping[str, str]) -> str:
+    """Where each curve ends, for those who can't see it."""
+    ends = []
+    for column, title in curves.items():
+        last = logs.drop_nulls(column).sort("version", "seed", "epoch").group_by("version", maintain_order=True).last()
+        values = ", ".join(f"{row['version']} {row[column]:.3g}" for row in last.iter_rows(named=True))
+        ends.append(f"At the end, {title}: {values}.")
+    return " ".join(ends)
 
 
 def _curves(axes: Axes, logs: pl.DataFrame, column: str, colours: Mapping[str, str]) -> None:
@@ -268,4 +188,5 @@ def _curves(axes: Axes, logs: pl.DataFrame, column: str, colours: Mapping[str, s
             axes.plot(
                 seed["epoch"].to_list(), seed[column].to_list(), color=colours[version], label=name, marker=marker,
                 linewidth=1.8 if version == BASE else 1.3, alpha=1 if i == 0 else 0.5,
+                linestyle=DASHES[list(colours).index(version) % len(DASHES)],
             )  # fmt: skip

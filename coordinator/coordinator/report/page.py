@@ -9,8 +9,10 @@ from markupsafe import Markup
 
 from coordinator import conventions
 from coordinator.report import provenance
+from coordinator.report.cases import CaseTable
 from coordinator.report.figures import Picture
 from coordinator.report.load import Run
+from coordinator.report.methods import Methods
 from coordinator.report.sheets import Sheet
 from coordinator.report.tables import Table
 
@@ -36,6 +38,10 @@ class Content:
         model_organs: a table a dataset that has networks with scores.
         scatters: Fig. 2, one a dataset.
         curves: training curves, one a dataset.
+        cases: the numbers of each case, a table a dataset.
+        overlays: label maps over images, chosen by rule.
+        not_shown: a sentence on each overlay that could not be drawn.
+        methods: the methods section with its references.
     """
 
     answers: Sequence[str]
@@ -52,6 +58,10 @@ class Content:
     model_organs: Sequence[Table]
     scatters: Sequence[Picture]
     curves: Sequence[Picture]
+    cases: Sequence[CaseTable]
+    overlays: Sequence[Picture]
+    not_shown: Sequence[str]
+    methods: Methods
 
 
 def html(run: Run, content: Content) -> str:
@@ -67,7 +77,8 @@ def html(run: Run, content: Content) -> str:
     return environment.get_template("page.html.j2").render(
         run=run,
         content=content,
-        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
+        style=_own("style.css"),
+        script=_own("page.js"),
         pictures=_inline([*content.scatters, *content.curves, *content.dose_curves]),
         convention=conventions.find(run.score.empty),
         failures=_by_tool(run),
@@ -75,6 +86,10 @@ def html(run: Run, content: Content) -> str:
         weights=provenance.weights(run),
         packages=provenance.packages(run),
     )
+
+
+def _own(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 
 def _inline(pictures: Sequence[Picture]) -> Mapping[str, Markup]:

@@ -280,7 +280,8 @@ def _coloured(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def _cell(mean: float, std: float, note: str) -> Cell:
-    return Cell(100 * mean, 100 * std, note)
+    # Rounded as in the csv files first, so that the page and the csv say the same in every last digit.
+    return Cell(100 * round(mean, DIGITS), 100 * round(std, DIGITS), note)
 
 
 def _fewer(count: int, expected: int | None) -> str:

@@ -1,0 +1,173 @@
+"""The methods section of a paper on this study, written from what the run recorded; every work it names is cited."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from contract import yamlfiles
+from contract.errors import UsageError
+from coordinator import conventions
+from coordinator.report.load import Run
+from coordinator.report.references import Bibliography
+from coordinator.study import Train
+from coordinator.tools import Tool, find_tools
+
+STUDY = (
+    "Jaus, Marinov, Seibold, Reiß, Kleesiek, Stiefelhagen. Good Enough: Is it Worth Improving your Label Quality? "
+    "arXiv:2505.20928 (2025)"
+)
+DICE = (
+    "Dice. Measures of the amount of ecologic association between species. Ecology 26(3), 297-302 (1945). "
+    "doi 10.2307/1932409"
+)
+SURFACE_DICE = (
+    "Nikolov, Blackwell, Zverovitch, Mendes, Livne, De Fauw, Patel, Meyer, Askham, Romera-Paredes et al. Deep learning "
+    "to achieve clinically applicable segmentation of head and neck anatomy for radiotherapy. arXiv:1809.04430 (2018)"
+)
+DYNUNET = (
+    "Isensee, Jäger, Kohl, Petersen, Maier-Hein. Automated design of deep learning methods for biomedical image "
+    "segmentation. arXiv:1904.08128 (2019)"
+)
+ADAMW = (
+    "Loshchilov, Hutter. Decoupled weight decay regularization. International Conference on Learning Representations "
+    "(2019)"
+)
+KNOWN = Path(__file__).parents[1] / "datasets" / "known"
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """Paragraphs with citations as numbers in brackets, and the works in the order of these numbers."""
+
+    paragraphs: tuple[str, ...]
+    bibliography: Bibliography
+
+
+def methods(run: Run, data: Path | None, transfer: tuple[str, ...]) -> Methods:
+    """Write the methods section.
+
+    Args:
+        run: the run.
+        data: the folder of dataset folders, whose citations are used where they can be read.
+        transfer: datasets that networks were fine-tuned on.
+    """
+    cited = Bibliography()
+    paragraphs = [" ".join(_labels(run, data, cited)), " ".join(_scores(run, cited))]
+    if run.train is not None:
+        paragraphs.append(" ".join(_training(run, Train.model_validate(run.train), (data, transfer), cited)))
+    return Methods(tuple(paragraphs), cited)
+
+
+def _labels(run: Run, data: Path | None, cited: Bibliography) -> Iterator[str]:
+    yield f"This study follows Jaus et al.{cited.cite(STUDY)}."
+    for dataset in run.datasets:
+        cases = f"{dataset.sound_cases} cases, " if dataset.sound_cases is not None else ""
+        yield (
+            f"Dataset {dataset.name}{cited.cite(_citation(data, dataset.name))} "
+            f"({cases}{_count(len(dataset.labels), 'organ')}) has its original labels and "
+            f"{_count(len(dataset.versions), 'generated label version')}: {_listed(dataset.versions)}."
+        )
+    tools, known = _tools(run), _known_tools()
+    for version in run.versions:
+        if version in tools:
+            yield f"{version} was made with {tools[version]}{_upstream(known, tools[version], cited)}."
+        else:
+            yield f"What {version} was made with was not recorded."
+    prompted = [version for version in run.versions if run.prompts.get(version) == "ground-truth"]
+    if prompted:
+        yield f"Prompts of {_listed(tuple(prompted))} were made from the original labels."
+    yield (
+        "Generated labels were brought to each dataset's organs by name; organs that a generator can't have are left "
+        "out of all means."
+    )
+
+
+def _scores(run: Run, cited: Bibliography) -> Iterator[str]:
+    convention = conventions.find(run.score.empty)
+    yield (
+        f"Label maps were compared with the original labels by Dice{cited.cite(DICE)} and by Surface Dice"
+        f"{cited.cite(SURFACE_DICE)} at a tolerance of {run.score.tolerance_mm:g} mm, for each case and organ."
+    )
+    yield f"Empty masks were scored by the convention {convention.name} ({convention.origin}). {convention.rule}"
+    yield (
+        "For each organ the mean and the population standard deviation over cases were taken, then the mean over "
+        f"organs and the root mean square of their standard deviations{cited.cite(STUDY)}."
+    )
+
+
+def _training(
+    run: Run, train: Train, targets: tuple[Path | None, tuple[str, ...]], cited: Bibliography
+) -> Iterator[str]:
+    known = _known_tools()
+    monai = next((t.manifest.upstream for t in known.values() if t.manifest.kind == "trainer"), None)
+    used = dict.fromkeys(_name(t.record) for t in run.tools if t.stage == "training")
+    yield (
+        f"On each label version the same network, a DynUNet{cited.cite(DYNUNET, monai.citation if monai else '')}"
+        f"{f' ({_listed(tuple(used))})' if used else ''}, was trained for {_count(train.epochs, 'epoch')} of "
+        f"{_count(train.batches_per_epoch, 'batch', 'batches')} of {_count(train.batch_size, 'patch', 'patches')} with "
+        f"AdamW{cited.cite(ADAMW)} and a learning rate that falls from {train.learning_rate:g} along a cosine; "
+        f"{'seed' if len(run.seeds) == 1 else 'seeds'} {_listed(tuple(str(seed) for seed in run.seeds))}."
+    )
+    splits = [f"{d.name}: {len(d.split.train)} and {len(d.split.holdout)}" for d in run.datasets if d.split]
+    yield (
+        f"Cases were split at random into those for training and those held out ({'; '.join(splits)}); split, spacing, "
+        "patch and normalisation were the same for all label versions."
+    )
+    yield "Networks were tested on the held-out cases against the original labels, whatever labels they had learned."
+    if targets[1]:
+        names = tuple(f"{name}{cited.cite(_citation(targets[0], name))}" for name in targets[1])
+        yield (
+            f"Trained networks were then fine-tuned on the original labels of {_listed(names)}, with patch, spacing "
+            "and normalisation as before, and compared with networks trained there from scratch."
+        )
+    if len(run.seeds) > 1:
+        yield "Means are over seeds."
+
+
+def _citation(data: Path | None, dataset: str) -> str:
+    """How a dataset is cited: by its own description, else by what is known of official ones; empty for neither."""
+    for file in (*([data / dataset / "dataset.yaml"] if data else []), KNOWN / f"{dataset}.yaml"):
+        try:
+            content = yamlfiles.read(file)
+        except (UsageError, OSError):
+            continue
+        if isinstance(content, dict) and content.get("citation"):
+            return str(content["citation"])
+    return ""
+
+
+def _tools(run: Run) -> Mapping[str, str]:
+    """Label version -> tool, version and variant that made it."""
+    return {used.version: _name(used.record) for used in run.tools if used.stage == "labels"}
+
+
+def _name(record: Mapping[str, object]) -> str:
+    variant = record.get("variant")
+    named = f", variant {variant}" if variant not in (None, "default") else ""
+    return f"{record.get('tool', 'an unknown tool')} {record.get('version', '')}".strip() + named
+
+
+@cache
+def _known_tools() -> Mapping[str, Tool]:
+    """Manifests of the tools that are here; none where there is no folder of tools."""
+    try:
+        return find_tools()
+    except UsageError:
+        return {}
+
+
+def _upstream(known: Mapping[str, Tool], named: str, cited: Bibliography) -> str:
+    tool = known.get(named.split()[0])
+    if tool is None or tool.manifest.upstream is None:
+        return ""
+    upstream = tool.manifest.upstream
+    return f", {upstream.name} {upstream.version}{cited.cite(upstream.citation)}"
+
+
+def _count(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"

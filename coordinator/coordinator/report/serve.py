@@ -1,0 +1,186 @@
+"""`coordinator report --serve`: the report and the volumes of one run, for the browser of this machine alone.
+
+    GET /                    the report        /tables/… /figures/…
+    GET /viewer/             NiiVue            /viewer/cases.json   what can be chosen
+    GET /volumes/…           images, label versions and predictions of the run's cases
+
+Every address that is answered stands in one table, made at the start from the plan and from what is on disk; no file
+name ever comes from a request. A link inside the run folder that leads out of it is not followed. Only images may lie
+elsewhere: those of the cases that the plan names, which importers link instead of copying.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import copyfileobj
+from typing import Any
+from urllib.parse import quote, unquote
+
+from contract.datasets import SUFFIX, case_names
+from contract.errors import UsageError
+from coordinator import steps
+from coordinator.report.load import BASE
+
+HOST = "127.0.0.1"
+IMAGES = "/volumes/image/"
+VIEWER = Path(__file__).parent / "viewer"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".gz": "application/gzip",
+}
+PLAIN = "text/plain; charset=utf-8"
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self' data: blob: 'unsafe-inline'; frame-ancestors 'none'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All that is served.
+
+    Attributes:
+        files: address -> file; nothing else is ever opened.
+        cases: dataset -> its labels and cases with the addresses of their volumes; what `cases.json` holds.
+        root: the run folder, resolved.
+    """
+
+    files: Mapping[str, Path]
+    cases: Mapping[str, Any]
+    root: Path
+
+    def find(self, address: str) -> Path | None:
+        """The file behind an address; None where there is none, or where a link leads out of what may be served."""
+        file = self.files.get(address)
+        if file is None:
+            return None
+        real = file.resolve()
+        if not real.is_file():
+            return None
+        if address.startswith(IMAGES):
+            return real if real.name.endswith(SUFFIX) else None
+        allowed = VIEWER.resolve() if address.startswith("/viewer/") else self.root
+        return real if real.is_relative_to(allowed) else None
+
+
+def site(run: Path) -> Site:
+    """Collect what is served of a run folder that has a report."""
+    files = {"/": run / "report" / "index.html", "/viewer/": VIEWER / "viewer.html"}
+    files |= {f"/viewer/{file.name}": file for file in sorted(VIEWER.iterdir())}
+    for file in sorted((run / "report").rglob("*")):
+        files[f"/{file.relative_to(run / 'report').as_posix()}"] = file
+    plan = steps.read_plan(run)
+    cases = {}
+    for name in plan.about["versions"]:
+        layers: dict[str, list[dict[str, str]]] = {}
+        for what, place in _label_folders(plan.about, name):
+            for case in case_names(run / place):
+                files[f"/volumes/{place}/{case}{SUFFIX}"] = run / place / f"{case}{SUFFIX}"
+                layers.setdefault(case, []).append({"name": what, "url": quote(f"volumes/{place}/{case}{SUFFIX}")})
+        listed = []
+        for case in _cases(run, plan.about, name):
+            image, address = Path(plan.data) / name / "images" / f"{case}{SUFFIX}", f"{IMAGES}{name}/{case}{SUFFIX}"
+            files[address] = image
+            listed.append({
+                "case": case, "image": quote(address[1:]) if image.is_file() else None, "layers": layers.get(case, []),
+                "held_out": case in plan.about.get("split", {}).get(name, {}).get("holdout", ()),
+            })  # fmt: skip
+        cases[name] = {"labels": plan.about["labels"][name], "cases": listed}
+    return Site(files, cases, run.resolve())
+
+
+def server(found: Site, port: int) -> ThreadingHTTPServer:
+    """A server on the loopback address that answers GET and HEAD; `port` 0 takes a free one.
+
+    Raises:
+        UsageError: the port is taken.
+    """
+
+    class Handler(_Handler):
+        served = found
+
+    try:
+        return ThreadingHTTPServer((HOST, port), Handler)
+    except OSError as error:
+        raise UsageError(f"--port {port}: {HOST}:{port} must be free, but: {error.strerror}; give another") from None
+
+
+def _cases(run: Path, about: Mapping[str, Any], dataset: str) -> list[str]:
+    """Names of a dataset's cases; of a plan that doesn't list them, those that have original labels."""
+    return list(about.get("cases", {}).get(dataset) or case_names(run / dataset / "2-labels" / BASE))
+
+
+def _label_folders(about: Mapping[str, Any], dataset: str) -> Iterator[tuple[str, str]]:
+    """What a folder of label maps is called in the viewer, and where it lies in the run folder."""
+    versions = (BASE, *about["versions"][dataset])
+    for version in versions:
+        yield f"labels: {version}", f"{dataset}/2-labels/{version}"
+    for version in versions:
+        for seed in about.get("seeds", ()):
+            yield f"network: {version}, seed {seed}", f"{dataset}/6-predictions/{version}/seed-{seed}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers from a site's table; every other method than GET and HEAD is refused by the base class."""
+
+    served: Site
+    server_version = "coordinator"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+
+    def do_GET(self) -> None:
+        """Answer with head and body."""
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        """Answer with the head alone."""
+        self._answer(body=False)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: names of cases don't belong on a terminal that others see."""
+
+    def _answer(self, *, body: bool) -> None:
+        # A page elsewhere that points its own name at this address (DNS rebinding) must not read patients' volumes.
+        if not re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", self.headers.get("Host", "")):
+            self._start(HTTPStatus.FORBIDDEN, PLAIN, 0)
+            return
+        address = unquote(self.path.partition("?")[0])
+        if address == "/viewer":
+            self._start(HTTPStatus.MOVED_PERMANENTLY, PLAIN, 0, {"Location": "/viewer/"})
+        elif address == "/favicon.ico":  # browsers ask for it unasked, and call it an error if there is none
+            self._start(HTTPStatus.NO_CONTENT, PLAIN, 0)
+        elif address == "/viewer/cases.json":
+            content = json.dumps(self.served.cases).encode()
+            self._start(HTTPStatus.OK, TYPES[".json"], len(content))
+            if body:
+                self.wfile.write(content)
+        elif (file := self.served.find(address)) is not None:
+            self._send(file, body=body)
+        else:
+            self._start(HTTPStatus.NOT_FOUND, PLAIN, 0)
+
+    def _send(self, file: Path, *, body: bool) -> None:
+        with file.open("rb") as stream:
+            self._start(HTTPStatus.OK, TYPES.get(file.suffix, PLAIN), file.stat().st_size)
+            if body:
+                with suppress(ConnectionError):  # a browser that went on to another case
+                    copyfileobj(stream, self.wfile)
+
+    def _start(self, status: HTTPStatus, kind: str, length: int, more: Mapping[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(length), **HEADERS, **(more or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
