@@ -83,3 +83,4 @@ bench: export OMP_NUM_THREADS := 1
 bench: setup  ## measure what is said to be fast
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
+	$(DEV)/python tests/benchmarks/scoring.py

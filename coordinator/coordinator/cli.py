@@ -201,11 +201,13 @@ def remap(label_map: Path, source: Path, target: Path, tool_name: str, dataset_f
     type=click.Path(path_type=Path),
     help="Dataset folder: names of the ids.",
 )
-@click.option("--tolerance-mm", default=1.0, show_default=True, type=click.FloatRange(0, 100, min_open=True))
-@click.option("--empty", default="flare", show_default=True, help="Convention for empty masks.")
+@click.option(
+    "--tolerance-mm", type=click.FloatRange(0, 100, min_open=True), help="Of all organs; the convention's if not given."
+)
+@click.option("--empty", default="flare21", show_default=True, help="Convention for empty masks and tolerances.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write every case's scores here (.parquet or .csv).")
 def score(
-    reference: Path, prediction: Path, dataset_folder: Path, tolerance_mm: float, empty: str, out: Path | None
+    reference: Path, prediction: Path, dataset_folder: Path, tolerance_mm: float | None, empty: str, out: Path | None
 ) -> None:
     """Score the label maps in folder PREDICTION against those in REFERENCE: Dice and surface Dice."""
     from coordinator.cli_pieces import score_and_show

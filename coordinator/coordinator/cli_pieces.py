@@ -1,5 +1,6 @@
 """`coordinator remap` and `coordinator score`: pieces of a study, alone."""
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -43,7 +44,7 @@ def remap_folder(label_map: Path, source: Path, target: Path, tool_name: str, da
 
 
 def score_and_show(
-    folders: tuple[Path, Path], dataset_folder: Path, tolerance_mm: float, empty: str, out: Path | None
+    folders: tuple[Path, Path], dataset_folder: Path, tolerance_mm: float | None, empty: str, out: Path | None
 ) -> None:
     """Score two folders, print a row an organ, and write the scores of every case where asked.
 
@@ -57,15 +58,17 @@ def score_and_show(
     reference, prediction = folders
     _cases(prediction)
     dataset = _described(dataset_folder)
-    frame = score_folders(reference, prediction, dataset.labels, tolerance_mm)
+    scoring = CONVENTIONS[empty].scoring(tolerance_mm)
+    frame = score_folders(reference, prediction, dataset.labels, scoring, workers=len(os.sched_getaffinity(0)))
     if out is not None:
         (frame.write_parquet if out.suffix == ".parquet" else frame.write_csv)(out)
     named = frame.with_columns(pl.lit(dataset.name).alias("dataset"), pl.lit(prediction.name).alias("version"))
-    _show(named, empty, tolerance_mm)
+    _show(named, empty, sorted({*frame["tolerance_mm"].to_list()}))
 
 
-def _show(frame: pl.DataFrame, empty: str, tolerance_mm: float) -> None:
-    table = Table("organ", "n", "Dice", "std", f"surface Dice ({tolerance_mm:g} mm)", "std", box=None)
+def _show(frame: pl.DataFrame, empty: str, tolerances_mm: list[float]) -> None:
+    tolerance = " to ".join(f"{t:g}" for t in dict.fromkeys((tolerances_mm[0], tolerances_mm[-1])))
+    table = Table("organ", "n", "Dice", "std", f"surface Dice ({tolerance} mm)", "std", box=None)
     for row in statistics.organ_table(frame, empty).iter_rows(named=True):
         numbers = [f"{row[k]:.4f}" for k in ("dice_mean", "dice_std", "surface_dice_mean", "surface_dice_std")]
         table.add_row(row["organ"], str(row["n"]), *numbers)

@@ -1,29 +1,33 @@
-"""Dice and surface Dice of a label map against its reference: raw values, per organ.
+"""Dice, surface Dice and distances of a label map and its reference: raw values, per organ.
 
 Surface Dice is DeepMind's (Nikolov et al., 2018, arXiv:1809.04430): the share of both surfaces, by area, that lies
-within `tolerance_mm` of the other surface. It is the same number as their code gives, made in another way: the surface
-elements of all organs are found in one pass over each map, so a stray false positive in a far corner costs little.
+within a tolerance of the other surface. It is the same number as their code gives, made in another way: all organs at
+once, without distance transforms.
 
-    label maps ──► cells of 2x2x2 voxels that are not of one label ──► per organ: neighbour code ──► area
-                                                                                └──► distance to the other surface
+    label maps ──► surfaces: volumes, surface elements ──► nearest: elements within each tolerance ──► times area
+                                                       └──► distances, where they are asked for
 
+Elements are counted by neighbour code and weighed after that: a sum of whole numbers does not depend on its order.
 Values here are raw, NaN where a metric is not defined; `conventions` makes numbers of them, by a rule with a name.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from coordinator.surface_area_table import CODES, CORNERS, surface_areas
+from coordinator.nearest import count_within, steps_within
+from coordinator.scoring import Distances, Scoring
+from coordinator.surface_area_table import surface_areas
+from coordinator.surfaces import Cells, Elements, Labels, cells_around, row_ranges, surface_elements, volumes
 
 Mask = NDArray[np.bool_]
 LabelMap = NDArray[np.integer[Any]]
 Spacing = tuple[float, float, float]
+T = TypeVar("T")
 
 SPACING_DIGITS = 6
 """Spacing is rounded to 1e-6 mm: NIfTI keeps it as float32, and 0.8 read as 0.800000012 moves ties at the tolerance."""
@@ -38,10 +42,13 @@ class OrganScore:
         organ: its name.
         dice: in [0, 1]; NaN when neither map has the organ.
         surface_dice: in [0, 1]; NaN when neither map has the organ, 0 when only one has.
-        reference_voxels: size in the reference.
-        prediction_voxels: size in the prediction.
+        reference_voxels: size in the reference, in all slices.
+        prediction_voxels: size in the prediction, in all slices.
         reference_ml: the same in millilitres.
         prediction_ml: the same in millilitres.
+        tolerance_mm: of `surface_dice`.
+        surface_dice_also: at each of the further tolerances.
+        distances: where they were asked for.
     """
 
     label: int
@@ -52,38 +59,32 @@ class OrganScore:
     prediction_voxels: int
     reference_ml: float
     prediction_ml: float
+    tolerance_mm: float
+    surface_dice_also: tuple[float, ...] = ()
+    distances: Distances | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Surface:
-    """Surface elements of one organ.
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The cells of a case, and how the case lies in memory.
 
-    Attributes:
-        cells: (N,) sorted flat indices of the 2x2x2 cells that hold an element.
-        codes: (N,) neighbour code of each.
-    """
-
-    cells: NDArray[np.intp]
-    codes: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cells:
-    """All cells of a label map that are not of one label; surfaces of all organs lie in them.
+    Scores don't depend on the order of axes as long as spacing has the same, but the time to read rows does; and the
+    last bit of a distance does, so these are computed with the axes as they were given.
 
     Attributes:
-        flat: (N,) sorted flat indices of the cells.
-        corners: (N, 8) labels of their voxels, in the order of a neighbour code's bits.
+        spacing_mm: along x, y, z.
+        cells: how many along x, y, z.
+        order: axes as they lie in memory, rows last.
     """
 
-    flat: NDArray[np.intp]
-    corners: LabelMap
+    spacing_mm: Spacing
+    cells: tuple[int, int, int]
+    order: tuple[int, int, int]
 
-    def surface(self, label: int) -> _Surface:
-        """The surface of one organ."""
-        codes = np.packbits(self.corners == label, axis=1)[:, 0]
-        there = (codes != 0) & (codes != CODES - 1)
-        return _Surface(self.flat[there], codes[there])
+    def turned(self, of_axes: tuple[T, T, T]) -> tuple[T, T, T]:
+        """What belongs to x, y, z, as the axes lie in memory."""
+        first, second, third = self.order
+        return of_axes[first], of_axes[second], of_axes[third]
 
 
 def dice(reference: Mask, prediction: Mask) -> float:
@@ -96,9 +97,7 @@ def dice(reference: Mask, prediction: Mask) -> float:
     Returns:
         A number in [0, 1]; NaN when both masks are empty.
     """
-    _refuse_other_grid(reference, prediction)
-    shared, whole = (reference & prediction).sum(), reference.sum() + prediction.sum()
-    return _ratio(2 * int(shared), int(whole))
+    return score_case(reference.astype(np.uint8), prediction.astype(np.uint8), (1, 1, 1), {1: ""}, Scoring(0.0))[0].dice
 
 
 def surface_dice(reference: Mask, prediction: Mask, spacing_mm: Spacing, tolerance_mm: float) -> float:
@@ -114,140 +113,146 @@ def surface_dice(reference: Mask, prediction: Mask, spacing_mm: Spacing, toleran
         A number in [0, 1]; NaN when both masks are empty, 0 when one is. The volume's border counts as outside: a mask
         that touches it has a surface there.
     """
-    label_maps = reference.astype(np.uint8), prediction.astype(np.uint8)
-    return score_case(*label_maps, spacing_mm, {1: ""}, tolerance_mm)[0].surface_dice
+    maps = reference.astype(np.uint8), prediction.astype(np.uint8)
+    return score_case(*maps, spacing_mm, {1: ""}, Scoring(tolerance_mm))[0].surface_dice
 
 
 def score_case(
-    reference: LabelMap, prediction: LabelMap, spacing_mm: Spacing, labels: Mapping[int, str], tolerance_mm: float
+    reference: LabelMap,
+    prediction: LabelMap,
+    spacing_mm: Spacing,
+    labels: Mapping[int, str],
+    scoring: Scoring,
 ) -> list[OrganScore]:
     """Score all organs of a case.
 
     Args:
-        reference: (X, Y, Z) label map.
+        reference: (X, Y, Z) label map with ids in 0..65535, slices along Z; 0 is background.
         prediction: (X, Y, Z) label map on the same grid.
         spacing_mm: of the voxels along x, y, z; rounded to 1e-6 mm.
-        labels: id -> organ of those to score; other ids count as background.
-        tolerance_mm: of surface Dice, at least 0.
+        labels: id, from 1 -> organ of those to score; other ids count as background.
+        scoring: what is asked. The time grows with the cube of the largest tolerance where the maps differ by as much.
 
     Returns:
         A score an organ, in the order of `labels`; raw values, NaN where neither map has the organ.
 
     Raises:
-        ValueError: two grids, or a negative tolerance.
+        ValueError: two grids, a negative tolerance, or ids outside 0..65535.
     """
-    _refuse_other_grid(reference, prediction)
-    if not tolerance_mm >= 0:
-        raise ValueError(f"tolerance_mm must be at least 0, but it is {tolerance_mm}")
-    x, y, z = (round(float(step), SPACING_DIGITS) for step in spacing_mm)
-    if abs(reference.strides[0]) < abs(reference.strides[2]):
-        # NIfTI's order in memory. The scores don't depend on the order of axes, but their time does.
-        reference, prediction, (x, y, z) = reference.T, prediction.T, (z, y, x)
-    box = _foreground(reference, prediction)
-    maps = tuple(np.pad(label_map[box], 1) for label_map in (reference, prediction))
-    volumes = [_volumes(label_map, labels) for label_map in (*maps, np.where(maps[0] == maps[1], maps[0], 0))]
-    cells = [_mixed_cells(label_map) for label_map in maps]
-    scores = []
-    for label, organ in labels.items():
-        truth, found, shared = (volume[label] for volume in volumes)
-        surfaces = (cells[0].surface(label), cells[1].surface(label)) if truth or found else None
-        overlap = _overlap(*surfaces, _shape(maps[0]), (x, y, z), tolerance_mm) if surfaces else math.nan
-        ml = x * y * z / 1000
-        overlap_of_volumes = _ratio(2 * shared, truth + found)
-        scores.append(OrganScore(label, organ, overlap_of_volumes, overlap, truth, found, truth * ml, found * ml))
-    return scores
-
-
-def _refuse_other_grid(reference: NDArray[Any], prediction: NDArray[Any]) -> None:
     if reference.ndim != 3 or reference.shape != prediction.shape:
         raise ValueError(
             f"reference and prediction must be volumes on one grid, but have shapes {reference.shape} "
             f"and {prediction.shape}"
         )
+    for tolerance_mm in (scoring.tolerance_mm, *scoring.of_organ_mm.values(), *scoring.also_mm):
+        if not tolerance_mm >= 0:
+            raise ValueError(f"tolerance_mm must be at least 0, but it is {tolerance_mm}")
+    scores = _score(reference, prediction, spacing_mm, labels, scoring)
+    return [
+        _in_labelled_slices(reference, prediction, spacing_mm, score, scoring)
+        if score.organ in scoring.labelled_slices and score.reference_voxels and score.prediction_voxels
+        else score
+        for score in scores
+    ]
 
 
-def _foreground(*label_maps: LabelMap) -> tuple[slice, ...]:
-    """The smallest box that holds what is not background; empty where there is nothing."""
-    box: tuple[slice, ...] = (slice(None),) * 3
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        rows = np.flatnonzero(np.logical_or(*((label_map[box] != 0).any(axis=others) for label_map in label_maps)))
-        extent = slice(int(rows[0]), int(rows[-1]) + 1) if rows.size else slice(0, 0)
-        box = (*box[:axis], extent, *box[axis + 1 :])
-    return box
-
-
-def _volumes(label_map: LabelMap, labels: Mapping[int, str]) -> dict[int, int]:
-    """Label id -> count of voxels."""
-    counts = np.bincount(label_map[label_map != 0], minlength=max(labels, default=0) + 1)
-    return {label: int(counts[label]) for label in labels}
-
-
-def _mixed_cells(label_map: LabelMap) -> _Cells:
-    """Cells of 2x2x2 voxels that hold more than one label, of a map with a border of background."""
-    lowest = highest = label_map
-    for axis in range(3):
-        here, after = (slice(None),) * axis + (slice(-1),), (slice(None),) * axis + (slice(1, None),)
-        lowest = np.minimum(lowest[here], lowest[after])
-        highest = np.maximum(highest[here], highest[after])
-    where = np.nonzero(lowest != highest)
-    corners = np.stack(
-        [label_map[tuple(w + c for w, c in zip(where, corner, strict=True))] for corner in CORNERS], axis=1
+def _score(
+    reference: LabelMap, prediction: LabelMap, spacing_mm: Spacing, labels: Mapping[int, str], scoring: Scoring
+) -> list[OrganScore]:
+    """Score all organs in all slices."""
+    grid = _grid(reference, spacing_mm)
+    maps = _in_order_of_memory(reference, prediction, grid.order)
+    ranges = row_ranges(*maps)
+    voxels = volumes(*maps, ranges)
+    organ_of = np.zeros(len(voxels), np.uint16)
+    for number, label in enumerate(labels, start=1):
+        organ_of[label] = number
+    cells = cells_around(ranges, maps[0].shape[2])
+    pair = (
+        surface_elements(maps[0], ranges, cells, organ_of),
+        surface_elements(maps[1], ranges, cells, organ_of),
     )
-    return _Cells(np.ravel_multi_index(where, _shape(label_map)), corners)
+    surface_scores = _surface_dice(pair, cells, grid, [scoring.tolerances_mm(organ) for organ in labels.values()])
+    apart: Iterator[Distances | None] = iter([None] * len(labels))
+    if scoring.distances:
+        from coordinator.distances import surface_distances  # here, since SciPy's trees take a second to import
+
+        apart = surface_distances(pair, cells, grid.turned(grid.spacing_mm), len(labels))
+    ml = math.prod(grid.spacing_mm) / 1000
+    scores = []
+    for (label, organ), overlaps, distances in zip(labels.items(), surface_scores, apart, strict=True):
+        truth, found, shared = voxels[label].tolist()
+        scores.append(
+            OrganScore(
+                label, organ, _ratio(2 * shared, truth + found), overlaps[0], truth, found, truth * ml, found * ml,
+                scoring.tolerances_mm(organ)[0], overlaps[1:], distances,
+            )
+        )  # fmt: skip
+    return scores
 
 
-def _overlap(
-    reference: _Surface, prediction: _Surface, shape: tuple[int, int, int], spacing_mm: Spacing, tolerance_mm: float
-) -> float:
-    """Area within tolerance over area of both surfaces.
+def _in_labelled_slices(
+    reference: LabelMap, prediction: LabelMap, spacing_mm: Spacing, score: OrganScore, scoring: Scoring
+) -> OrganScore:
+    """The score of one organ in the slices that the reference shows it in, without the last, as FLARE22 has it."""
+    slices = np.flatnonzero((reference == score.label).any(axis=(0, 1)))
+    part = np.s_[:, :, slices[0] : slices[-1]]
+    (inside,) = _score(reference[part], prediction[part], spacing_mm, {score.label: score.organ}, scoring)
+    return replace(
+        score,
+        dice=inside.dice,
+        surface_dice=inside.surface_dice,
+        surface_dice_also=inside.surface_dice_also,
+        distances=inside.distances,
+    )
 
-    Elements are counted per neighbour code and weighed after that: a sum of integers does not depend on its order.
+
+def _grid(label_map: LabelMap, spacing_mm: Spacing) -> _Grid:
+    x, y, z = (round(float(step), SPACING_DIGITS) for step in spacing_mm)
+    i, j, k = (n + 1 for n in label_map.shape)
+    first, second, third = sorted(range(3), key=lambda axis: -abs(label_map.strides[axis]))
+    return _Grid((x, y, z), (i, j, k), (first, second, third))
+
+
+def _in_order_of_memory(
+    reference: LabelMap, prediction: LabelMap, order: tuple[int, int, int]
+) -> tuple[Labels, Labels]:
+    """Both maps with axes turned and flipped as the reference lies in memory, most often without a copy."""
+    forward = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in reference.strides)
+    wide = max(_largest_id(reference), _largest_id(prediction)) > np.iinfo(np.uint8).max
+    kind = np.uint16 if wide else np.uint8
+    one, other = (np.transpose(label_map[forward], order) for label_map in (reference, prediction))
+    return np.ascontiguousarray(one, dtype=kind), np.ascontiguousarray(other, dtype=kind)
+
+
+def _largest_id(label_map: LabelMap) -> int:
+    """An id that no voxel exceeds.
+
+    Raises:
+        ValueError: ids outside 0..65535.
     """
-    everything = _count(reference.codes) + _count(prediction.codes)
-    within = np.zeros(CODES, np.intp)
-    for surface, other in ((reference, prediction), (prediction, reference)):
-        near = _is_near(surface.cells, other.cells, shape, spacing_mm, tolerance_mm)
-        within += _count(surface.codes[near])
-    areas = surface_areas(spacing_mm)
-    return _ratio(float((within * areas).sum()), float((everything * areas).sum()))
+    if label_map.dtype in (np.uint8, np.uint16):
+        return int(np.iinfo(label_map.dtype).max)
+    lowest, highest = int(label_map.min(initial=0)), int(label_map.max(initial=0))
+    if lowest < 0 or highest > np.iinfo(np.uint16).max:
+        raise ValueError(f"label ids must lie in 0..65535, but go from {lowest} to {highest}")
+    return highest
 
 
-def _is_near(
-    cells: NDArray[np.intp],
-    others: NDArray[np.intp],
-    shape: tuple[int, int, int],
-    spacing_mm: Spacing,
-    tolerance_mm: float,
-) -> Mask:
-    """Which cells have one of the others within the tolerance."""
-    near = np.isin(cells, others, assume_unique=True)
-    if near.all() or not others.size:
-        return near
-    apart = np.flatnonzero(~near)
-    from_here, to_there = _indices(cells[apart], shape), _indices(others, shape)
-    # The tree only says which one is nearest; its distance is DeepMind's float64 expression, so that ties are theirs.
-    reach = tolerance_mm * (1 + 1e-6) + 1e-9
-    tree = cKDTree(to_there * spacing_mm)
-    nearest = np.asarray(tree.query(from_here * spacing_mm, distance_upper_bound=reach)[1])
-    in_reach = nearest < len(others)
-    steps_mm = (from_here[in_reach] - to_there[nearest[in_reach]]) * np.array(spacing_mm)
-    near[apart[in_reach]] = np.sqrt((steps_mm * steps_mm).sum(axis=1)) <= tolerance_mm
-    return near
-
-
-def _indices(cells: NDArray[np.intp], shape: tuple[int, int, int]) -> NDArray[np.intp]:
-    """(N, 3) indices of cells."""
-    return np.stack(np.unravel_index(cells, shape), axis=1)
-
-
-def _count(codes: NDArray[np.uint8]) -> NDArray[np.intp]:
-    return np.bincount(codes, minlength=CODES)
-
-
-def _shape(label_map: LabelMap) -> tuple[int, int, int]:
-    x, y, z = label_map.shape
-    return x, y, z
+def _surface_dice(
+    pair: tuple[Elements, Elements], cells: Cells, grid: _Grid, tolerances_mm: list[tuple[float, ...]]
+) -> list[tuple[float, ...]]:
+    """For each organ, area within each of its tolerances over area of both surfaces."""
+    ascending = np.unique(np.array(tolerances_mm, np.float64))
+    furthest = np.array([max(of_organ) for of_organ in tolerances_mm], np.float64)
+    steps = steps_within(grid.spacing_mm, max(ascending, default=0.0), grid.cells).turned(grid.order)
+    within = count_within(pair, cells, steps, ascending, furthest)
+    areas = surface_areas(grid.turned(grid.spacing_mm))
+    area_within = np.array([[float((counts * areas).sum()) for counts in of_organ.T] for of_organ in within])
+    return [
+        tuple(_ratio(reached[t], reached[-1]) for t in np.searchsorted(ascending, of_organ))
+        for reached, of_organ in zip(area_within.tolist(), tolerances_mm, strict=True)
+    ]
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -8,7 +8,7 @@ from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.labelspaces import remap_labels
-from coordinator.scores import score_folders
+from coordinator.scoring import from_settings
 from coordinator.steps import Plan, Step
 
 
@@ -38,11 +38,14 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
 
 def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Dice and surface Dice of each case and organ of a label version against base."""
+    from coordinator.scores import score_folders  # here, since its compiler takes a second to import
+
     frame = score_folders(
         run / step.settings["reference"],
         run / step.settings["prediction"],
         organs={int(label): organ for label, organ in plan.about["labels"][step.dataset].items()},
-        tolerance_mm=step.settings["tolerance_mm"],
+        scoring=from_settings(step.settings["scoring"]),
+        workers=step.cpus,
     )
     names = [pl.lit(step.dataset).alias("dataset"), pl.lit(step.label_version).alias("version")]
     frame.select(*names, pl.all()).write_parquet(result)

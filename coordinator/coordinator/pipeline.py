@@ -40,8 +40,12 @@ from coordinator.steps import Plan, Step
 from coordinator.study import Generator, Study, Train, trainer_options
 from coordinator.tools import Tool
 
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 """Raised when metrics or tables change, so that scores are computed again."""
+CASES_A_WORKER, WORKERS = 8, 4
+"""A process that scores takes a second to start, so it should have some cases; and how many there are at most."""
+SCORING_MB = 1000
+"""Memory of a process that scores: two label maps of 512 x 512 x 600 voxels, and what is made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +230,29 @@ def _weights(study: Study, generator: Generator) -> list[str]:
 
 def _score_step(planner: Planner, dataset: Checked, base: Step, version: Step) -> Step:
     name = version.label_version
-    settings = {
-        "tolerance_mm": planner.study.content.score.tolerance_mm,
-        "reference": base.output,
-        "prediction": version.output,
-    }
-    return Step(
+    step = Step(
         id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{dataset.name}/3-scores/{name}.parquet",
-        needs=(base.id, version.id), dataset=dataset.name, label_version=name, cases=len(dataset.cases),
-        settings=settings,
-        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, version.fingerprint, settings]),
+        dataset=dataset.name, label_version=name, cases=len(dataset.cases), fingerprint="",
     )  # fmt: skip
+    return _scoring(planner, step, base, version)
+
+
+def _scoring(planner: Planner, step: Step, base: Step, prediction: Step) -> Step:
+    """Complete a step that scores: what it asks, its processes, its fingerprint. No other step has a convention."""
+    settings = {
+        **step.settings,
+        "scoring": planner.study.content.score.scoring.settings(),
+        "reference": base.output,
+        "prediction": prediction.output,
+    }
+    workers = max(1, min(step.cases // CASES_A_WORKER, planner.study.content.run.threads or WORKERS))
+    return step._replace(
+        needs=(base.id, prediction.id),
+        settings=settings,
+        cpus=workers,
+        memory_mb=SCORING_MB * workers,
+        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, prediction.fingerprint, settings]),
+    )
 
 
 NO_PRETRAIN = "no-pretrain"
@@ -349,17 +365,12 @@ def _model_steps(
         "cases": len(course.split.holdout), "arguments": ("--cases", "@split/holdout.txt"),
         "parts": {"data": course.dataset.digests(labels=False), "holdout": course.split.holdout},
     })  # fmt: skip
-    settings = {
-        "tolerance_mm": training.planner.study.content.score.tolerance_mm, "reference": course.reference.output,
-        "prediction": predictions.output, "seed": seed,
-    }  # fmt: skip
     scores = Step(
         id=f"{predictions.id}/scores", kind="score-predictions", output=f"{predictions.output}/scores.parquet",
-        needs=(course.reference.id, predictions.id), dataset=course.dataset.name, label_version=network,
-        cases=len(course.split.holdout), settings=settings,
-        fingerprint=digest(["score", SCORING_VERSION, course.reference.fingerprint, predictions.fingerprint, settings]),
+        dataset=course.dataset.name, label_version=network, cases=len(course.split.holdout), settings={"seed": seed},
+        fingerprint="",
     )  # fmt: skip
-    return [model, predictions, scores]
+    return [model, predictions, _scoring(training.planner, scores, course.reference, predictions)]
 
 
 def _trainer_step(training: Training, course: Course, which: tuple[str, str, str], what: Mapping[str, Any]) -> Step:

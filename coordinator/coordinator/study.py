@@ -14,6 +14,7 @@ from contract.errors import UsageError
 from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Strict, did_you_mean
 from coordinator.conventions import CONVENTIONS
+from coordinator.scoring import Scoring
 from coordinator.tools import Tool
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
@@ -37,8 +38,10 @@ class GeneratorEntry(Strict):
 class Score(Strict):
     """How label maps are compared."""
 
-    tolerance_mm: float = Field(default=1.0, gt=0, le=100)
-    empty: str = "flare"
+    tolerance_mm: float = Field(default=1.0, gt=0, le=100, description="of all organs; the convention's if not given")
+    also_mm: Items[float] = Field(default=(), description="further tolerances, columns of the score files")
+    distances: bool = Field(default=False, description="also HD95 and average surface distance")
+    empty: str = Field(default="flare21", description="name of the convention: empty masks and what else it rules")
 
     @field_validator("empty")
     @classmethod
@@ -46,6 +49,19 @@ class Score(Strict):
         if empty not in CONVENTIONS:
             raise ValueError(f"unknown convention {empty!r}; {did_you_mean(empty, CONVENTIONS)}")
         return empty
+
+    @field_validator("also_mm")
+    @classmethod
+    def _sound_tolerances(cls, also_mm: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(also_mm)) != len(also_mm) or not all(0 < tolerance_mm <= 100 for tolerance_mm in also_mm):
+            raise ValueError(f"tolerances must be different and lie above 0 and up to 100 mm, but are {list(also_mm)}")
+        return also_mm
+
+    @property
+    def scoring(self) -> Scoring:
+        """What is asked of every organ: by the convention, unless the study file says otherwise."""
+        own = self.tolerance_mm if "tolerance_mm" in self.model_fields_set else None
+        return CONVENTIONS[self.empty].scoring(own, tuple(self.also_mm), distances=self.distances)
 
 
 class Train(Strict):

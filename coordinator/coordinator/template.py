@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from coordinator.conventions import CONVENTIONS
+
 TEMPLATE = """\
 # A study: is it worth improving the labels of these datasets?
 # Check it with `coordinator plan study.yaml`, run it with `coordinator run study.yaml`.
@@ -22,8 +24,9 @@ generators:
 #   {first}: {{case_001: metal artefacts}}
 
 score:
-  tolerance_mm: 1.0               # of surface Dice
-  empty: flare                    # both masks empty: 1; one empty: 0. Others: raw, totalsegmentator, word
+  tolerance_mm: 1.0               # of surface Dice; leave it out where the convention has tolerances of its own
+  empty: flare21                  # both masks empty: 1; one empty: 0. Others: {conventions}
+  distances: false                # also HD95 and average surface distance, which take longer
 
 # One network for each label version and seed. Without this section the study ends with Table 1.
 # These are the paper's settings: they want a GPU for hours a network.
@@ -48,6 +51,11 @@ def study_template(datasets: Sequence[str], data: str) -> str:
         datasets: names; the first one names the study.
         data: folder of dataset folders.
     """
+    others = ", ".join(sorted(set(CONVENTIONS) - {"flare21"}))
     return TEMPLATE.format(
-        name=f"{datasets[0]}-label-quality", data=data, datasets=", ".join(datasets), first=datasets[0]
+        conventions=others,
+        name=f"{datasets[0]}-label-quality",
+        data=data,
+        datasets=", ".join(datasets),
+        first=datasets[0],
     )

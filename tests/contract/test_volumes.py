@@ -1,7 +1,9 @@
 """Reading and writing volumes: geometry is asymmetric and oblique throughout, so that flips and transposes show."""
 
 import gzip
+import importlib
 import itertools
+from itertools import pairwise
 from pathlib import Path
 
 import nibabel as nib
@@ -9,9 +11,10 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
+from contract import volumes
 from contract.errors import CaseError, ContractError
 from contract.grids import Grid, canonical_orientation, inverse, oriented, oriented_grid
-from contract.volumes import read_image, read_labels, write_image, write_labels
+from contract.volumes import read_image, read_label_pair, read_labels, write_image, write_labels
 
 OBLIQUE = np.array([[1.5, 0.3, 0.1, -9], [-0.3, 1.4, 0.2, 5], [0.1, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
 ORIENTATIONS = [
@@ -210,3 +213,36 @@ def test_spacing_is_rounded_so_that_float32_headers_compare_exactly() -> None:
 
     assert grid.spacing_mm == (0.8, 0.7, 2.5)
     assert grid.voxel_ml == pytest.approx(0.0014)
+
+
+@pytest.mark.parametrize("library", ["zlib", "zlib_ng.zlib_ng"])
+@pytest.mark.parametrize("members", [1, 3])
+def test_either_library_inflates_the_same_and_finds_what_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, members: int
+):
+    monkeypatch.setattr(volumes, "inflater", importlib.import_module(library))
+    content = np.random.default_rng(0).integers(0, 7, 3_000_001, np.uint8).tobytes()
+    cuts = [round(n * len(content) / members) for n in range(members + 1)]
+    packed = b"".join(gzip.compress(content[a:b]) for a, b in pairwise(cuts))
+
+    assert volumes.decompress(tmp_path, packed + b"\0" * 9).tobytes() == content
+    for end in (3, 11, len(packed) // 2, len(packed) - 9, len(packed) - 1):
+        with pytest.raises(CaseError, match="gzip stream is truncated"):
+            volumes.decompress(tmp_path, packed[:end])
+    damaged = packed[:-6] + b"\1\2" + packed[-4:]
+    with pytest.raises(CaseError, match="gzip stream is corrupt"):
+        volumes.decompress(tmp_path, damaged)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float32])
+def test_a_pair_of_label_maps_lies_on_one_grid_whatever_way_each_is_stored(tmp_path: Path, kind: type):
+    labels = np.random.default_rng(1).choice([0, 0, 2, 5], (5, 6, 7)).astype(kind)
+    first = nib.Nifti1Image(labels, OBLIQUE)
+    nib.save(first, tmp_path / "a.nii.gz")
+    nib.save(first.as_reoriented(np.array([[2, 1], [0, -1], [1, -1]])), tmp_path / "b.nii.gz")
+
+    one, other, grid = read_label_pair(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", [2, 5])
+
+    assert np.array_equal(one, other)
+    assert one.dtype == other.dtype == np.uint8
+    assert np.array_equal(one, read_labels(tmp_path / "a.nii.gz", grid))

@@ -1,16 +1,19 @@
 """Dice and surface Dice against hand-computed values, DeepMind's package and a slow reference of our own."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import numpy as np
 import pytest
+from helpers.surface_oracle import oracle_dice, oracle_distances, oracle_surface_dice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 from numpy.typing import NDArray
 
 from coordinator.metrics import dice, score_case, surface_dice
+from coordinator.scoring import Scoring
 from coordinator.surface_area_table import surface_areas
 
 Mask = NDArray[np.bool_]
@@ -223,7 +226,7 @@ def test_a_case_is_scored_organ_by_organ():
     prediction[0, 0, 0] = 9
 
     liver, spleen, tumour = score_case(
-        reference, prediction, (1.0, 1.0, 2.5), {4: "liver", 7: "spleen", 9: "tumour"}, 1.0
+        reference, prediction, (1.0, 1.0, 2.5), {4: "liver", 7: "spleen", 9: "tumour"}, Scoring(1.0)
     )
 
     assert (liver.label, liver.organ, liver.dice, liver.surface_dice) == (4, "liver", 0.0, pytest.approx(0.5))
@@ -237,7 +240,7 @@ def test_organs_that_touch_are_scored_as_if_alone():
     reference, prediction = (sum((i + 1) * m for i, m in enumerate(seeded_pair(s))) for s in (3, 3))
     prediction = np.roll(prediction, 1, axis=0)
 
-    scores = score_case(reference, prediction, (0.8, 0.8, 2.5), {1: "a", 2: "b", 3: "c"}, 1.0)
+    scores = score_case(reference, prediction, (0.8, 0.8, 2.5), {1: "a", 2: "b", 3: "c"}, Scoring(1.0))
 
     alone = [surface_dice(reference == i, prediction == i, (0.8, 0.8, 2.5), 1.0) for i in (1, 2, 3)]
     assert [score.surface_dice for score in scores] == pytest.approx(alone)
@@ -251,3 +254,118 @@ def test_two_grids_are_refused():
 def test_a_negative_tolerance_is_refused():
     with pytest.raises(ValueError, match="at least 0, but it is -1"):
         surface_dice(slab(2), slab(2), (1.0, 1.0, 1.0), -1)
+
+
+NUMBERS = {3: "a", 4: "b", 7: "c", 300: "d"}
+VOLUME = hypothesis_numpy.arrays(
+    np.uint16, st.tuples(*[st.integers(1, 7)] * 3), elements=st.sampled_from([0, 0, 0, 3, 4, 7, 300, 9])
+)
+TOLERANCES = (0.0, 0.8, 1.0, 1.6, 2.4, 2.5, 5.0)
+
+
+@st.composite
+def volume_pairs(draw: st.DrawFn) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """A random multi-label volume and another one, or the same one changed in places or shifted."""
+    reference = draw(VOLUME)
+    if draw(st.booleans()):
+        return reference, np.roll(reference, draw(st.integers(0, 2)), axis=draw(st.integers(0, 2)))
+    return reference, draw(hypothesis_numpy.arrays(np.uint16, reference.shape, elements=st.sampled_from([0, 0, 3, 7])))
+
+
+@settings(max_examples=400, deadline=None)
+@given(volume_pairs(), SPACING, st.booleans())
+def test_any_two_label_maps_score_as_deepminds_algorithm(
+    pair: tuple[NDArray[np.uint16], NDArray[np.uint16]], spacing_mm: Spacing, of_nifti: bool
+):
+    maps = [np.asfortranarray(label_map) for label_map in pair] if of_nifti else pair
+
+    scores = score_case(*maps, spacing_mm, NUMBERS, Scoring(1.0, also_mm=TOLERANCES, distances=True))
+
+    for score in scores:
+        masks = pair[0] == score.label, pair[1] == score.label
+        expected = oracle_surface_dice(*masks, spacing_mm, (1.0, *TOLERANCES))
+        assert [score.surface_dice, *score.surface_dice_also] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+        assert score.dice == pytest.approx(oracle_dice(*masks), abs=1e-9, nan_ok=True)
+        distances = [score.distances.hd95_mm, score.distances.assd_mm]
+        assert distances == pytest.approx(oracle_distances(*masks, spacing_mm), abs=1e-9, nan_ok=True)
+
+
+def grid_of_organs(count: int) -> NDArray[np.uint8]:
+    """Small boxes side by side, each another organ."""
+    labels = np.zeros((40, 34, 9), np.uint8)
+    for label, (x, y) in zip(range(1, count + 1), product(range(0, 40, 4), range(0, 34, 4)), strict=False):
+        labels[x : x + 3, y : y + 2 + label % 3, 2 : 4 + label % 4] = label
+    return labels
+
+
+@pytest.mark.parametrize("count", [16, 17, 32, 33, 64, 70])
+def test_more_organs_than_bits_are_scored_as_if_alone(count: int):
+    reference = grid_of_organs(count)
+    prediction = np.roll(reference, 1, axis=1)
+    labels = {label: f"organ {label}" for label in range(1, count + 1)}
+
+    scores = score_case(reference, prediction, (1.0, 0.8, 2.5), labels, Scoring(0.5))
+
+    expected = [oracle_surface_dice(reference == i, prediction == i, (1.0, 0.8, 2.5), (0.5,))[0] for i in labels]
+    assert [score.surface_dice for score in scores] == pytest.approx(expected, abs=1e-9)
+
+
+def test_ids_do_not_matter_and_order_is_that_of_the_table():
+    reference = grid_of_organs(3)
+    prediction = np.roll(reference, 1, axis=0)
+    far = np.array([0, 65535, 256, 1], np.uint16)
+
+    plain = score_case(reference, prediction, (1, 1, 1), {2: "b", 1: "a", 3: "c"}, Scoring())
+    mapped = score_case(far[reference], far[prediction], (1, 1, 1), {256: "b", 65535: "a", 1: "c"}, Scoring())
+
+    assert [(s.organ, s.dice, s.surface_dice) for s in mapped] == [(s.organ, s.dice, s.surface_dice) for s in plain]
+
+
+def test_organs_have_tolerances_of_their_own():
+    reference = grid_of_organs(3)
+    prediction = np.roll(reference, 1, axis=1)
+    scoring = Scoring(0.5, of_organ_mm={"b": 2.0}, also_mm=(1.0,))
+
+    scores = score_case(reference, prediction, (1, 1, 1), {1: "a", 2: "b", 3: "c"}, scoring)
+
+    assert [score.tolerance_mm for score in scores] == [0.5, 2.0, 0.5]
+    for score, tolerance_mm in zip(scores, (0.5, 2.0, 0.5), strict=True):
+        masks = reference == score.label, prediction == score.label
+        expected = oracle_surface_dice(*masks, (1, 1, 1), (tolerance_mm, 1.0))
+        assert [score.surface_dice, *score.surface_dice_also] == pytest.approx(expected)
+
+
+def test_an_organ_can_be_scored_in_labelled_slices_alone_without_the_last():
+    reference, prediction = np.zeros((6, 5, 9), np.uint8), np.zeros((6, 5, 9), np.uint8)
+    reference[1:4, 1:4, 3:7] = 1
+    prediction[1:4, 1:3, 1:9] = 1
+
+    (score,) = score_case(reference, prediction, (1, 1, 2.5), {1: "aorta"}, Scoring(labelled_slices=("aorta",)))
+
+    masks = reference[:, :, 3:6] == 1, prediction[:, :, 3:6] == 1
+    assert score.dice == pytest.approx(2 * 18 / (27 + 18)) == pytest.approx(oracle_dice(*masks))
+    assert score.surface_dice == pytest.approx(oracle_surface_dice(*masks, (1, 1, 2.5), (1.0,))[0])
+    assert (score.reference_voxels, score.prediction_voxels) == (36, 48)
+
+
+def test_scores_are_the_same_bits_for_any_number_of_threads():
+    reference = grid_of_organs(70)
+    predictions = [np.roll(reference, n, axis=0) for n in range(8)]
+    labels = {label: str(label) for label in range(1, 71)}
+
+    def scored(prediction: NDArray[np.uint8]) -> list[object]:
+        return list(score_case(reference, prediction, (0.7, 0.8, 2.5), labels, Scoring(1.0, distances=True)))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert repr(list(pool.map(scored, predictions))) == repr([scored(p) for p in predictions])
+
+
+def test_nothing_to_score_is_no_error():
+    assert score_case(grid_of_organs(3), grid_of_organs(3), (1, 1, 1), {}, Scoring()) == []
+
+
+def test_negative_ids_are_refused():
+    labels = np.full((3, 4, 5), -1, np.int16)
+
+    with pytest.raises(ValueError, match=r"ids must lie in 0..65535, but go from -1 to 0"):
+        score_case(labels, labels, (1, 1, 1), {1: "a"}, Scoring())

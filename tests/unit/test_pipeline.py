@@ -139,6 +139,25 @@ def test_another_tolerance_redoes_scores_alone(plan: Callable[..., Plan]) -> Non
     assert all("scores" in step for step in redone)
 
 
+@pytest.mark.parametrize("score", ["empty: flare22", "empty: totalsegmentator", "distances: true", "also_mm: [3]"])
+def test_another_way_of_scoring_redoes_scores_alone(plan: Callable[..., Plan], score: str) -> None:
+    before, after = plan(STUDY + TRAIN), plan(STUDY + TRAIN + f"score: {{{score}}}\n")
+
+    assert changed(before, after) == {step.id for step in before.steps if step.kind in {"score", "score-predictions"}}
+
+
+def test_a_convention_that_differs_in_tables_alone_redoes_nothing(plan: Callable[..., Plan]) -> None:
+    assert changed(plan(STUDY + TRAIN), plan(STUDY + TRAIN + "score: {empty: word}\n")) == set()
+
+
+def test_many_cases_are_scored_by_several_processes(plan: Callable[..., Plan]) -> None:
+    many = plan(STUDY, checked(*(f"case_{i:04}" for i in range(5200))))
+    few = plan(STUDY + "run: {threads: 1}\n", checked(*(f"case_{i:04}" for i in range(5200))))
+
+    assert (many.step("toy/3-scores/medsam").cpus, plan().step("toy/3-scores/medsam").cpus) == (4, 1)
+    assert few.step("toy/3-scores/medsam").cpus == 1
+
+
 def test_all_models_of_a_seed_differ_in_their_labels_alone(plan: Callable[..., Plan]) -> None:
     models = [step for step in plan(STUDY + TRAIN).steps if "/5-models/" in step.id and "seed-0" in step.id]
 

@@ -25,8 +25,10 @@ def replaced(path: Path) -> Iterator[Path]:
         sync(part)
         part.replace(path)
         sync(path.parent)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a write that fails does not say where
         raise
 
 

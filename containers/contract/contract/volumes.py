@@ -2,6 +2,7 @@
 
     read_image(path)                  HU, turned to RAS+
     read_labels(path, image, labels)  label ids, turned onto the image's voxels
+    read_label_pair(a, b, labels)     label ids of two maps on one grid, not moved in memory
     write_labels(path, labels, image) label ids, on the grid and in the orientation in which the image was stored
 
 Every byte is checked before a voxel is believed: nibabel accepts a wrong gzip checksum, SimpleITK fills a truncated
@@ -10,9 +11,12 @@ file with zeros. What was odd but acceptable is said in `Volume.notes`.
 
 import gzip
 import hashlib
+import importlib
+import importlib.util
+import math
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +30,17 @@ from contract import atomic
 from contract.errors import CaseError, ContractError
 from contract.grids import Grid, canonical_orientation, inverse, orientation_onto, oriented, oriented_grid
 
+# zlib-ng inflates three times as fast; who reads many label maps installs it, tools do without.
+inflater: Any = importlib.import_module("zlib_ng.zlib_ng") if importlib.util.find_spec("zlib_ng") else zlib
+
 LabelMap = NDArray[np.unsignedinteger[Any]]
 """(X, Y, Z) uint8, or uint16 where an id is above 255; 0 is background."""
 
 ROUNDING = 1e-3
 """Labels stored as floats must lie this close to an integer."""
 COMPRESSION_LEVEL = 6
+COMPRESSED_PIECE, PIECE = 1 << 16, 1 << 20
+"""Bytes that are inflated at once, before and after; what is made stays in the processor's cache until it is copied."""
 NEARLY_SINGULAR = 1e-6
 """Smallest ratio of voxel volume to the product of the spacings; a real shear is far above it."""
 
@@ -73,6 +82,7 @@ def read_image(path: Path) -> Volume:
             a singular affine, or holds NaN or infinite voxels.
     """
     volume = _read(path)
+    volume = replace(volume, array=np.array(volume.array, order="C"))
     if np.issubdtype(volume.array.dtype, np.floating):
         not_finite = int(volume.array.size - np.isfinite(volume.array).sum())
         if not_finite:
@@ -97,16 +107,30 @@ def read_labels(path: Path, image: Volume | Grid, known: Collection[int] | None 
     Raises:
         CaseError: as `read_image`; also another grid, values that are no integers, unknown ids (all are listed).
     """
-    volume = _read(path)
-    target = image if isinstance(image, Grid) else image.grid
-    try:
-        orientation = orientation_onto(volume.grid, target)
-    except CaseError as error:
-        raise CaseError(
-            f"{path}: label and image: {error}; "
-            "resample the label, or exclude the case under `exclude:` in dataset.yaml"
-        ) from None
-    return _integers(path, oriented(volume.array, volume.grid, orientation), known)
+    grid = image if isinstance(image, Grid) else image.grid
+    return np.array(_labels_on(path, grid, known), order="C")
+
+
+def read_label_pair(
+    reference: Path, prediction: Path, known: Collection[int] | None = None
+) -> tuple[LabelMap, LabelMap, Grid]:
+    """Read a label map, and another one that lies on its voxels.
+
+    Args:
+        reference: a .nii.gz file, stored in any orientation.
+        prediction: a .nii.gz file that covers the same voxels, stored in any orientation.
+        known: ids that may occur beside 0; any when None.
+
+    Returns:
+        Two (X, Y, Z) label maps as of `read_labels`, and their RAS+ grid. The maps are views of what the files hold: in
+        memory they lie in the files' order, since moving them takes longer than reading.
+
+    Raises:
+        CaseError: as `read_labels`.
+    """
+    volume = _read(reference)
+    labels = _integers(reference, volume.array, known)
+    return labels, _labels_on(prediction, volume.grid, known), volume.grid
 
 
 def write_labels(path: Path, labels: NDArray[np.generic], image: Volume) -> str:
@@ -156,7 +180,7 @@ def write_image(path: Path, array: NDArray[np.generic], affine: NDArray[np.float
     return hashlib.sha256(content).hexdigest()
 
 
-def decompress(path: Path, content: bytes) -> bytes:
+def decompress(path: Path, content: bytes) -> NDArray[np.uint8]:
     """Inflate a gzip file, checking its checksum and that its stream ends.
 
     Raises:
@@ -166,33 +190,47 @@ def decompress(path: Path, content: bytes) -> bytes:
         raise CaseError(f"{path}: file must not be empty, but has zero bytes; copy it again")
     if content[:2] != b"\x1f\x8b":
         raise CaseError(f"{path}: file must be gzip, but is not; compress it, or rename it to what it is")
-    inflated = []
+    # gzip ends with its size; a broken file ends with anything, but a byte never becomes more than 1032.
+    room = np.empty(max(min(int.from_bytes(content[-4:], "little"), 1032 * len(content)), PIECE), np.uint8)
+    size = 0
     while content:
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            inflated.append(stream.decompress(content))
-        except zlib.error as error:
-            raise CaseError(f"{path}: gzip stream is corrupt ({error}); copy the file again") from None
-        if not stream.eof:
-            raise CaseError(f"{path}: gzip stream is truncated: it ends in the middle; copy the file again")
-        content = stream.unused_data.lstrip(b"\0")
-    return inflated[0] if len(inflated) == 1 else b"".join(inflated)
+        stream, fed, left = inflater.decompressobj(wbits=31), 0, b""
+        while not stream.eof:
+            if not left:
+                left, fed = content[fed : fed + COMPRESSED_PIECE], fed + COMPRESSED_PIECE
+            inflated = _inflated(path, stream, left)
+            left = stream.unconsumed_tail
+            if not (inflated or left or fed < len(content) or stream.eof):
+                raise CaseError(f"{path}: gzip stream is truncated: it ends in the middle; copy the file again")
+            if size + len(inflated) > len(room):
+                room = np.concatenate([room[:size], np.empty(size + PIECE, np.uint8)])
+            room[size : size + len(inflated)] = np.frombuffer(inflated, np.uint8)
+            size += len(inflated)
+        content = (stream.unused_data + content[fed:]).lstrip(b"\0")
+    return room[:size]
+
+
+def _inflated(path: Path, stream: Any, piece: bytes) -> bytes:  # noqa: ANN401 - of zlib or of zlib-ng
+    try:
+        return bytes(stream.decompress(piece, PIECE))
+    except inflater.error as error:
+        raise CaseError(f"{path}: gzip stream is corrupt ({error}); copy the file again") from None
 
 
 def _read(path: Path) -> Volume:
-    """Read any scalar 3D NIfTI file and turn it to RAS+."""
+    """Read any scalar 3D NIfTI file; its array is a view that is turned to RAS+, but not moved in memory."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CaseError(f"{path}: file must be readable, but: {error.strerror}") from None
-    image = _parsed(path, decompress(path, content))
+    inflated = decompress(path, content)
+    image = _parsed(path, inflated)
     shape = _shape_3d(path, image.shape)
     affine = _sound_affine(path, image)
     stored = Grid(shape, affine)
     orientation = canonical_orientation(affine)
-    array = oriented(_voxels(path, image).reshape(shape), stored, orientation)
     return Volume(
-        array=np.ascontiguousarray(array),
+        array=oriented(_voxels(path, image, inflated).reshape(shape, order="F"), stored, orientation),
         grid=oriented_grid(stored, orientation),
         stored=stored,
         header=image.header,
@@ -201,12 +239,15 @@ def _read(path: Path) -> Volume:
     )
 
 
-def _parsed(path: Path, content: bytes) -> nib.Nifti1Image:
-    """Parse NIfTI-1 or NIfTI-2 bytes."""
-    kind = nib.Nifti2Image if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
+def _parsed(path: Path, content: NDArray[np.uint8]) -> nib.Nifti1Image:
+    """Parse the header of NIfTI-1 or NIfTI-2 bytes; the image has no voxels."""
+    first = content[:4].tobytes()
+    kind = nib.Nifti2Image if first in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
+    length = kind.header_class.sizeof_hdr
     try:
-        return kind.from_bytes(content)
-    except (ImageFileError, HeaderDataError, ValueError) as error:
+        header = kind.header_class(content[:length].tobytes(), check=False)
+        return kind.from_bytes(content[: max(int(header["vox_offset"]), length + 4)].tobytes())
+    except (ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
         raise CaseError(f"{path}: file must be NIfTI, but: {error}") from None
 
 
@@ -233,18 +274,21 @@ def _sound_affine(path: Path, image: nib.Nifti1Image) -> NDArray[np.float64]:
     return affine
 
 
-def _voxels(path: Path, image: nib.Nifti1Image) -> NDArray[np.generic]:
+def _voxels(path: Path, image: nib.Nifti1Image, content: NDArray[np.uint8]) -> NDArray[np.generic]:
     """The voxels with the file's scale applied; integers without a scale stay as they are."""
     kind = image.get_data_dtype()
     if kind.fields is not None or not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
         what = "RGB" if kind.fields is not None else str(kind)
         raise CaseError(f"{path}: volume must have one number a voxel, but it is {what}; it is no CT and no label map")
+    proxy = image.dataobj
     try:
-        array = np.asanyarray(image.dataobj)
+        if _is_scaled(image):
+            whole = type(image).from_bytes(content.tobytes())
+            return np.asarray(whole.dataobj, dtype=np.float32)
+        array = np.frombuffer(content, proxy.dtype, math.prod(image.shape), proxy.offset)
     except (OSError, ValueError) as error:
         raise CaseError(f"{path}: voxels are missing: {error}; copy the file again") from None
-    kind = np.dtype(np.float32) if _is_scaled(image) else array.dtype.newbyteorder("=")
-    return np.asarray(array, dtype=kind)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _is_scaled(image: nib.Nifti1Image) -> bool:
@@ -280,6 +324,19 @@ def _forms_differ_mm(image: nib.Nifti1Image) -> float:
     return Grid(shape, np.asarray(qform)).distance_mm(Grid(shape, np.asarray(image.header.get_sform())))
 
 
+def _labels_on(path: Path, grid: Grid, known: Collection[int] | None) -> LabelMap:
+    """Label ids of a file, as a view that is turned onto a grid."""
+    volume = _read(path)
+    try:
+        orientation = orientation_onto(volume.grid, grid)
+    except CaseError as error:
+        raise CaseError(
+            f"{path}: label and image: {error}; "
+            "resample the label, or exclude the case under `exclude:` in dataset.yaml"
+        ) from None
+    return _integers(path, oriented(volume.array, volume.grid, orientation), known)
+
+
 def _integers(path: Path, array: NDArray[np.generic], known: Collection[int] | None) -> LabelMap:
     """Turn stored label values to uint8 or uint16, or say what is wrong with them."""
     if np.issubdtype(array.dtype, np.floating):
@@ -301,11 +358,13 @@ def _integers(path: Path, array: NDArray[np.generic], known: Collection[int] | N
             f"{path}: label ids must be in the dataset's table, but these are not: {listed}; "
             "name them in dataset.yaml, repair the label, or exclude the case under `exclude:`"
         )
-    return array.astype(np.uint8 if max(ids, default=0) <= np.iinfo(np.uint8).max else np.uint16)
+    return array.astype(np.uint8 if max(ids, default=0) <= np.iinfo(np.uint8).max else np.uint16, copy=False)
 
 
 def _ids_and_counts(array: NDArray[np.generic]) -> tuple[list[int], list[int]]:
     """The values that occur, ascending, and how often; a count table where values are small, a sort elsewhere."""
+    if array.dtype in (np.uint8, np.uint16):
+        return _small_ids_and_counts(array)
     lowest, highest = int(array.min()), int(array.max())
     if highest - lowest <= np.iinfo(np.uint16).max:
         counts = np.bincount((array.astype(np.int64) - lowest).ravel())
@@ -313,6 +372,20 @@ def _ids_and_counts(array: NDArray[np.generic]) -> tuple[list[int], list[int]]:
         return (found + lowest).tolist(), counts[found].tolist()
     ids, numbers = np.unique(array, return_counts=True)
     return ids.tolist(), numbers.tolist()
+
+
+def _small_ids_and_counts(array: NDArray[np.generic]) -> tuple[list[int], list[int]]:
+    """The same; most voxels are background, so these are passed over eight bytes at a time."""
+    forward = array[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in array.strides)]
+    flat = forward.ravel(order="K")
+    whole = flat.size // (8 // flat.itemsize) * (8 // flat.itemsize)
+    words = flat[:whole].view(np.uint64)
+    counts = np.bincount(words[words != 0].view(flat.dtype), minlength=1)
+    rest = np.bincount(flat[whole:], minlength=len(counts))
+    rest[: len(counts)] += counts
+    rest[0] = array.size - rest[1:].sum()
+    (found,) = np.nonzero(rest)
+    return found.tolist(), rest[found].tolist()
 
 
 def _encoded(array: NDArray[np.generic], geometry: nib.Nifti1Header, grid: Grid) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 
 from stunet_tool.network import STUNet
 from stunet_tool.tiles import Box, Index, Tiling, importance, overlap, shifted, tiling
+
+LEAST = 1e-9
+"""A class that is nowhere in a block as probable as this is left out there: it would move a sum by less than its last
+bit, and of a hundred classes few come near any one place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,12 +41,19 @@ class Sums:
     """What tiles added up so far in one block.
 
     Attributes:
-        probabilities: (classes, z, y, x) sum of weight times softmax.
         weights: (z, y, x) sum of weights.
+        probabilities: class -> (z, y, x) sum of weight times softmax; 0 for a class that is not there.
     """
 
-    probabilities: torch.Tensor
     weights: torch.Tensor
+    probabilities: dict[int, torch.Tensor] = field(default_factory=dict)
+
+    def add(self, label: int, part: torch.Tensor) -> None:
+        """Add one tile's share of a class, of which a copy is kept."""
+        if label in self.probabilities:
+            self.probabilities[label].add_(part)
+        else:
+            self.probabilities[label] = part.clone()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +74,10 @@ class Piece:
         """(z, y, x) mean probability of one class."""
         whole = np.empty([max(box[axis].stop for box, _ in self.blocks) for axis in range(3)], np.float32)
         for box, sums in self.blocks:
-            np.divide(sums.probabilities[label].numpy(), sums.weights.numpy(), out=whole[box])
+            if label in sums.probabilities:
+                np.divide(sums.probabilities[label].numpy(), sums.weights.numpy(), out=whole[box])
+            else:
+                whole[box] = 0
         return whole[self.kept]
 
 
@@ -87,16 +101,16 @@ def predicted(predictor: Predictor, image: NDArray[np.float32]) -> Iterator[Piec
         window = layout.window(tile)
         blocks = list(layout.blocks(window))
         for block in blocks:
-            _sums(pending, block, predictor).weights.add_(weights[shifted(block, window)])
-        for block, probabilities in _weighted(predictor, padded[window], weights, blocks, window):
-            pending[_key(block)].probabilities.add_(probabilities)
+            _sums(pending, block).weights.add_(weights[shifted(block, window)])
+        for block, label, part in _weighted(predictor, padded[window], weights, blocks, window):
+            pending[_key(block)].add(label, part)
         yield _piece(layout, tile, pending)
 
 
 def _weighted(
     predictor: Predictor, tile: torch.Tensor, weights: torch.Tensor, blocks: list[Box], window: Box
-) -> Iterator[tuple[Box, torch.Tensor]]:
-    """Weighted probabilities of a tile, block by block: all classes of a whole tile would be a gigabyte."""
+) -> Iterator[tuple[Box, int, torch.Tensor]]:
+    """Weighted probability of each class in each block of a tile: all classes of a whole tile would be a gigabyte."""
     views = _mirror_axes() if predictor.mirroring else [()]
     weights = (weights / len(views)).to(predictor.device)
     x = tile.to(predictor.device)[None, None]
@@ -107,8 +121,10 @@ def _weighted(
             part = shifted(block, window)
             with _autocast(predictor.device):
                 logits = predictor.network.head(features[(slice(None), slice(None), *part)])[0]
-            probabilities = torch.softmax(logits.float(), dim=0).mul_(weights[part])
-            yield block, probabilities.cpu()
+            probabilities = torch.softmax(logits.float(), dim=0)
+            found = torch.nonzero(probabilities.amax(dim=(1, 2, 3)) >= LEAST).flatten()
+            weighted = probabilities[found].mul_(weights[part]).cpu()
+            yield from ((block, label, each) for label, each in zip(found.tolist(), weighted, strict=True))
 
 
 def _mirror_axes() -> list[tuple[int, ...]]:
@@ -121,13 +137,11 @@ def _autocast(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast("cuda", dtype=torch.float16) if device.type == "cuda" else nullcontext()
 
 
-def _sums(pending: dict[Index, Sums], block: Box, predictor: Predictor) -> Sums:
+def _sums(pending: dict[Index, Sums], block: Box) -> Sums:
     """The sums of a block, 0 when it is touched for the first time."""
     key = _key(block)
     if key not in pending:
-        shape = [part.stop - part.start for part in block]
-        classes = predictor.network.seg_outputs[-1].out_channels
-        pending[key] = Sums(torch.zeros([classes, *shape]), torch.zeros(shape))
+        pending[key] = Sums(torch.zeros([part.stop - part.start for part in block]))
     return pending[key]
 
 

@@ -52,7 +52,7 @@ class Row:
         return slice(self.starts[tile], self.window(tile).stop if last else self.starts[tile + 1])
 
     def blocks(self, part: slice) -> list[slice]:
-        """Cut a window, or what is finished, at the edges of all tiles, and in halves what is longer than half a tile."""
+        """Cut a window, or what is finished, at the edges of all tiles; in halves what is longer than half a tile."""
         edges = sorted({edge for start in self.starts for edge in (start, start + self.patch)})
         halves = [(a + b) // 2 for a, b in pairwise(edges) if b - a > self.patch // 2]
         cuts = sorted([*edges, *halves])

@@ -8,6 +8,7 @@ code along. Both say what was chosen for the run (`config`) and in which environ
     identity.json                             its config and environment, for those who don't read torch's files
 """
 
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,10 +51,8 @@ def save_state(folder: Path, config: Plain, environment: Plain, state: State) ->
     """Write a checkpoint in one step; the one before it is kept."""
     content = {name: getattr(state, name) for name in State.__slots__}
     newest = folder / CHECKPOINT
-    with atomic.replaced(folder / f"{CHECKPOINT}.new") as part:
-        torch.save(
-            {"config": dict(config), "environment": dict(environment), "rng": torch.get_rng_state(), **content}, part
-        )
+    identity = {"config": dict(config), "environment": dict(environment)}
+    _save(folder / f"{CHECKPOINT}.new", {**identity, "rng": torch.get_rng_state(), **content})
     if newest.exists():
         newest.replace(folder / BEFORE)
     (folder / f"{CHECKPOINT}.new").replace(newest)
@@ -100,8 +99,14 @@ def save_model(folder: Path, config: Plain, environment: Plain, content: Plain) 
     """Write the model in one step; the same content gives the same bytes."""
     identity = {"config": dict(config), "environment": dict(environment)}
     atomic.write_json(folder / IDENTITY, {**identity, "plan": content["plan"], "failure": content["failure"]})
-    with atomic.replaced(folder / MODEL) as part:
-        torch.save({**identity, **content}, part)
+    _save(folder / MODEL, {**identity, **content})
+
+
+def _save(path: Path, content: Plain) -> None:
+    """Write in one step; through memory, since torch hides why a file cannot be written, such as a full disk."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    atomic.write_bytes(path, buffer.getvalue())
 
 
 def has_model_of(folder: Path, config: Plain) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 SMOOTH = 1e-5
 """MONAI's; a class that neither occurs nor is predicted costs nothing."""
@@ -24,10 +25,12 @@ def deep_supervision_loss(outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
     Returns:
         Scalar.
     """
-    classes = torch.arange(outputs[0].shape[1], device=labels.device).view(1, -1, 1, 1, 1)
+    classes = torch.arange(outputs[0].shape[1], dtype=labels.dtype, device=labels.device).view(1, -1, 1, 1, 1)
     shares = (labels[:, None] == classes).to(outputs[0].dtype)
-    losses = [0.5**i * _dice_cross_entropy(scores, _block_mean(shares, scores), labels.numel() / scores[:, 0].numel())
-              for i, scores in enumerate(outputs)]  # fmt: skip
+    losses = []
+    for i, scores in enumerate(outputs):
+        shares = _block_mean(shares, scores)  # from one resolution to the next: exact, since blocks are powers of two
+        losses.append(0.5**i * _dice_cross_entropy(scores, shares, labels.numel() / scores[:, 0].numel()))
     return torch.stack(losses).sum()
 
 
@@ -52,6 +55,5 @@ def _block_mean(shares: Tensor, scores: Tensor) -> Tensor:
     """Average over the blocks of voxels that one voxel of the scores covers."""
     if shares.shape == scores.shape:
         return shares
-    batch, classes, x, y, z = scores.shape
-    blocks = [full // own for full, own in zip(shares.shape[2:], (x, y, z), strict=True)]
-    return shares.reshape(batch, classes, x, blocks[0], y, blocks[1], z, blocks[2]).mean(dim=(3, 5, 7))
+    blocks = [full // own for full, own in zip(shares.shape[2:], scores.shape[2:], strict=True)]
+    return functional.avg_pool3d(shares, blocks)

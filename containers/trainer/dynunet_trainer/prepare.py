@@ -321,4 +321,6 @@ def _forget_others(folder: Path, cases: Sequence[str] | Mapping[str, object]) ->
 
 def _write_array(path: Path, array: NDArray[np.generic]) -> None:
     with atomic.replaced(path) as part, part.open("wb") as stream:
-        np.save(stream, array, allow_pickle=False)
+        # `np.save` does not tell a full disk from other errors.
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+        stream.write(np.ascontiguousarray(array).tobytes())

@@ -1,0 +1,360 @@
+"""What the trainer does to data, beside nnU-Net 2.8.1 doing the same, in one process on one thread.
+
+    .venvs/bench/bin/python tests/benchmarks/trainer.py [NAME ...]
+
+(images)    resampling a 512 x 512 x 200 CT          at least 8 times as fast, within 0.01 HU
+(labels)    the same of its 14 labels                at least 100 times, no voxel different
+(patches)   a 128 cubed patch, loaded and augmented  at most 90 ms, at least 8 times as fast
+(crop)      the same as it is, warm                  at most 4 times a copy of its bytes
+(loss)      deep supervision                         at least 3 times as fast as on enlarged heads, equal within 1e-6
+(waiting)   an epoch with one loader thread          at most 1.05 times the same steps on ready batches
+(export)    scores of 15 classes to native labels    at least 5 times, no voxel different
+(memory)    stripes of a 512 x 512 x 300 image       at most 1.3 GB over image and result
+
+CPU times, alternating where both are short: the machine may have other things to do. Data are synthetic.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "containers/trainer"), str(ROOT / "containers/contract"), str(ROOT / "containers/nnunet")]
+
+import nibabel as nib  # noqa: E402
+import nnunet_tool.environment as nnunet_environment  # noqa: E402, F401 - must be told before nnU-Net is imported
+from dynunet_trainer import windows  # noqa: E402
+from dynunet_trainer.loading import batches  # noqa: E402
+from dynunet_trainer.loss import deep_supervision_loss  # noqa: E402
+from dynunet_trainer.network import build_network, outputs_of  # noqa: E402
+from dynunet_trainer.resample import highest_channel, resample_image, resample_labels  # noqa: E402
+from dynunet_trainer.sampling import Augmentation, Sampler  # noqa: E402
+from dynunet_trainer.store import open_label_store, open_store  # noqa: E402
+
+NATIVE, NATIVE_MM = (512, 512, 200), (0.9, 0.9, 2.0)
+STORED, STORED_MM = (461, 461, 267), (1.0, 1.0, 1.5)
+ORGANS = 14
+PATCH = (128, 128, 128)
+Check = tuple[str, str, bool | None]
+"""What was measured, the figures, and whether the goal is met; None where there is none."""
+
+
+def main(names: list[str]) -> int:
+    """Measure; 1 where a goal is not met."""
+    torch.set_num_threads(1)
+    missed = False
+    for name in names or list(BENCHMARKS):
+        for what, figures, met in BENCHMARKS[name]():
+            verdict = "" if met is None else "   met" if met else "   NOT MET"
+            sys.stdout.write(f"{name:<9} {what:<52} {figures}{verdict}\n")
+            sys.stdout.flush()
+            missed |= met is False
+    return int(missed)
+
+
+def images() -> list[Check]:
+    """Cubic splines."""
+    from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
+
+    image = ct(NATIVE, 0)[0]
+    resample_image(image[:32, :32, :16], (29, 29, 21))  # torch's first call
+    ours, own_s = timed(lambda: resample_image(image, STORED))
+    theirs, their_s = timed(
+        lambda: (
+            resample_data_or_seg_to_shape(
+                image.T[None].astype(np.float32), STORED[::-1], NATIVE_MM[::-1], STORED_MM[::-1], False, 3, 0, None
+            )[0].T
+        )
+    )
+    clipped = (np.clip(volume, -1000, 1000) for volume in (ours, theirs))
+    away = float(np.abs(np.subtract(*clipped)).max())
+    return [
+        ("512x512x200 to 461x461x267: ours, nnU-Net", f"{own_s:.2f} s, {their_s:.2f} s", None),
+        ("times as fast", f"{their_s / own_s:.1f}   goal >= 8", their_s / own_s >= 8),
+        ("largest difference after clipping, HU", f"{away:.4f}   goal <= 0.01", away <= 0.01),
+    ]
+
+
+def labels() -> list[Check]:
+    """Each label's share, interpolated linearly."""
+    from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
+
+    native = ct(NATIVE, 0)[1]
+    resample_labels(native[:8, :8, :8], (7, 7, 10))  # compiles
+    ours, own_s = timed(lambda: resample_labels(native, STORED))
+    theirs, their_s = timed(
+        lambda: (
+            resample_data_or_seg_to_shape(
+                native.T[None], STORED[::-1], NATIVE_MM[::-1], STORED_MM[::-1], True, 1, 0, None
+            )[0].T
+        )
+    )
+    differ = int((ours != theirs).sum())
+    return [
+        ("14 labels, the same: ours, nnU-Net", f"{own_s:.2f} s, {their_s:.2f} s", None),
+        ("times as fast", f"{their_s / own_s:.0f}   goal >= 100", their_s / own_s >= 100),
+        (f"voxels of {ours.size / 1e6:.0f} M that differ", f"{differ}   goal 0", differ == 0),
+    ]
+
+
+def patches() -> list[Check]:
+    """Loading and augmentation, end to end."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = our_sampler(Path(folder), augmented=True), their_loader(Path(folder))
+        ours.patch(0), next(theirs)
+        _, own_s = timed(lambda: [ours.patch(k) for k in range(1, 201)])
+        _, their_s = timed(lambda: [next(theirs) for _ in range(25)])
+    own_ms, their_ms = own_s / 200 * 1000, their_s / 50 * 1000
+    return [
+        ("128 cubed, loaded and augmented: ours, nnU-Net", f"{own_ms:.0f} ms, {their_ms:.0f} ms", None),
+        ("ours, ms", f"{own_ms:.0f}   goal <= 90", own_ms <= 90),
+        ("times as fast", f"{their_ms / own_ms:.1f}   goal >= 8", their_ms / own_ms >= 8),
+    ]
+
+
+def crop() -> list[Check]:
+    """What a patch costs when nothing is done to it: image and labels."""
+    with tempfile.TemporaryDirectory() as folder:
+        sampler = our_sampler(Path(folder), augmented=False)
+        sizes = np.zeros(PATCH, np.float32), np.zeros(PATCH, np.uint8)
+        for k in range(3 * CASES):
+            sampler.patch(k)
+        copied, cut = medians(
+            15, lambda: [a.copy() for a in sizes * CASES], lambda: [sampler.patch(k) for k in range(CASES)]
+        )
+    return [
+        (
+            "128 cubed, warm: ours, a copy of its bytes",
+            f"{cut / CASES * 1000:.2f} ms, {copied / CASES * 1000:.2f} ms",
+            None,
+        ),
+        ("times a copy", f"{cut / copied:.1f}   goal <= 4", cut / copied <= 4),
+    ]
+
+
+def loss() -> list[Check]:
+    """Deep supervision at each head's own size, beside heads enlarged to full size."""
+    from monai.losses.dice import DiceCELoss
+
+    torch.manual_seed(0)
+    heads = [torch.randn(2, 16, *(64 // 2**i,) * 3, requires_grad=True) for i in range(4)]
+    truth = torch.randint(0, 16, (2, 64, 64, 64))
+    channels = truth.to(torch.uint8)  # what a batch holds
+    of_monai = DiceCELoss(to_onehot_y=True, softmax=True, batch=False)
+
+    def plain() -> torch.Tensor:
+        full = [torch.nn.functional.interpolate(head, size=(64, 64, 64), mode="nearest") for head in heads]
+        return torch.stack([0.5**i * of_monai(head, truth[:, None]) for i, head in enumerate(full)]).sum()
+
+    def ours() -> torch.Tensor:
+        return deep_supervision_loss(heads, channels)
+
+    away = abs(plain().item() - ours().item()) / plain().item()
+    their_s, own_s = medians(3, lambda: plain().backward(), lambda: ours().backward())
+    return [
+        ("64 cubed, 16 classes, 4 heads: ours, plain", f"{own_s:.2f} s, {their_s:.2f} s", None),
+        ("times as fast", f"{their_s / own_s:.1f}   goal >= 3", their_s / own_s >= 3),
+        ("relative difference", f"{away:.1e}   goal <= 1e-6", away <= 1e-6),
+    ]
+
+
+def waiting() -> list[Check]:
+    """Steps of a network on the CPU, with batches that one loader thread makes meanwhile, and with ready ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        sampler = our_sampler(Path(folder), augmented=True, patch=(64, 64, 64))
+        plan = replace(sampler.store.plan, filters=(16, 32, 64, 128))
+        network = build_network(plan, ORGANS + 1, deep_supervision=True).train()
+
+        def step(images: NDArray[np.float32], channels: NDArray[np.uint8]) -> None:
+            outputs = outputs_of(network, torch.from_numpy(images)[:, None])
+            deep_supervision_loss(outputs, torch.from_numpy(channels)).backward()
+
+        steps = range(24)
+        ready = [(b.images, b.channels) for b in batches(sampler, steps, 2, 0)]
+        step(*ready[0])
+        ratios = []
+        for _ in range(3):
+            since = time.monotonic()
+            for made in ready:
+                step(*made)
+            pure_s, since = time.monotonic() - since, time.monotonic()
+            for batch in batches(sampler, steps, 2, 1):
+                step(batch.images, batch.channels)
+            ratios.append((time.monotonic() - since) / pure_s)
+    ratio = statistics.median(ratios)
+    return [
+        ("24 steps of 2 x 64 cubed, wall clock, three rounds", " ".join(f"{each:.3f}" for each in ratios), None),
+        ("times the same on ready batches", f"{ratio:.3f}   goal <= 1.05", ratio <= 1.05),
+    ]
+
+
+def export() -> list[Check]:
+    """From scores on the stored grid to labels on the image's."""
+    from nnunetv2.preprocessing.resampling.default_resampling import resample_data_or_seg_to_shape
+
+    stored = ct(STORED, 1)[1]
+    random = np.random.Generator(np.random.Philox(key=5))
+    scores = random.normal(0, 0.5, (ORGANS + 1, *STORED)).astype(np.float32)
+    np.put_along_axis(scores, stored[None].astype(np.int64), 6, axis=0)
+    highest_channel(np.ascontiguousarray(scores[:, :8, :8, :8]), (9, 9, 7))  # compiles
+    ours, own_s = timed(lambda: highest_channel(scores, NATIVE))
+    theirs, their_s = timed(
+        lambda: resample_data_or_seg_to_shape(
+            scores.transpose(0, 3, 2, 1), NATIVE[::-1], STORED_MM[::-1], NATIVE_MM[::-1], False, 1, 0, None
+        ).argmax(0).T
+    )  # fmt: skip
+    differ = int((ours != theirs).sum())
+    return [
+        ("15 classes to 512x512x200: ours, nnU-Net", f"{own_s:.1f} s, {their_s:.1f} s", None),
+        ("times as fast", f"{their_s / own_s:.1f}   goal >= 5", their_s / own_s >= 5),
+        (f"voxels of {ours.size / 1e6:.0f} M that differ", f"{differ}   goal 0", differ == 0),
+    ]
+
+
+def memory() -> list[Check]:
+    """In a process of its own, of which nothing else is measured."""
+    done = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
+    gigabytes = float(done.stdout)
+    figures = f"{gigabytes:.2f} GB   goal <= 1.3 GB"
+    return [("512x512x300, 15 classes, windows of 128 cubed", figures, gigabytes <= 1.3)]
+
+
+def stripe_memory() -> None:
+    """Print the peak of labelling by windows, over the image and the result; the network is none."""
+    image = np.full((512, 512, 300), -1, np.float32)
+    image[50:450, 50:450] = 0.5
+    scores = np.full((ORGANS + 1, *PATCH), -1, np.float32)
+
+    def network(part: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores[1] = part
+        return scores
+
+    windows.predict_labels(image[:16, :16, :16], (8, 8, 8), 0.5, (16, 16, 16), lambda p: np.stack([p, p]), air=-9.0)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew, at what is held now
+    before_kb = resident_kb("VmRSS")
+    result = windows.predict_labels(image, PATCH, 0.5, image.shape, network, air=-9.0)
+    sys.stdout.write(f"{(resident_kb('VmHWM') - before_kb) * 1024 / 1e9 - result.nbytes / 1e9}")
+
+
+def resident_kb(field: str) -> int:
+    """Memory of this process, of a line of /proc/self/status."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def ct(shape: tuple[int, int, int], seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """A body with 14 ellipsoids that have noise and HU of their own."""
+    random = np.random.Generator(np.random.Philox(key=seed))
+    grid = np.ogrid[tuple(slice(0, 1, n * 1j) for n in shape)]
+    hu = np.full(shape, -1000, np.float32)
+    hu[np.broadcast_to(((grid[0] - 0.5) / 0.42) ** 2 + ((grid[1] - 0.5) / 0.33) ** 2 < 1, shape)] = 0
+    labels = np.zeros(shape, np.uint8)
+    for organ in range(1, ORGANS + 1):
+        centre, axes = random.uniform((0.25, 0.3, 0.1), (0.75, 0.7, 0.9)), random.uniform(0.04, 0.13, 3)
+        inside = sum(((g - c) / a) ** 2 for g, c, a in zip(grid, centre, axes, strict=True)) < 1
+        labels[inside], hu[inside] = organ, 20 * organ - 100
+    hu += random.standard_normal(shape, np.float32) * 12
+    return np.rint(hu).astype(np.int16), labels
+
+
+CASES, CASE_SHAPE = 4, (200, 200, 136)
+
+
+def our_sampler(folder: Path, *, augmented: bool, patch: tuple[int, int, int] = PATCH) -> Sampler:
+    """The stores of four cases, made by the trainer's own steps."""
+    data, names = folder / "data" / "made", [f"c{i}" for i in range(CASES)]
+    for part in ("images", "labels"):
+        (data / part).mkdir(parents=True)
+    organs = ", ".join(f"{i}: organ{i}" for i in range(1, ORGANS + 1))
+    (data / "dataset.yaml").write_text(f"name: made\nlabels: {{{organs}}}\n")
+    for seed, name in enumerate(names):
+        for part, array in zip(("images", "labels"), ct(CASE_SHAPE, seed), strict=True):
+            nib.save(nib.Nifti1Image(array, np.diag([1.5, 1.5, 1.5, 1])), data / part / f"{name}.nii.gz")
+    inputs = folder / "in"
+    (inputs / "split").mkdir(parents=True)
+    (inputs / "split/split.json").write_text(json.dumps({"train": names, "holdout": []}))
+    (inputs / "labels").symlink_to(data / "labels")
+    size = ",".join(map(str, patch))
+    for step, version in (("prepare", "store"), ("prepare-labels", "own")):
+        command = [
+            sys.executable, str(ROOT / "containers/trainer/tool.py"), "--dataset", "made", "--step", step,
+            "--label-version", version, "--data", str(data.parent), "--out", str(folder / "out"), "--inputs",
+            str(inputs), *(["--patch", size] if step == "prepare" else []),
+        ]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, env={"PYTHONPATH": ":".join(sys.path[:3])})
+        (inputs / "store").unlink(missing_ok=True)
+        (inputs / "store").symlink_to(folder / "out/made/store")
+    store, own = open_store(folder / "out/made/store"), open_label_store(folder / "out/made/own")
+    return Sampler(store, own, store.training, 0, 1 / 3, own, Augmentation(0, ()) if augmented else None)
+
+
+def their_loader(folder: Path) -> Any:
+    """nnU-Net's loader and augmentation on the same cases, stored and normalised as it does."""
+    from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
+    from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.label_handling.label_handling import LabelManager
+
+    stored = folder / "nnunet"
+    stored.mkdir()
+    for seed in range(CASES):
+        image, truth = ct(CASE_SHAPE, seed)
+        data = (np.clip(image, -1000, 400).T[None] / 300.0).astype(np.float32)
+        locations = {
+            i: np.column_stack(
+                [
+                    np.zeros(10000, int),
+                    np.argwhere(i == truth.T)[np.linspace(0, (truth == i).sum() - 1, 10000).astype(int)],
+                ]
+            )
+            for i in range(1, ORGANS + 1)
+        }
+        nnUNetDatasetBlosc2.save_case(
+            data, truth.T[None].astype(np.int16), {"class_locations": locations}, str(stored / f"c{seed}")
+        )
+    manager = LabelManager({"background": 0, **{f"organ{i}": i for i in range(1, ORGANS + 1)}}, None)
+    turn = (-30 / 360 * 2 * np.pi, 30 / 360 * 2 * np.pi)
+    transforms = nnUNetTrainer.get_training_transforms(PATCH, turn, None, (), False, use_mask_for_norm=[False])
+    return nnUNetDataLoader(
+        nnUNetDatasetBlosc2(str(stored)), 2, get_patch_size(PATCH, turn, turn, turn, (0.85, 1.25)), PATCH, manager,
+        1 / 3, transforms=transforms,
+    )  # fmt: skip
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    """Result and CPU seconds."""
+    since = time.process_time()
+    result = function()
+    return result, time.process_time() - since
+
+
+def medians(runs: int, first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
+    """CPU seconds of two functions that take turns, each one's median."""
+    both: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        for function, seconds in zip((first, second), both, strict=True):
+            seconds.append(timed(function)[1])
+    return statistics.median(both[0]), statistics.median(both[1])
+
+
+BENCHMARKS: dict[str, Callable[[], list[Check]]] = {
+    function.__name__: function for function in (images, labels, patches, crop, loss, waiting, export, memory)
+}
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--memory"]:
+        stripe_memory()
+    else:
+        raise SystemExit(main(sys.argv[1:]))
