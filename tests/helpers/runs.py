@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from coordinator.scores import score_folders
+from coordinator.scoring import Scoring
 
 ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}
 CENTRES = {1: (15, 18, 11), 2: (34, 24, 12), 3: (25, 31, 9)}
@@ -121,6 +122,6 @@ def tool_record(tool: str) -> dict[str, object]:
 
 
 def _score(run: Path, version: str, folder: Path, seed: int | None = None) -> pl.DataFrame:
-    frame = score_folders(run / "word/2-labels/base", folder, ORGANS, 1.0)
+    frame = score_folders(run / "word/2-labels/base", folder, ORGANS, Scoring(tolerance_mm=1.0))
     names = [pl.lit("word").alias("dataset"), pl.lit(version).alias("version")]
     return frame.select(*names, pl.all(), *([] if seed is None else [pl.lit(seed).alias("seed")]))
