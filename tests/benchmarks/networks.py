@@ -3,8 +3,9 @@
     .venvs/dev/bin/python tests/benchmarks/networks.py
 
 Both are trained by this repository's tools in their own environments: nnU-Net on fold 0 of its cross-validation with its
-own recipe, DynUNet with the demo's on the same training cases; both label the cases of fold 0. Goal: DynUNet's mean Dice
-is at least nnU-Net's minus 0.02. Neither mirrors: left and right organs are different labels.
+own recipe, DynUNet with the demo's on the same training cases; both label the cases of fold 0. nnU-Net's learning rate is
+meant for 500 times as many steps, so it is tried with a higher one too. Goal: DynUNet's mean Dice is at least the better of
+nnU-Net's minus 0.02. Neither mirrors: left and right organs are different labels.
 """
 
 import json
@@ -39,8 +40,10 @@ def main() -> int:
         make_phantom(folder / "data/phantoms", cases=CASES, shape=SHAPE)
         prepared = run(folder, "nnunet", "prepare", {}, *OF_NNUNET)
         held_out = json.loads((prepared / "cases.json").read_text())["folds"][0]
-        theirs = run(folder, "nnunet", "fold-0", {"prepare": prepared}, *OF_NNUNET)
-        scores = {"nnU-Net": dice(folder, theirs, held_out)}
+        scores = {}
+        for rate in ("0.01", "0.3"):
+            theirs = run(folder, "nnunet", "fold-0", {"prepare": prepared}, *OF_NNUNET, "--learning-rate", rate)
+            scores[f"nnU-Net, rate {rate}"] = dice(folder, theirs, held_out)
         for name, options in {"DynUNet, augmented": (), "DynUNet, as in the demo": ("--no-augment",)}.items():
             scores[name] = dice(folder, dynunet(folder, held_out, options), held_out)
     steps = int(EPOCHS) * int(STEPS)
@@ -48,7 +51,9 @@ def main() -> int:
         sys.stdout.write(
             f"{name:<28} mean Dice of {len(held_out)} held-out phantoms after {steps} steps  {score:.3f}\n"
         )
-    away = scores["DynUNet, as in the demo"] - scores["nnU-Net"]
+    away = scores["DynUNet, as in the demo"] - max(
+        score for name, score in scores.items() if name.startswith("nnU-Net")
+    )
     met = away >= -MARGIN
     sys.stdout.write(f"DynUNet minus nnU-Net {away:+.3f}   goal >= -{MARGIN}   {'met' if met else 'NOT MET'}\n")
     return 0 if met else 1

@@ -81,7 +81,7 @@ def outcomes(run: Path, target: str | None = None) -> dict[str, str]:
 def visible(page: Path) -> str:
     """What a reader sees of the page."""
     html = page.read_text(encoding="utf-8")
-    body = re.sub(r"<(style|svg).*?</\1>", " ", html[html.index("<body>") :], flags=re.DOTALL)
+    body = re.sub(r"<(style|script|svg).*?</\1>", " ", html[html.index("<body>") :], flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
 
 

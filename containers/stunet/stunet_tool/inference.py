@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from stunet_tool.network import STUNet
 from stunet_tool.tiles import Box, Index, Tiling, importance, overlap, shifted, tiling
 
-LEAST = 1e-9
-"""A class that is nowhere in a block as probable as this is left out there: it would move a sum by less than its last
-bit, and of a hundred classes few come near any one place."""
+LEAST = 1e-7
+"""A class that is nowhere in a block as probable as this is left out there: it would move a sum by no more than
+rounding does, and of a hundred classes few come near any one place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

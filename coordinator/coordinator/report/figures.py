@@ -121,7 +121,7 @@ def dose_response(dataset: Dataset, steps: Sequence[Step]) -> Picture | None:
     to_base = sorted((step for step in steps if step.better == BASE), key=lambda step: step.label_gain)
     if not to_base:
         return None
-    with _figure(5.4, 3.8) as figure:
+    with styled_figure(5.4, 3.8) as figure:
         axes = figure.subplots()
         x, y = ([0.0, *(100 * getattr(step, name) for step in to_base)] for name in ("label_gain", "gain"))
         axes.plot(x, y, color=COLOURS[0], linewidth=1.4, marker="o", markersize=4)
@@ -140,7 +140,8 @@ def dose_response(dataset: Dataset, steps: Sequence[Step]) -> Picture | None:
             f"{dataset.name}: dose and response; what the original labels gain over labels made worse on purpose, with "
             "the interval over held-out cases."
         )
-        return _picture(f"dose-response-{dataset.name}", caption, figure)
+        told = "; ".join(f"{s.worse}: {100 * s.label_gain:.1f} bought {100 * s.gain:.1f}" for s in to_base)
+        return picture(f"dose-response-{dataset.name}", caption, figure, alt=f"{caption} In Dice points, {told}.")
 
 
 @contextmanager
