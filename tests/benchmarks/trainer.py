@@ -20,8 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "containers/trainer"), str(ROOT / "containers/contract"), str(ROOT / "containers/nnunet")]
+
+warnings.filterwarnings("ignore", message="Warning: Received empty chunks")  # of nnU-Net's, about its own sizes
 
 import nibabel as nib  # noqa: E402
 import nnunet_tool.environment as nnunet_environment  # noqa: E402, F401 - must be told before nnU-Net is imported
@@ -186,8 +188,7 @@ def waiting() -> list[Check]:
     """Steps of a network on the CPU, with batches that one loader thread makes meanwhile, and with ready ones."""
     with tempfile.TemporaryDirectory() as folder:
         sampler = our_sampler(Path(folder), augmented=True, patch=(64, 64, 64))
-        plan = replace(sampler.store.plan, filters=(16, 32, 64, 128))
-        network = build_network(plan, ORGANS + 1, deep_supervision=True).train()
+        network = build_network(sampler.store.plan, ORGANS + 1, deep_supervision=True).train()
 
         def step(images: NDArray[np.float32], channels: NDArray[np.uint8]) -> None:
             outputs = outputs_of(network, torch.from_numpy(images)[:, None])
@@ -303,7 +304,7 @@ def our_sampler(folder: Path, *, augmented: bool, patch: tuple[int, int, int] = 
         command = [
             sys.executable, str(ROOT / "containers/trainer/tool.py"), "--dataset", "made", "--step", step,
             "--label-version", version, "--data", str(data.parent), "--out", str(folder / "out"), "--inputs",
-            str(inputs), *(["--patch", size] if step == "prepare" else []),
+            str(inputs), *(["--patch", size, "--filters", "16,32,64,128"] if step == "prepare" else []),
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, env={"PYTHONPATH": ":".join(sys.path[:3])})
         (inputs / "store").unlink(missing_ok=True)
