@@ -90,6 +90,31 @@ def test_the_dataset_is_never_written_to(small: Path) -> None:
     assert names == {"dataset.yaml", "images", "labels"}
 
 
+@pytest.mark.venvs
+def test_networks_are_fine_tuned_on_another_dataset_beside_ones_from_scratch(tmp_path: Path) -> None:
+    make_phantom(tmp_path / "data" / "phantom", cases=4, shape=(32, 28, 12))
+    make_phantom(tmp_path / "data" / "target", cases=4, shape=(28, 32, 12), seed=1)
+    text = STUDY.format(data="data").replace("name: small", "name: pretraining") + "transfer: [target]\n"
+    (tmp_path / "study.yaml").write_text(text)
+
+    done = coordinator("run", tmp_path / "study.yaml")
+
+    run = tmp_path / "runs" / "pretraining"
+    assert done.returncode == 0, done.stdout + done.stderr
+    tuned = run / "transfer" / "target" / "phantom"
+    identities = {
+        name: json.loads((tuned / "5-models" / name / "seed-0" / "identity.json").read_text())
+        for name in ("no-pretrain", "base", "degraded-90", "degraded-60")
+    }
+    plan = json.loads((run / "phantom" / "5-models" / "base" / "seed-0" / "identity.json").read_text())["plan"]
+    assert all(identity["plan"] == plan for identity in identities.values())
+    assert identities["no-pretrain"]["config"]["parent"] is None
+    assert len({identity["config"]["parent"] for identity in identities.values()}) == 4
+    assert len({identity["config"]["labels"] for identity in identities.values()}) == 1
+    table = pl.read_csv(next((run / "report" / "tables").glob("transfer*.csv")))
+    assert set(table["version"]) >= {"no-pretrain", "base", "degraded-60"}
+
+
 @pytest.mark.samples
 @pytest.mark.venvs
 def test_a_study_of_images_without_labels_is_refused_before_anything_runs(samples: Path, tmp_path: Path) -> None:
