@@ -35,7 +35,7 @@ $(UV):
 	.venvs/uv/bin/pip install --quiet uv==$(UV_VERSION)
 
 demo: setup  ## a whole study on a phantom: label versions, scores, networks, report (under 15 minutes on 2 idle cores)
-	$(DEV)/coordinator dataset phantom data/phantom --cases 15
+	$(DEV)/coordinator dataset phantom data/phantom --cases 10
 	$(DEV)/coordinator run studies/demo.yaml
 
 test: setup  ## all tests but the long ones; container tests where a Docker engine answers
