@@ -90,6 +90,7 @@ def test_the_dataset_is_never_written_to(small: Path) -> None:
     assert names == {"dataset.yaml", "images", "labels"}
 
 
+@pytest.mark.long
 @pytest.mark.venvs
 def test_networks_are_fine_tuned_on_another_dataset_beside_ones_from_scratch(tmp_path: Path) -> None:
     make_phantom(tmp_path / "data" / "phantom", cases=4, shape=(32, 28, 12))
