@@ -227,7 +227,8 @@ def _target_spacing(context: Context, grids: Sequence[Grid]) -> Spacing:
 def _write_plan(context: Context, cases: Mapping[str, StoredCase], split: Split) -> None:
     plan = _plan(context, {name: cases[name] for name in split["train"]})
     stored = {name: asdict(case) for name, case in sorted(cases.items())}
-    content = {"units_per_hu": UNITS_PER_HU, "plan": plan.plain(), "holdout": split["holdout"], "cases": stored}
+    unseen = [name for name in split["holdout"] if name not in split["train"]]
+    content = {"units_per_hu": UNITS_PER_HU, "plan": plan.plain(), "holdout": unseen, "cases": stored}
     atomic.write_json(context.folder / PLAN, content)
     write_sizes(context.folder)
     context.progress.end(f"{len(cases)} images, spacing {plan.spacing_mm} mm, patch {plan.patch} voxels")
