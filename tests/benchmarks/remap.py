@@ -8,13 +8,12 @@ compared on these. CPU times, medians of alternating runs: the machine may have 
 worst that can be, random ids without any background; it has no goal.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from timing import medians
 
 from coordinator.labelspaces import remap_labels
 
@@ -77,17 +76,6 @@ def copy(labels: Labels) -> Labels:
     out = np.empty_like(labels)
     np.copyto(out, labels)
     return out
-
-
-def medians(runs: int, first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """CPU seconds of two functions that take turns, each one's median."""
-    both: tuple[list[float], list[float]] = ([], [])
-    for _ in range(runs):
-        for function, seconds in zip((first, second), both, strict=True):
-            since = time.process_time()
-            function()
-            seconds.append(time.process_time() - since)
-    return statistics.median(both[0]), statistics.median(both[1])
 
 
 def show(what: str, value: str) -> None:

@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from timing import timed
 
 from coordinator.casescores import score_files
 from coordinator.metrics import score_case
@@ -144,17 +144,10 @@ def medians(often: int, seldom: int, ours: Callable[[], object], theirs: Callabl
     mine_s: list[float] = []
     peer_s: list[float] = []
     for turn in range(often):
-        mine_s.append(cpu_s(ours))
+        mine_s.append(timed(ours)[1])
         if turn < seldom:
-            peer_s.append(cpu_s(theirs))
+            peer_s.append(timed(theirs)[1])
     return statistics.median(mine_s), statistics.median(peer_s)
-
-
-def cpu_s(work: Callable[[], object]) -> float:
-    """CPU seconds of one run."""
-    since = time.process_time()
-    work()
-    return time.process_time() - since
 
 
 def extra_mib(work: Callable[[], object]) -> float:

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timing import medians, timed
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "containers/trainer"), str(ROOT / "containers/contract"), str(ROOT / "containers/nnunet")]
@@ -345,22 +346,6 @@ def their_loader(folder: Path) -> Any:
         nnUNetDatasetBlosc2(str(stored)), 2, get_patch_size(PATCH, turn, turn, turn, (0.85, 1.25)), PATCH, manager,
         1 / 3, transforms=transforms,
     )  # fmt: skip
-
-
-def timed(function: Callable[[], Any]) -> tuple[Any, float]:
-    """Result and CPU seconds."""
-    since = time.process_time()
-    result = function()
-    return result, time.process_time() - since
-
-
-def medians(runs: int, first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """CPU seconds of two functions that take turns, each one's median."""
-    both: tuple[list[float], list[float]] = ([], [])
-    for _ in range(runs):
-        for function, seconds in zip((first, second), both, strict=True):
-            seconds.append(timed(function)[1])
-    return statistics.median(both[0]), statistics.median(both[1])
 
 
 BENCHMARKS: dict[str, Callable[[], list[Check]]] = {

@@ -45,6 +45,29 @@ def cut_image(image: NDArray[np.int16], origin: NDArray[np.int64], window: NDArr
 
 
 @njit(nogil=True, cache=True)
+def _row_start(matrix: NDArray[np.float64], i: int, j: int) -> tuple[float, float, float]:
+    """Where the first voxel of row (i, j) of a patch lies in its source."""
+    x = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 3]
+    y = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 3]
+    z = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 3]
+    return x, y, z
+
+
+@njit(nogil=True, cache=True)
+def _fill_corners(source: NDArray[Any], first: tuple[int, int, int], outside: float, corners: NDArray[Any]) -> None:
+    """Read the eight neighbours from `first` on; those that are not in the source are `outside`."""
+    nx, ny, nz = source.shape
+    x, y, z = first
+    inside = x >= 0 and y >= 0 and z >= 0 and x + 1 < nx and y + 1 < ny and z + 1 < nz
+    for corner in range(CORNERS):
+        cx, cy, cz = x + (corner >> 2), y + (corner >> 1 & 1), z + (corner & 1)
+        if inside or (0 <= cx < nx and 0 <= cy < ny and 0 <= cz < nz):
+            corners[corner] = source[cx, cy, cz]
+        else:
+            corners[corner] = outside
+
+
+@njit(nogil=True, cache=True)
 def warp_image(
     image: NDArray[np.int16],
     matrix: NDArray[np.float64],
@@ -64,9 +87,7 @@ def warp_image(
     corners = np.empty(CORNERS, np.float32)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            x0 = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 3]
-            y0 = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 3]
-            z0 = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 3]
+            x0, y0, z0 = _row_start(matrix, i, j)
             for k in range(out.shape[2]):
                 x, y, z = x0 + matrix[0, 2] * k, y0 + matrix[1, 2] * k, z0 + matrix[2, 2] * k
                 fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
@@ -74,13 +95,9 @@ def warp_image(
                 if ix < -1 or iy < -1 or iz < -1 or ix >= nx or iy >= ny or iz >= nz:
                     out[i, j, k] = lowest * factor + summand
                     continue
-                inside = ix >= 0 and iy >= 0 and iz >= 0 and ix + 1 < nx and iy + 1 < ny and iz + 1 < nz
+                _fill_corners(image, (ix, iy, iz), lowest, corners)
                 for corner in range(CORNERS):
-                    cx, cy, cz = ix + (corner >> 2), iy + (corner >> 1 & 1), iz + (corner & 1)
-                    if inside or (0 <= cx < nx and 0 <= cy < ny and 0 <= cz < nz):
-                        corners[corner] = min(max(np.float32(image[cx, cy, cz]), lowest), highest)
-                    else:
-                        corners[corner] = lowest
+                    corners[corner] = min(max(corners[corner], lowest), highest)
                 wx, wy, wz = np.float32(x - fx), np.float32(y - fy), np.float32(z - fz)
                 a = corners[0] + (corners[1] - corners[0]) * wz
                 b = corners[2] + (corners[3] - corners[2]) * wz
@@ -107,9 +124,7 @@ def warp_labels(labels: Labels, matrix: NDArray[np.float64], out: Labels) -> Non
     near, share = np.empty(CORNERS, np.uint8), np.empty(CORNERS, np.float64)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            x0 = matrix[0, 0] * i + matrix[0, 1] * j + matrix[0, 3]
-            y0 = matrix[1, 0] * i + matrix[1, 1] * j + matrix[1, 3]
-            z0 = matrix[2, 0] * i + matrix[2, 1] * j + matrix[2, 3]
+            x0, y0, z0 = _row_start(matrix, i, j)
             for k in range(out.shape[2]):
                 x, y, z = x0 + matrix[0, 2] * k, y0 + matrix[1, 2] * k, z0 + matrix[2, 2] * k
                 fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
@@ -117,14 +132,9 @@ def warp_labels(labels: Labels, matrix: NDArray[np.float64], out: Labels) -> Non
                 if ix < -1 or iy < -1 or iz < -1 or ix >= nx or iy >= ny or iz >= nz:
                     out[i, j, k] = 0
                     continue
-                inside = ix >= 0 and iy >= 0 and iz >= 0 and ix + 1 < nx and iy + 1 < ny and iz + 1 < nz
+                _fill_corners(labels, (ix, iy, iz), 0, near)
                 agree = True
-                for corner in range(CORNERS):
-                    cx, cy, cz = ix + (corner >> 2), iy + (corner >> 1 & 1), iz + (corner & 1)
-                    if inside or (0 <= cx < nx and 0 <= cy < ny and 0 <= cz < nz):
-                        near[corner] = labels[cx, cy, cz]
-                    else:
-                        near[corner] = 0
+                for corner in range(1, CORNERS):
                     agree &= near[corner] == near[0]
                 out[i, j, k] = near[0] if agree else _largest_share(near, share, x - fx, y - fy, z - fz)
 

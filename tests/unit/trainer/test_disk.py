@@ -66,12 +66,17 @@ def test_a_store_that_finds_no_space_is_an_error_and_the_next_run_goes_on(bench,
             assert (folder / file).read_bytes() == (bench.out("store") / file).read_bytes(), file
 
 
+def cut_copy(store: Path, copy: Path, name: str, count: int) -> tuple[Path, bytes]:
+    """A copy of a store, one of whose files lacks its last bytes; and what that file was."""
+    shutil.copytree(store, copy)
+    whole = (copy / name).read_bytes()
+    (copy / name).write_bytes(whole[:-count])
+    return copy, whole
+
+
 @pytest.mark.parametrize("name", ["images/b.npy", "plan.json", "files.json"])
 def test_a_cut_file_of_the_image_store_is_named(bench, name):
-    broken = bench.folder / f"broken-{Path(name).stem}"
-    shutil.copytree(bench.out("store"), broken)
-    whole = (broken / name).read_bytes()
-    (broken / name).write_bytes(whole[:-40])
+    broken, _ = cut_copy(bench.out("store"), bench.folder / f"broken-{Path(name).stem}", name, 40)
     version = f"on-{broken.name}"
 
     log = bench.run("train", version, *SHORT, code=2, **(stores(bench) | {"store": broken}))
@@ -83,10 +88,7 @@ def test_a_cut_file_of_the_image_store_is_named(bench, name):
 
 @pytest.mark.parametrize("name", ["b.b2nd", "foreground/b.npy"])
 def test_a_cut_file_of_a_label_store_is_named_and_training_goes_on_after_repair(bench, undisturbed, name):
-    broken = bench.folder / f"broken-labels-{Path(name).parent.name}"
-    shutil.copytree(bench.out("labels"), broken)
-    whole = (broken / name).read_bytes()
-    (broken / name).write_bytes(whole[:-1])
+    broken, whole = cut_copy(bench.out("labels"), bench.folder / f"broken-labels-{Path(name).parent.name}", name, 1)
     version = f"on-{broken.name}"
 
     log = bench.run("train", version, *SHORT, code=2, **(stores(bench) | {"labels": broken}))
