@@ -12,7 +12,7 @@ from coordinator.report.verdict import points
 from coordinator.report.worklist import DEGRADED
 from coordinator.statistics.gains import Cube, gain, make_cube, seed_noise
 from coordinator.statistics.hypotheses import holm
-from coordinator.statistics.intervals import interval, p_greater
+from coordinator.statistics.intervals import SeedNoise, interval, p_greater
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +76,18 @@ def _steps(run: Run, dataset: Dataset, levels: dict[str, float]) -> list[Step]:
     cube = make_cube(mine, run.score.empty, dataset.common)
     names = list(levels)
     pairs = [(worse, better) for i, worse in enumerate(names) for better in names[i + 1 :]]
-    confidence = 1 - run.verdict.alpha
-    found = [step for pair in pairs if (step := _step(cube, levels, pair, confidence))]
+    noise, confidence = seed_noise(cube), 1 - run.verdict.alpha
+    found = [step for pair in pairs if (step := _step((cube, noise), levels, pair, confidence))]
     corrected = holm([step.p_value for step in found])
     steps = [replace(step, p_value=p_value) for step, p_value in zip(found, corrected, strict=True)]
     return sorted(steps, key=lambda step: (step.label_gain, step.worse, step.better))
 
 
-def _step(cube: Cube, levels: dict[str, float], pair: tuple[str, str], confidence: float) -> Step | None:
-    worse, better = pair
-    bought, noise = gain(cube, better, worse), seed_noise(cube)
+def _step(
+    scores: tuple[Cube, SeedNoise | None], levels: dict[str, float], pair: tuple[str, str], confidence: float
+) -> Step | None:
+    (cube, noise), (worse, better) = scores, pair
+    bought = gain(cube, better, worse)
     if bought is None:
         return None
     low, high = interval(bought, noise, confidence) or (None, None)

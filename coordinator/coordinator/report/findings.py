@@ -113,7 +113,8 @@ def _scope(
     versions = next(d.versions for d in run.datasets if d.name == where[0])
     found = []
     for parts in ([(cube, None)], [(cube.only(label), label) for label in organs]):
-        raw = [_raw(run, results, where, (part, label, version)) for part, label in parts for version in versions]
+        measured = [((part, seed_noise(part)), label) for part, label in parts]
+        raw = [_raw(run, results, where, (pair, label, v)) for pair, label in measured for v in versions]
         found += _decided(raw, run.verdict)
     return found
 
@@ -128,9 +129,14 @@ class _Raw:
     p_values: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
-def _raw(run: Run, results: Results, where: tuple[str, str | None], what: tuple[Cube, int | None, str]) -> _Raw:
-    (dataset, target), (cube, label, version) = where, what
-    bought, noise, margin = gain(cube, BASE, version), seed_noise(cube), run.verdict.margin
+def _raw(
+    run: Run,
+    results: Results,
+    where: tuple[str, str | None],
+    what: tuple[tuple[Cube, SeedNoise | None], int | None, str],
+) -> _Raw:
+    (dataset, target), ((cube, noise), label, version) = where, what
+    bought, margin = gain(cube, BASE, version), run.verdict.margin
     between = interval(bought, noise, 1 - run.verdict.alpha) if bought else None
     masks = _masks(run, dataset, label if target is None else None)
     finding = Finding(
