@@ -239,9 +239,9 @@ def _as_variable(value: OptionValue) -> str:
 
 
 def _other_options(bench: Bench) -> Iterator[tuple[str, ...]]:
-    """Arguments that change one option, those of the tool before the contract's."""
-    for name, option in bench.manifest.options.items():
-        other = _other(option)
+    """Arguments that change one option of the last step, those of the tool before the contract's."""
+    for name in bench.manifest.options_of(bench.last):
+        other = _other(bench.manifest.options[name])
         if other is not None and name not in bench.manifest.check.options:
             yield as_arguments({name: other})
     yield ("--threads", str(bench.manifest.resources.cpus + 1))
