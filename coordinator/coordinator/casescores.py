@@ -6,8 +6,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from contract.volumes import read_label_pair
-from coordinator.metrics import OrganScore, score_case
+from contract.volumes import read_label_pair, refuse_unknown_ids
+from coordinator.metrics import OrganScore, UnknownIds, score_case
 from coordinator.scoring import Scoring
 
 
@@ -26,8 +26,13 @@ def score_files(reference: Path, prediction: Path, organs: Mapping[int, str], sc
     Raises:
         CaseError: an unreadable file, ids without a name, or two grids.
     """
-    truth, labels, grid = read_label_pair(reference, prediction, organs)
-    return score_case(truth, labels, grid.spacing_mm, organs, scoring)
+    truth, labels, grid = read_label_pair(reference, prediction)
+    try:
+        return score_case(truth, labels, grid.spacing_mm, organs, scoring)
+    except UnknownIds as found:
+        refuse_unknown_ids(reference, found.reference, organs)
+        refuse_unknown_ids(prediction, found.prediction, organs)
+        raise
 
 
 def end_with_parent() -> None:

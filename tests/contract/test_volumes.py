@@ -241,7 +241,7 @@ def test_a_pair_of_label_maps_lies_on_one_grid_whatever_way_each_is_stored(tmp_p
     nib.save(first, tmp_path / "a.nii.gz")
     nib.save(first.as_reoriented(np.array([[2, 1], [0, -1], [1, -1]])), tmp_path / "b.nii.gz")
 
-    one, other, grid = read_label_pair(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", [2, 5])
+    one, other, grid = read_label_pair(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
 
     assert np.array_equal(one, other)
     assert one.dtype == other.dtype == np.uint8

@@ -1,4 +1,7 @@
-"""The paper's comparison, small: every generator on phantoms, with stand-in weights, to a filled Table 1."""
+"""The paper's comparison, small: every generator on phantoms, to a filled Table 1.
+
+nnU-Net learns in its five folds, three minutes of one core each; the others come with stand-in weights.
+"""
 
 import csv
 from pathlib import Path
@@ -17,8 +20,8 @@ datasets: [phantom]
 generators:
   - name: nnunet
     tool: nnunet
-    options: {{epochs: 6, iterations-per-epoch: 25, validation-iterations: 1, patch: "32,32,16", features: "8,16,32",
-               learning-rate: 0.02, mirroring: false}}
+    options: {{epochs: 16, iterations-per-epoch: 120, validation-iterations: 2, patch: "32,32,16", features: "8,16,32",
+               learning-rate: 0.3, mirroring: false}}  # a short training needs a larger rate than nnU-Net's
   - medsam-lite
   - stunet-small
   - stunet-base
@@ -43,6 +46,5 @@ def test_all_eight_versions_run_and_fill_table_1(tmp_path: Path) -> None:
     assert {row["organ"] for row in rows} == set(LABELS.values())
     assert {row["version"] for row in rows} == set(VERSIONS)
     mean = {v: sum(float(r["dice"]) for r in rows if r["version"] == v) / len(LABELS) for v in VERSIONS}
-    # nnU-Net learns for a minute; the others come trained.
-    assert {v: dice for v, dice in mean.items() if dice < (0.3 if v == "nnunet" else 0.6)} == {}
+    assert {v: dice for v, dice in mean.items() if dice < 0.7} == {}
     assert sorted(p.name for p in (run / "phantom" / "2-labels").iterdir()) == sorted(["base", *VERSIONS])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 from numpy.typing import NDArray
 
-from coordinator.metrics import dice, score_case, surface_dice
+from coordinator.metrics import UnknownIds, dice, score_case, surface_dice
 from coordinator.scoring import Scoring
 from coordinator.surface_area_table import surface_areas
 
@@ -256,7 +256,7 @@ def test_a_negative_tolerance_is_refused():
         surface_dice(slab(2), slab(2), (1.0, 1.0, 1.0), -1)
 
 
-NUMBERS = {3: "a", 4: "b", 7: "c", 300: "d"}
+NUMBERS = {3: "a", 4: "b", 7: "c", 300: "d", 9: "e"}
 VOLUME = hypothesis_numpy.arrays(
     np.uint16, st.tuples(*[st.integers(1, 7)] * 3), elements=st.sampled_from([0, 0, 0, 3, 4, 7, 300, 9])
 )
@@ -361,7 +361,18 @@ def test_scores_are_the_same_bits_for_any_number_of_threads():
 
 
 def test_nothing_to_score_is_no_error():
-    assert score_case(grid_of_organs(3), grid_of_organs(3), (1, 1, 1), {}, Scoring()) == []
+    assert score_case(grid_of_organs(0), grid_of_organs(0), (1, 1, 1), {}, Scoring()) == []
+
+
+def test_other_ids_than_those_to_score_are_refused():
+    reference, prediction = grid_of_organs(3), grid_of_organs(2)
+    prediction[0, 0] = 7
+
+    with pytest.raises(UnknownIds) as refused:
+        score_case(reference, prediction, (1, 1, 1), {1: "a", 2: "b"}, Scoring())
+
+    assert refused.value.reference == {3: int((reference == 3).sum())}
+    assert refused.value.prediction == {7: 9}
 
 
 def test_negative_ids_are_refused():

@@ -101,9 +101,16 @@ def test_what_fails_in_a_process_is_named_as_in_one(folders: Folders):
         score_folders(*folders, ORGANS, Scoring(), workers=2)
 
 
-def test_an_id_without_a_name_is_refused(folders: Folders):
-    with pytest.raises(CaseError, match=r"label ids must be in the dataset's table, but these are not: 5 \(\d+ voxels"):
-        score_folders(*folders, {1: "liver", 2: "spleen"}, Scoring())
+@pytest.mark.parametrize("broken", [0, 1])
+def test_an_id_without_a_name_is_refused(folders: Folders, broken: int):
+    file = folders[broken] / "case_5.nii.gz"
+    labels = np.asarray(nib.load(file).dataobj).copy()
+    labels[0, 0, :3] = 9
+    nib.save(nib.Nifti1Image(labels, nib.load(file).affine), file)
+    message = r"case_5.nii.gz: label ids must be in the dataset's table, but these are not: 9 \(3 voxels\)"
+
+    with pytest.raises(CaseError, match=f"{folders[broken].name}/{message}"):
+        score_folders(*folders, ORGANS, Scoring())
 
 
 def test_another_grid_is_refused(folders: Folders):

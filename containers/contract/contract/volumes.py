@@ -2,7 +2,7 @@
 
     read_image(path)                  HU, turned to RAS+
     read_labels(path, image, labels)  label ids, turned onto the image's voxels
-    read_label_pair(a, b, labels)     label ids of two maps on one grid, not moved in memory
+    read_label_pair(a, b)             label ids of two maps on one grid, not moved in memory
     write_labels(path, labels, image) label ids, on the grid and in the orientation in which the image was stored
 
 Every byte is checked before a voxel is believed: nibabel accepts a wrong gzip checksum, SimpleITK fills a truncated
@@ -15,7 +15,7 @@ import importlib
 import importlib.util
 import math
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,26 +111,43 @@ def read_labels(path: Path, image: Volume | Grid, known: Collection[int] | None 
     return np.array(_labels_on(path, grid, known), order="C")
 
 
-def read_label_pair(
-    reference: Path, prediction: Path, known: Collection[int] | None = None
-) -> tuple[LabelMap, LabelMap, Grid]:
+def read_label_pair(reference: Path, prediction: Path) -> tuple[LabelMap, LabelMap, Grid]:
     """Read a label map, and another one that lies on its voxels.
 
     Args:
         reference: a .nii.gz file, stored in any orientation.
         prediction: a .nii.gz file that covers the same voxels, stored in any orientation.
-        known: ids that may occur beside 0; any when None.
 
     Returns:
-        Two (X, Y, Z) label maps as of `read_labels`, and their RAS+ grid. The maps are views of what the files hold: in
-        memory they lie in the files' order, since moving them takes longer than reading.
+        Two (X, Y, Z) label maps of any ids, and their RAS+ grid. The maps are views of what the files hold: in memory
+        they lie in the files' order, since moving them takes longer than reading. For the same reason nobody has looked
+        at their ids: who counts them anyway calls `refuse_unknown_ids`.
 
     Raises:
-        CaseError: as `read_labels`.
+        CaseError: as `read_labels`, but for unknown ids.
     """
     volume = _read(reference)
-    labels = _integers(reference, volume.array, known)
-    return labels, _labels_on(prediction, volume.grid, known), volume.grid
+    labels = _integers(reference, volume.array, None)
+    return labels, _labels_on(prediction, volume.grid, None), volume.grid
+
+
+def refuse_unknown_ids(path: Path, voxels: Mapping[int, int], known: Collection[int]) -> None:
+    """Refuse a label map that holds ids beside 0 and those that are known.
+
+    Args:
+        path: of the label map.
+        voxels: id -> how many voxels have it.
+        known: ids that may occur beside 0.
+
+    Raises:
+        CaseError: unknown ids; all are listed.
+    """
+    unknown = {i: n for i, n in voxels.items() if n and i != 0 and i not in known}
+    if unknown:
+        raise CaseError(
+            f"{path}: label ids must be in the dataset's table, but these are not: {_listed(unknown)}; "
+            "name them in dataset.yaml, repair the label, or exclude the case under `exclude:`"
+        )
 
 
 def write_labels(path: Path, labels: NDArray[np.generic], image: Volume) -> str:
@@ -346,46 +363,48 @@ def _integers(path: Path, array: NDArray[np.generic], known: Collection[int] | N
         if off:
             raise CaseError(f"{path}: labels must be integers (within {ROUNDING:g}), but {off} voxels are not")
         array = rounded.astype(np.int64)
-    ids, counts = _ids_and_counts(array)
-    allowed = None if known is None else {0, *known}
-    wrong = [
-        (i, n) for i, n in zip(ids, counts, strict=True)
-        if not 0 <= i <= np.iinfo(np.uint16).max or (allowed is not None and i not in allowed)
-    ]  # fmt: skip
-    if wrong:
-        listed = ", ".join(f"{i} ({n} voxels)" for i, n in wrong)
+    if array.dtype == np.uint8 and known is None:
+        return array.view(np.uint8)
+    voxels = _voxels_of_ids(array)
+    outside = {i: n for i, n in voxels.items() if not 0 <= i <= np.iinfo(np.uint16).max}
+    if outside:
         raise CaseError(
-            f"{path}: label ids must be in the dataset's table, but these are not: {listed}; "
-            "name them in dataset.yaml, repair the label, or exclude the case under `exclude:`"
+            f"{path}: label ids must lie in 0..65535, but these do not: {_listed(outside)}; repair the label"
         )
-    return array.astype(np.uint8 if max(ids, default=0) <= np.iinfo(np.uint8).max else np.uint16, copy=False)
+    if known is not None:
+        refuse_unknown_ids(path, voxels, known)
+    return array.astype(np.uint8 if max(voxels, default=0) <= np.iinfo(np.uint8).max else np.uint16, copy=False)
 
 
-def _ids_and_counts(array: NDArray[np.generic]) -> tuple[list[int], list[int]]:
-    """The values that occur, ascending, and how often; a count table where values are small, a sort elsewhere."""
+def _listed(voxels: Mapping[int, int]) -> str:
+    return ", ".join(f"{i} ({n} voxels)" for i, n in voxels.items())
+
+
+def _voxels_of_ids(array: NDArray[np.generic]) -> dict[int, int]:
+    """How often each value occurs, ascending; a count table where values are small, a sort elsewhere."""
     if array.dtype in (np.uint8, np.uint16):
-        return _small_ids_and_counts(array)
-    lowest, highest = int(array.min()), int(array.max())
-    if highest - lowest <= np.iinfo(np.uint16).max:
+        counts, lowest = _counts_of_small(array), 0
+    else:
+        lowest, highest = int(array.min()), int(array.max())
+        if highest - lowest > np.iinfo(np.uint16).max:
+            ids, numbers = np.unique(array, return_counts=True)
+            return dict(zip(ids.tolist(), numbers.tolist(), strict=True))
         counts = np.bincount((array.astype(np.int64) - lowest).ravel())
-        (found,) = np.nonzero(counts)
-        return (found + lowest).tolist(), counts[found].tolist()
-    ids, numbers = np.unique(array, return_counts=True)
-    return ids.tolist(), numbers.tolist()
+    (found,) = np.nonzero(counts)
+    return dict(zip((found + lowest).tolist(), counts[found].tolist(), strict=True))
 
 
-def _small_ids_and_counts(array: NDArray[np.generic]) -> tuple[list[int], list[int]]:
-    """The same; most voxels are background, so these are passed over eight bytes at a time."""
+def _counts_of_small(array: NDArray[np.generic]) -> NDArray[np.int64]:
+    """How often each of 0, 1, ... occurs; background, most of the voxels, is passed over eight bytes at a time."""
     forward = array[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in array.strides)]
     flat = forward.ravel(order="K")
     whole = flat.size // (8 // flat.itemsize) * (8 // flat.itemsize)
     words = flat[:whole].view(np.uint64)
     counts = np.bincount(words[words != 0].view(flat.dtype), minlength=1)
-    rest = np.bincount(flat[whole:], minlength=len(counts))
-    rest[: len(counts)] += counts
-    rest[0] = array.size - rest[1:].sum()
-    (found,) = np.nonzero(rest)
-    return found.tolist(), rest[found].tolist()
+    every = np.bincount(flat[whole:], minlength=len(counts))
+    every[: len(counts)] += counts
+    every[0] = array.size - every[1:].sum()
+    return every
 
 
 def _encoded(array: NDArray[np.generic], geometry: nib.Nifti1Header, grid: Grid) -> bytes:
