@@ -1,6 +1,6 @@
 """What is asked of every organ when label maps are scored; plain data that a plan holds, so it imports nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -41,6 +41,16 @@ class Scoring:
     def tolerances_mm(self, organ: str) -> tuple[float, ...]:
         """An organ's tolerance, and all the further ones."""
         return (self.of_organ_mm.get(organ, self.tolerance_mm), *self.also_mm)
+
+    def said(self, organs: Iterable[str]) -> str:
+        """The tolerances of surface Dice in words, such as "5 mm (liver, stomach) and 2 mm (aorta)"."""
+        having: dict[float, list[str]] = {}
+        for organ in dict.fromkeys(organs):
+            having.setdefault(self.tolerances_mm(organ)[0], []).append(organ.replace("_", " "))
+        if len(having) <= 1:
+            return f"{next(iter(having), self.tolerance_mm):g} mm"
+        *others, last = (f"{mm:g} mm ({', '.join(named)})" for mm, named in sorted(having.items(), reverse=True))
+        return f"{', '.join(others)} and {last}"
 
     def settings(self) -> dict[str, Any]:
         """The same as JSON has it."""

@@ -223,6 +223,17 @@ def test_conventions_are_spelled_out(run: Path):
     assert "Held out: case_2, case_3" in text
 
 
+def test_tolerances_are_those_that_the_scores_were_made_with(run: Path):
+    study = run / "study.yaml"
+    study.write_text(
+        study.read_text(encoding="utf-8").replace("tolerance_mm: 1.5, empty: totalsegmentator", "empty: flare22")
+    )
+
+    text = visible(report(run) / "index.html")
+
+    assert text.count("5 mm (liver), 3 mm (spleen) and 1 mm (rectum)") == 2  # conventions, methods
+
+
 def test_provenance_names_tools_weights_and_packages(run: Path):
     text = visible(report(run) / "index.html")
 

@@ -166,6 +166,12 @@ class Run:
         return tuple(dict.fromkeys(version for dataset in self.datasets for version in dataset.versions))
 
     @property
+    def tolerances(self) -> str:
+        """The tolerances of surface Dice in words, of all organs that are scored."""
+        labels = [dataset.labels for dataset in self.datasets] + [transfer.labels for transfer in self.transfers]
+        return self.score.scoring.said(organ for organs in labels for organ in organs.values())
+
+    @property
     def common_labels(self) -> dict[str, tuple[int, ...]]:
         """Dataset -> labels that means are over."""
         return {dataset.name: dataset.common for dataset in self.datasets}

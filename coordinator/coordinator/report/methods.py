@@ -33,6 +33,16 @@ ADAMW = (
     "Loshchilov, Hutter. Decoupled weight decay regularization. International Conference on Learning Representations "
     "(2019)"
 )
+BOOTSTRAP = "Efron, Tibshirani. An introduction to the bootstrap. Chapman and Hall (1993)"
+HOLM = (
+    "Holm. A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6(2), 65-70 "
+    "(1979)"
+)
+TOST = (
+    "Schuirmann. A comparison of the two one-sided tests procedure and the power approach for assessing the "
+    "equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15(6), 657-680 (1987). "
+    "doi 10.1007/BF01068419"
+)
 KNOWN = Path(__file__).parents[1] / "datasets" / "known"
 
 
@@ -56,6 +66,7 @@ def methods(run: Run, data: Path | None, transfer: tuple[str, ...]) -> Methods:
     paragraphs = [" ".join(_labels(run, data, cited)), " ".join(_scores(run, cited))]
     if run.train is not None:
         paragraphs.append(" ".join(_training(run, Train.model_validate(run.train), (data, transfer), cited)))
+        paragraphs.append(" ".join(_statistics(run, cited)))
     return Methods(tuple(paragraphs), cited)
 
 
@@ -87,7 +98,7 @@ def _scores(run: Run, cited: Bibliography) -> Iterator[str]:
     convention = conventions.find(run.score.empty)
     yield (
         f"Label maps were compared with the original labels by Dice{cited.cite(DICE)} and by Surface Dice"
-        f"{cited.cite(SURFACE_DICE)} at a tolerance of {run.score.tolerance_mm:g} mm, for each case and organ."
+        f"{cited.cite(SURFACE_DICE)} at a tolerance of {run.tolerances}, for each case and organ."
     )
     yield f"Empty masks were scored by the convention {convention.name} ({convention.origin}). {convention.rule}"
     yield (
@@ -123,6 +134,29 @@ def _training(
         )
     if len(run.seeds) > 1:
         yield "Means are over seeds."
+
+
+def _statistics(run: Run, cited: Bibliography) -> Iterator[str]:
+    margin, share = f"{100 * run.verdict.margin:g}", f"{100 * (1 - run.verdict.alpha):g} %"
+    seeds = (
+        ", with the noise of seeds, pooled over label versions, as a second level"
+        if len(run.seeds) > 1
+        else "; with one seed they hold for these very networks"
+    )
+    yield (
+        "What the original labels gain over a label version is the difference in Dice between the two networks, paired "
+        f"by held-out case. Its {share} intervals are those of a studentised bootstrap over cases{cited.cite(BOOTSTRAP)}, "
+        f"widened for few cases{seeds}."
+    )
+    yield (
+        "P-values are those of the intervals, corrected for all comparisons on the same held-out cases by Holm's "
+        f"method{cited.cite(HOLM)} at a level of {100 * run.verdict.alpha:g} %."
+    )
+    yield (
+        f"Networks are called equivalent where two one-sided tests{cited.cite(TOST)} show a difference within "
+        f"± {margin} Dice points; better labels are called worth their cost where the gain is shown to be above 0, is at "
+        f"least {margin} points and beyond the noise of seeds, and not worth it where it is shown to be less than that."
+    )
 
 
 def _citation(data: Path | None, dataset: str) -> str:
