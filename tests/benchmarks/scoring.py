@@ -11,11 +11,13 @@ box around both masks, neighbour codes by correlation, two distance transforms. 
 distances for percentiles, is left out. CPU times of one thread in one process, medians of alternating runs.
 """
 
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nibabel as nib
@@ -59,7 +61,8 @@ def main() -> int:
     met.append(compared("two maps in memory", ours, theirs, 35))
     ours, theirs = medians(7, 1, lambda: mine(reference, strays), lambda: peer(reference, strays))
     met.append(compared("with 90 stray false positives", ours, theirs, 300))
-    extra = extra_mib(lambda: mine(reference, strays))
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
+        extra = fresh.submit(extra_mib, reference, strays).result()
     met.append(extra <= 500)
     show("memory over the maps", f"{extra:.0f} MiB   goal <= 500   {verdict(met[-1])}")
     expected, scored = peer(reference, prediction), mine(reference, prediction)
@@ -150,8 +153,12 @@ def medians(often: int, seldom: int, ours: Callable[[], object], theirs: Callabl
     return statistics.median(mine_s), statistics.median(peer_s)
 
 
-def extra_mib(work: Callable[[], object]) -> float:
-    """Peak of resident memory during a run over what there was before, looked at every millisecond."""
+def extra_mib(reference: Labels, prediction: Labels) -> float:
+    """Peak of resident memory while two maps are scored over what there was before, looked at every millisecond.
+
+    For a process that did nothing else: one that did has memory of its own to use again.
+    """
+    mine(reference[:64, :64, :16], prediction[:64, :64, :16])  # loads what is compiled
     before, peak, done = resident_mib(), 0.0, threading.Event()
 
     def watch() -> None:
@@ -161,7 +168,7 @@ def extra_mib(work: Callable[[], object]) -> float:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    work()
+    mine(reference, prediction)
     done.set()
     watcher.join()
     return peak - before

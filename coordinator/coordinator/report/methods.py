@@ -145,8 +145,8 @@ def _statistics(run: Run, cited: Bibliography) -> Iterator[str]:
     )
     yield (
         "What the original labels gain over a label version is the difference in Dice between the two networks, paired "
-        f"by held-out case. Its {share} intervals are those of a studentised bootstrap over cases{cited.cite(BOOTSTRAP)}, "
-        f"widened for few cases{seeds}."
+        f"by held-out case. Its {share} intervals are those of a studentised bootstrap over cases"
+        f"{cited.cite(BOOTSTRAP)}, widened for few cases{seeds}."
     )
     yield (
         "P-values are those of the intervals, corrected for all comparisons on the same held-out cases by Holm's "
@@ -154,8 +154,9 @@ def _statistics(run: Run, cited: Bibliography) -> Iterator[str]:
     )
     yield (
         f"Networks are called equivalent where two one-sided tests{cited.cite(TOST)} show a difference within "
-        f"± {margin} Dice points; better labels are called worth their cost where the gain is shown to be above 0, is at "
-        f"least {margin} points and beyond the noise of seeds, and not worth it where it is shown to be less than that."
+        f"± {margin} Dice points; better labels are called worth their cost where the gain is shown to be above 0, is "
+        f"at least {margin} points and beyond the noise of seeds, and not worth it where it is shown to be below "
+        f"{margin} points."
     )
 
 
