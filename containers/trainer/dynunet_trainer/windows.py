@@ -64,12 +64,10 @@ class AirOnce:
     Attributes:
         predict: the network.
         air: normalised value of air.
-        computed: how many windows the network saw.
     """
 
     predict: Predict
     air: float
-    computed: int = 0
     _of_air: NDArray[np.float32] | None = None
 
     def __call__(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -77,7 +75,6 @@ class AirOnce:
         is_air = bool((part == np.float32(self.air)).all())
         if is_air and self._of_air is not None:
             return self._of_air
-        self.computed += 1
         scores = self.predict(part)
         if is_air:
             self._of_air = scores
