@@ -41,6 +41,9 @@ SEED = 20250311
 PHANTOMS = {(48, 40, 12): 10, (96, 80, 16): 6}
 """Voxels -> cases; tests use phantoms of other seeds."""
 PATCH = [16, 40, 48]
+"""What the network learns from; it is convolutional, so it sees any other too."""
+PATCH_USED = [56, 56, 56]
+"""What the plans say: nnInteractive refines with a margin of 24 voxels on each side, so its patches must exceed 48."""
 FEATURES = [8, 16, 32]
 STEPS = 800
 LEARNING_RATE = 3e-3
@@ -74,9 +77,9 @@ def main(folder: Path) -> None:
     torch.manual_seed(SEED)
     model = folder / "nninteractive" / NAME
     (model / "fold_0").mkdir(parents=True, exist_ok=True)
-    for name, content in (("plans", plans()), ("dataset", DATASET), ("inference_session_class", SESSION)):
+    for name, content in (("plans", plans(PATCH)), ("dataset", DATASET), ("inference_session_class", SESSION)):
         (model / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    manager = PlansManager(plans())
+    manager = PlansManager(plans(PATCH))
     network = nnInteractiveTrainer_stub.build_network_architecture(
         manager, manager.get_configuration(CONFIGURATION), 1 + 7, 2, enable_deep_supervision=False
     )
@@ -85,11 +88,12 @@ def main(folder: Path) -> None:
     torch.save({"network_weights": network.state_dict(), **checkpoint}, file)
     train(network, session_of(model), list(examples()))
     torch.save({"network_weights": network.state_dict(), **checkpoint}, file)
+    (model / "plans.json").write_text(json.dumps(plans(PATCH_USED), indent=1) + "\n", encoding="utf-8")
     files = [file, *model.glob("*.json")]
     record_sums(model.parent, {str(one.relative_to(model.parent)): file_sha256(one) for one in files})
 
 
-def plans() -> dict[str, Any]:
+def plans(patch: list[int]) -> dict[str, Any]:
     """nnU-Net's plans of a narrow residual encoder U-Net, in the form of the published ones."""
     stages = len(FEATURES)
     architecture = {
@@ -116,7 +120,7 @@ def plans() -> dict[str, Any]:
         "data_identifier": "phantoms",
         "preprocessor_name": "DefaultPreprocessor",
         "batch_size": 1,
-        "patch_size": PATCH,
+        "patch_size": patch,
         "spacing": [1, 1, 1],
         "normalization_schemes": ["ZScoreNormalization"],
         "use_mask_for_norm": [False],

@@ -1,9 +1,9 @@
 """Intervals and p-values of a mean gain that hold what they promise for few cases and skewed differences too.
 
 Cases are resampled, and the studentised mean of each resample tells the quantiles (bootstrap-t). A plain percentile
-bootstrap covers 83 % instead of 95 with five cases. Each quantile is the wider of the bootstrap's and Student's, and
-with few cases, where that is too wide, two thirds of the way from it to the bootstrap's: of what was tried, this covers
-nearest to 95 % for normal, skewed and heavy-tailed differences.
+bootstrap covers 83 % instead of 95 with five cases. Each quantile is the wider of the bootstrap's and Student's; that
+is too wide with few cases, so it goes back towards the bootstrap's by 4 / cases: of what was tried, this covers nearest
+to 95 % for normal, skewed and heavy-tailed differences.
 
 Seeds are the second level: their noise is pooled over all networks of a dataset, and its variance joined with that of
 the cases by Satterthwaite's degrees of freedom; where seeds leave too few of these, by the root of the sum of squared
@@ -28,13 +28,11 @@ FEWEST_TESTED = 3
 """With fewer cases, nothing is concluded."""
 FEWEST_JOINED = 3
 """With fewer degrees of freedom of seeds, Satterthwaite's approximation is too narrow."""
-WIDER_FROM = 15
-"""With fewer cases, the wider of two quantiles is too wide."""
-TOWARDS_BOOTSTRAP = 2 / 3
-"""How far from the wider one towards the bootstrap's quantile these are then."""
-JOINED = 0.75
-"""Share of the degrees of freedom of seeds that is counted: with all of them Satterthwaite's approximation is a bit too
-narrow."""
+BACK = 4.0
+"""Over cases: how far from the wider quantile back to the bootstrap's."""
+MANY, JOINED = 15, 2 / 3
+"""From so many cases on, this share of the degrees of freedom of seeds is counted: with all of them Satterthwaite's
+approximation is a bit too narrow."""
 RESOLVED = 10 / (RESAMPLES + 1)
 """Below this tail probability resamples are too few; the bootstrap's correction is kept as it is here."""
 CENTRAL = 0.25
@@ -138,7 +136,8 @@ def _bounds(gain: Measured, noise: SeedNoise | None) -> tuple[Bound, Bound]:
     def bound(tail: float, *, lower: bool) -> float:
         correction = _correction(tail, cases - 1, pivots, upper=lower)
         if noise is None or noise.freedom >= FEWEST_JOINED:
-            freedom = JOINED * noise.freedom if noise else 1.0
+            share = JOINED if cases >= MANY else 1.0
+            freedom = share * noise.freedom if noise else 1.0
             return _joined(tail, [(correction * of_cases, cases - 1), (of_seeds, freedom)])
         parts = _student(tail, cases - 1) * correction * of_cases, _student(tail, noise.freedom) * of_seeds
         return float(np.hypot(*parts))
@@ -168,7 +167,7 @@ def _correction(tail: float, freedom: int, pivots: Floats | None, *, upper: bool
     )
     ratio = abs(float(resampled)) / _student(resolved, freedom)
     wider = max(ratio, 1.0)
-    return wider if freedom + 1 >= WIDER_FROM else wider + TOWARDS_BOOTSTRAP * (ratio - wider)
+    return wider + BACK / (freedom + 1) * (ratio - wider)
 
 
 def _student(tail: float, freedom: float) -> float:
