@@ -272,7 +272,7 @@ def _highest(scores: NDArray[np.float32], near: tuple[int, ...], wx: float, wy: 
 def vote_planes(
     labels: Labels,
     low: NDArray[np.int64],
-    weight: NDArray[np.float32],
+    weight: NDArray[np.float64],
     tie: float,
     out: Labels,
 ) -> None:

@@ -19,8 +19,8 @@ from torch import Tensor
 from dynunet_trainer.kernels import export_planes, vote_planes
 from dynunet_trainer.plan import Spacing, Triple
 
-TIE = 1e-5
-"""Shares of a voxel that differ by less count as equal; float32 noise is about 1e-7."""
+TIE = 1e-9
+"""Shares of a voxel that differ by less count as equal; float64 noise is about 1e-14."""
 BLOCK = 64
 """Rows of a matrix that are multiplied at once."""
 NEGLIGIBLE = 1e-8
@@ -84,7 +84,7 @@ def highest_channel(scores: NDArray[np.float32], shape: Triple) -> NDArray[np.ui
     """
     winner = np.empty(shape, np.uint8)
     low, weight = stacked([linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)])
-    export_planes(scores, low, weight, np.array(shape), winner)
+    export_planes(scores, low, weight.astype(np.float32), np.array(shape), winner)
     return winner
 
 
@@ -94,20 +94,20 @@ class LinearAxis:
 
     low: NDArray[np.int64]
     high: NDArray[np.int64]
-    weight: NDArray[np.float32]
+    weight: NDArray[np.float64]
 
 
 def linear_axis(n_in: int, n_out: int) -> LinearAxis:
     """Interpolation from n_in to n_out voxels that cover the same length."""
     at = np.clip((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5, 0, n_in - 1)
     low = np.floor(at).astype(np.int64)
-    return LinearAxis(low, np.minimum(low + 1, n_in - 1), (at - low).astype(np.float32))
+    return LinearAxis(low, np.minimum(low + 1, n_in - 1), at - low)
 
 
-def stacked(axes: Sequence[LinearAxis]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def stacked(axes: Sequence[LinearAxis]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(3, N) lower neighbours and weights of three axes, as kernels take them; N is the longest axis' length."""
     longest = max(axis.low.size for axis in axes)
-    low, weight = np.zeros((3, longest), np.int64), np.zeros((3, longest), np.float32)
+    low, weight = np.zeros((3, longest), np.int64), np.zeros((3, longest))
     for number, axis in enumerate(axes):
         low[number, : axis.low.size], weight[number, : axis.low.size] = axis.low, axis.weight
     return low, weight

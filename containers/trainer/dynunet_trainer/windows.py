@@ -150,7 +150,7 @@ class _Exporter:
                 cut = LinearAxis(axes[0].low[filled:ready] - first, axes[0].high, axes[0].weight[filled:ready])
                 low, weight = stacked([cut, axes[1], axes[2]])
                 out = self.result[filled:ready]
-                export_planes(scores, low, weight, np.array(out.shape), out)
+                export_planes(scores, low, weight.astype(np.float32), np.array(out.shape), out)
                 filled = ready
 
     def _without_padding(self, start: int, planes: NDArray[np.float32]) -> tuple[int, NDArray[np.float32]]:

@@ -30,9 +30,9 @@ FEWEST_JOINED = 3
 """With fewer degrees of freedom of seeds, Satterthwaite's approximation is too narrow."""
 BACK = 4.0
 """Over cases: how far from the wider quantile back to the bootstrap's."""
-MANY, JOINED = 15, 2 / 3
-"""From so many cases on, this share of the degrees of freedom of seeds is counted: with all of them Satterthwaite's
-approximation is a bit too narrow."""
+JOINED = 0.55
+"""Share of the degrees of freedom of seeds that is counted with very many cases, and all of them with five: with all of
+them always, Satterthwaite's approximation is a bit too narrow, the more so as seeds matter more."""
 RESOLVED = 10 / (RESAMPLES + 1)
 """Below this tail probability resamples are too few; the bootstrap's correction is kept as it is here."""
 CENTRAL = 0.25
@@ -136,7 +136,7 @@ def _bounds(gain: Measured, noise: SeedNoise | None) -> tuple[Bound, Bound]:
     def bound(tail: float, *, lower: bool) -> float:
         correction = _correction(tail, cases - 1, pivots, upper=lower)
         if noise is None or noise.freedom >= FEWEST_JOINED:
-            share = JOINED if cases >= MANY else 1.0
+            share = min(JOINED + (1 - JOINED) * 5 / cases, 1.0)
             freedom = share * noise.freedom if noise else 1.0
             return _joined(tail, [(correction * of_cases, cases - 1), (of_seeds, freedom)])
         parts = _student(tail, cases - 1) * correction * of_cases, _student(tail, noise.freedom) * of_seeds

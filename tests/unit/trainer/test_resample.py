@@ -66,13 +66,27 @@ def test_labels_are_the_argmax_of_linear_shares_and_ties_go_to_the_nearest(shape
 
     found = resample_labels(labels, shape)
 
-    shares = shares_by_scipy(labels, shape)
-    nearest = nearest_by_hand(labels, shape)
+    assert (found == voted(shares_by_scipy(labels, shape), nearest_by_hand(labels, shape))).all()
+    assert found.dtype == np.uint8
+
+
+def voted(shares, nearest):
+    """The label with the largest share; of equals the nearest's, else the lowest."""
     tied = shares >= shares.max(axis=0) - 1e-9
     nearest_is_tied = np.take_along_axis(tied, nearest[None].astype(int), axis=0)[0]
-    expected = np.where(nearest_is_tied, nearest, tied.argmax(axis=0))
-    assert (found == expected).all()
-    assert found.dtype == np.uint8
+    return np.where(nearest_is_tied, nearest, tied.argmax(axis=0))
+
+
+def test_shares_that_are_nearly_equal_are_told_apart():
+    labels = random_of(4).integers(0, 3, (300, 300, 4), np.uint8)
+    shape = (271, 269, 7)
+
+    found = resample_labels(labels, shape)
+
+    shares = shares_by_scipy(labels, shape)
+    assert (found == voted(shares, nearest_by_hand(labels, shape))).all()
+    lead = np.diff(np.sort(shares, axis=0)[-2:], axis=0)
+    assert ((lead > 1e-9) & (lead < 5e-6)).any()
 
 
 def test_thin_labels_are_not_lost_as_nearest_would_lose_them():
