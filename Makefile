@@ -43,7 +43,7 @@ test: setup  ## all tests but the long ones; container tests where a Docker engi
 	else echo "no Docker engine answers: container tests are skipped (with CI=true they fail)"; fi
 	$(DEV)/python -m pytest -m "not long"
 
-test-long: setup  ## the tests that take minutes: the demo, killed ten times
+test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
 	$(DEV)/python -m pytest -m long
 
 check: setup  ## ruff and strict mypy

@@ -28,7 +28,7 @@ from coordinator.statistics.intervals import SeedNoise, interval, p_different
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
 STUDIES = 4000
-SEED = 20261125
+SEED = 20261126
 CASES = (3, 5, 8, 10, 20, 40)
 FEWEST_RANKS = 8
 """Ranks of fewer pairs take so few values that their intervals cannot cover just 95 %; they are too wide."""
