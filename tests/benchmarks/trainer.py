@@ -125,15 +125,24 @@ def shares(labels: NDArray[np.uint8], place: NDArray[np.int64], shape: tuple[int
 
 
 def patches() -> list[Check]:
-    """Loading and augmentation, end to end."""
+    """Loading and augmentation, end to end; both draw what they do to a patch, so many are needed, and they take turns."""
+    rounds, count = 10, 20
+    own_s, their_s = 0.0, 0.0
+    np.random.seed(0)
+    torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = our_sampler(Path(folder), augmented=True), their_loader(Path(folder))
         ours.patch(0), next(theirs)
-        _, own_s = timed(lambda: [ours.patch(k) for k in range(1, 201)])
-        _, their_s = timed(lambda: [next(theirs) for _ in range(25)])
-    own_ms, their_ms = own_s / 200 * 1000, their_s / 50 * 1000
+        for first in range(0, rounds * count, count):
+            own_s += timed(lambda first=first: [ours.patch(first + k) for k in range(count)])[1]
+            their_s += timed(lambda: [next(theirs) for _ in range(count // 2)])[1]  # batches of two
+    own_ms, their_ms = (seconds / (rounds * count) * 1000 for seconds in (own_s, their_s))
     return [
-        ("128 cubed, loaded and augmented: ours, nnU-Net", f"{own_ms:.0f} ms, {their_ms:.0f} ms", None),
+        (
+            f"{rounds * count} of 128 cubed, loaded and augmented: ours, nnU-Net",
+            f"{own_ms:.0f} ms, {their_ms:.0f} ms",
+            None,
+        ),
         ("ours, ms", f"{own_ms:.0f}   goal <= 90", own_ms <= 90),
         ("times as fast", f"{their_ms / own_ms:.1f}   goal >= 8", their_ms / own_ms >= 8),
     ]
