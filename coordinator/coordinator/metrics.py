@@ -177,7 +177,7 @@ def _score(
 ) -> list[OrganScore]:
     """Score all organs in all slices."""
     grid = _grid(reference, spacing_mm)
-    maps = _in_order_of_memory(reference, prediction, grid.order)
+    maps = _in_order_of_memory(reference, prediction, grid.order, max(labels, default=0))
     ranges = row_ranges(*maps)
     voxels = volumes(*maps, ranges)
     _refuse_unknown_ids(voxels, labels)
@@ -240,11 +240,14 @@ def _grid(label_map: LabelMap, spacing_mm: Spacing) -> _Grid:
 
 
 def _in_order_of_memory(
-    reference: LabelMap, prediction: LabelMap, order: tuple[int, int, int]
+    reference: LabelMap, prediction: LabelMap, order: tuple[int, int, int], largest_id: int
 ) -> tuple[Labels, Labels]:
-    """Both maps with axes turned and flipped as the reference lies in memory, most often without a copy."""
+    """Both maps with axes turned and flipped as the reference lies in memory, most often without a copy.
+
+    Their type holds `largest_id` too, which need not occur.
+    """
     forward = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in reference.strides)
-    wide = max(_largest_id(reference), _largest_id(prediction)) > np.iinfo(np.uint8).max
+    wide = max(_largest_id(reference), _largest_id(prediction), largest_id) > np.iinfo(np.uint8).max
     kind = np.uint16 if wide else np.uint8
     one, other = (np.transpose(label_map[forward], order) for label_map in (reference, prediction))
     return np.ascontiguousarray(one, dtype=kind), np.ascontiguousarray(other, dtype=kind)

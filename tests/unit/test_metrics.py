@@ -321,6 +321,15 @@ def test_ids_do_not_matter_and_order_is_that_of_the_table():
     assert [(s.organ, s.dice, s.surface_dice) for s in mapped] == [(s.organ, s.dice, s.surface_dice) for s in plain]
 
 
+def test_an_id_may_be_larger_than_those_of_a_case():
+    labels = grid_of_organs(1)
+
+    here, elsewhere = score_case(labels, labels, (1, 1, 1), {1: "a", 300: "b"}, Scoring())
+
+    assert (here.dice, here.surface_dice) == (1, 1)
+    assert math.isnan(elsewhere.dice) and elsewhere.reference_voxels == elsewhere.prediction_voxels == 0
+
+
 def test_organs_have_tolerances_of_their_own():
     reference = grid_of_organs(3)
     prediction = np.roll(reference, 1, axis=1)
