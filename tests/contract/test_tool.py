@@ -267,7 +267,8 @@ def test_describe_needs_no_data(place: Place) -> None:
 
 def test_sigterm_stops_with_143_and_the_next_run_goes_on(place: Place) -> None:
     process = subprocess.Popen(place.command("--pause-s", "0.6"), stderr=subprocess.DEVNULL)
-    while not (place.results / "a.nii.gz").exists():
+    status = place.results / "status.jsonl"
+    while not (status.exists() and status.read_text().endswith("\n")):  # before that line, the case is not done
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
 

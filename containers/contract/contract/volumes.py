@@ -366,13 +366,13 @@ def _integers(path: Path, array: NDArray[np.generic], known: Collection[int] | N
     if array.dtype == np.uint8 and known is None:
         return array.view(np.uint8)
     voxels = _voxels_of_ids(array)
+    if known is not None:
+        refuse_unknown_ids(path, voxels, known)
     outside = {i: n for i, n in voxels.items() if not 0 <= i <= np.iinfo(np.uint16).max}
     if outside:
         raise CaseError(
             f"{path}: label ids must lie in 0..65535, but these do not: {_listed(outside)}; repair the label"
         )
-    if known is not None:
-        refuse_unknown_ids(path, voxels, known)
     return array.astype(np.uint8 if max(voxels, default=0) <= np.iinfo(np.uint8).max else np.uint16, copy=False)
 
 
