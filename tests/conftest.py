@@ -12,7 +12,7 @@ from helpers.needs import missing
 
 from contract.errors import UsageError
 from coordinator.runners.docker import DockerRunner
-from coordinator.tools import Tool, find_tool
+from coordinator.tools.finding import Tool, find_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from coordinator import engine
+from coordinator.cli.studyrun import prepare
 from coordinator.datasets.phantom import make_phantom
-from coordinator.studyrun import prepare
+from coordinator.engine import snakemake
 
 STUDY = """
 name: many
@@ -59,9 +59,9 @@ def main() -> int:
             prepare(folder / "study.yaml", None, lambda line: None)
 
         def do() -> None:
-            with engine.run_lock(run):
-                todo = engine.write_plan(run, planned)
-                failed = engine.run_steps(run, planned, todo, engine.Limits(2, 0, 0), lambda: None)
+            with snakemake.run_lock(run):
+                todo = snakemake.write_plan(run, planned)
+                failed = snakemake.run_steps(run, planned, todo, snakemake.Limits(2, 0, 0), lambda: None)
             if failed:
                 raise RuntimeError(f"{len(failed)} steps failed: {next(iter(failed.items()))}")
 

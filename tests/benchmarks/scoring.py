@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from timing import timed
 
-from coordinator.casescores import score_files
-from coordinator.metrics import score_case
-from coordinator.scoring import Scoring
-from coordinator.surface_area_table import surface_areas
+from coordinator.scoring.casescores import score_files
+from coordinator.scoring.metrics import score_case
+from coordinator.scoring.settings import Scoring
+from coordinator.scoring.surface_area_table import surface_areas
 
 Labels = NDArray[np.uint8]
 Scores = dict[int, tuple[float, float, float]]

@@ -9,7 +9,7 @@ import pytest
 
 from contract.manifest import load_manifest
 from coordinator.runners.process import ProcessRunner
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from helpers.checking import found, wrong
 
-from coordinator.cli_tool import tool
+from coordinator.cli.tool import tool
 from coordinator.conformance.targets import LOCKS, UID, ImageTarget
 from coordinator.runners.docker import DockerRunner, image_name
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 ROOT = Path(__file__).resolve().parents[2]
 

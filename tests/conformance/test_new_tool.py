@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from coordinator.cli_tool import tool
+from coordinator.cli.tool import tool
 
 ROOT = Path(__file__).resolve().parents[2]
 

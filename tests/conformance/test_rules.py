@@ -9,7 +9,7 @@ from helpers.checking import found, wrong
 from coordinator.conformance.check import DESCRIBE
 from coordinator.conformance.rules import RULES
 from coordinator.conformance.targets import LOCKS, ProcessTarget
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 pytestmark = pytest.mark.venvs
 

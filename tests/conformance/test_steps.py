@@ -7,7 +7,7 @@ from helpers.checking import found, wrong
 
 from contract.manifest import load_manifest
 from coordinator.conformance.targets import LOCKS, ProcessTarget
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 pytestmark = pytest.mark.venvs
 

@@ -7,8 +7,8 @@ import docker
 import pytest
 from click.testing import CliRunner
 
-from coordinator.cli_tool import tool
-from coordinator.tools import Tool, find_tools
+from coordinator.cli.tool import tool
+from coordinator.tools.finding import Tool, find_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "tests/standins/weights"

@@ -9,7 +9,7 @@ import nibabel as nib
 import pytest
 
 from coordinator.runners.docker import DockerRunner
-from coordinator.tools import find_tool
+from coordinator.tools.finding import find_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 STAND_INS = ROOT / "tests" / "standins" / "weights"

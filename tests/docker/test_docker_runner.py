@@ -17,7 +17,7 @@ from contract.errors import UsageError
 from coordinator.runners.docker import DockerRunner, image_name
 from coordinator.runners.sandbox import sandbox_of
 from coordinator.runners.sources import NOT_BUILT_FROM
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 pytestmark = pytest.mark.docker
 

@@ -31,7 +31,7 @@ def processes(run: Path) -> list[int]:
     ours = {int(pid) for pid, args in words if str(run) in args or f"{run.name}.yaml" in args}
     steps = {
         int(pid) for pid, args in words
-        if "coordinator.execute" in args and Path(f"/proc/{pid}/cwd").exists() and Path(f"/proc/{pid}/cwd").resolve() == run
+        if "coordinator.engine.execute" in args and Path(f"/proc/{pid}/cwd").exists() and Path(f"/proc/{pid}/cwd").resolve() == run
     }  # fmt: skip
     return sorted((ours | steps) - {os.getpid()})
 

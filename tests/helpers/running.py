@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.runners import Invocation
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 
 def invocation(probe: Tool, data: Path, folder: Path, *arguments: str) -> Invocation:

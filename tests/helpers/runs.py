@@ -11,8 +11,8 @@ import nibabel as nib
 import numpy as np
 import polars as pl
 
-from coordinator.scores import score_folders
-from coordinator.scoring import Scoring
+from coordinator.scoring.folders import score_folders
+from coordinator.scoring.settings import Scoring
 
 ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}
 CENTRES = {1: (15, 18, 11), 2: (34, 24, 12), 3: (25, 31, 9)}

@@ -11,7 +11,7 @@ from contract.errors import Stopped
 from coordinator.runners import Invocation
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
-from coordinator.tools import find_tool
+from coordinator.tools.finding import find_tool
 
 
 def main(runtime: str, file: str) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from coordinator.surface_area_table import surface_areas
+from coordinator.scoring.surface_area_table import surface_areas
 
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]

@@ -18,7 +18,7 @@ from contract.manifest import GIVEN_INPUTS, Manifest, OptionValue
 from coordinator.conformance.data import CASES, NAME, Data, Kind
 from coordinator.conformance.targets import Ended, Start, Target, files_below
 from coordinator.runners import Invocation
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 
 class Broken(Exception):

@@ -18,10 +18,10 @@ from contract.yamlfiles import did_you_mean
 from coordinator.conformance.check import Request, check_rules_exist, check_target
 from coordinator.conformance.findings import Finding
 from coordinator.conformance.targets import UID, ImageTarget, ProcessTarget, Target
+from coordinator.conformance.toolcheck import FOLDER, check_folder, is_built
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
-from coordinator.toolcheck import FOLDER, check_folder, is_built
-from coordinator.tools import Tool, find_tools, tools_folder
+from coordinator.tools.finding import Tool, find_tools, tools_folder
 
 OTHERS_READ = 0o005
 SIGNS = {True: "[green]yes[/]", False: "[red]no[/]", None: "n/a"}

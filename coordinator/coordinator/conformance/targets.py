@@ -24,7 +24,7 @@ from coordinator.runners import Invocation
 from coordinator.runners.process import ProcessRunner
 from coordinator.runners.sandbox import Sandbox, sandbox_of
 from coordinator.runners.stopping import GRACE_S
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 UID = 12345
 """Of containers: nobody, with no line in /etc/passwd."""

@@ -20,18 +20,18 @@ from coordinator.report import (
     overlays,
     page,
     reading,
-    results,
     scatter,
     sheets,
     tables,
-    verdict,
 )  # fmt: skip
 from coordinator.report.beside import beside_the_paper
 from coordinator.report.dose import dose_response, dose_steps
-from coordinator.report.findings import findings
-from coordinator.report.load import Run, load_run
-from coordinator.report.results import Results
 from coordinator.report.worklist import worklist
+from coordinator.results import summaries
+from coordinator.results.load import Run, load_run
+from coordinator.results.summaries import Results
+from coordinator.verdict import sentences
+from coordinator.verdict.findings import findings
 
 
 def write_report(run: Path, out: Path) -> Path:
@@ -50,7 +50,7 @@ def write_report(run: Path, out: Path) -> Path:
     if not out.is_dir() or any(out.iterdir()):
         raise UsageError(f"{out}: report folder must exist and be empty, but is not; give another")
     loaded = load_run(run)
-    content = _content(run, loaded, results.compute(loaded))
+    content = _content(run, loaded, summaries.compute(loaded))
     for name in ("tables", "figures"):
         (out / name).mkdir()
     single = [table for table in (content.label_quality, content.in_domain) if table]
@@ -94,8 +94,8 @@ def _content(folder: Path, run: Run, found_in: Results) -> page.Content:
     dose_curves = (figures.dose_response(dataset, steps) for dataset, steps in doses)
     work = worklist(run)
     return page.Content(
-        answers=list(verdict.sentences(found, run.verdict)),
-        verdict=verdict.sheets(found, run.verdict),
+        answers=list(sentences.sentences(found, run.verdict)),
+        verdict=sentences.sheets(found, run.verdict),
         transfers=[
             tables.transfer(run, found_in, to) for to in run.transfers if not found_in.transfers[to.target].is_empty()
         ],

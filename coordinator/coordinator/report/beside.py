@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 
 import polars as pl
 
-from coordinator import paper
-from coordinator.pipeline import NO_PRETRAIN
-from coordinator.report.load import BASE, Run
-from coordinator.report.results import METRICS, Results, Score
 from coordinator.report.sheets import Sheet
-from coordinator.report.verdict import points
+from coordinator.results import paper
+from coordinator.results.load import BASE, Run
+from coordinator.results.summaries import METRICS, Results, Score
+from coordinator.study.pipeline import NO_PRETRAIN
+from coordinator.verdict.sentences import points
 
 
 def beside_the_paper(run: Run, results: Results) -> list[Sheet]:

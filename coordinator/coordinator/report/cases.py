@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 
-from coordinator import conventions
-from coordinator.report.load import BASE, Dataset, Run
 from coordinator.report.tables import DIGITS
+from coordinator.results.load import BASE, Dataset, Run
+from coordinator.scoring import conventions
 
 LABELS, NETWORK = "labels", "network"
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from coordinator.report.load import BASE, Dataset, Run
-from coordinator.report.results import Results
 from coordinator.report.sheets import Sheet
-from coordinator.report.verdict import points
 from coordinator.report.worklist import DEGRADED
+from coordinator.results.load import BASE, Dataset, Run
+from coordinator.results.summaries import Results
 from coordinator.statistics.gains import Cube, gain, make_cube, seed_noise
 from coordinator.statistics.hypotheses import holm
 from coordinator.statistics.intervals import SeedNoise, interval, p_greater
+from coordinator.verdict.sentences import points
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from coordinator.report.dose import Step
-from coordinator.report.load import BASE, Dataset, Run
+from coordinator.results.load import BASE, Dataset, Run
 
 INK = "#23292f"
 GRID = "#d5dae0"

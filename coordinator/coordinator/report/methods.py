@@ -7,11 +7,11 @@ from pathlib import Path
 
 from contract import yamlfiles
 from contract.errors import UsageError
-from coordinator import conventions
-from coordinator.report.load import Run
 from coordinator.report.references import Bibliography
-from coordinator.study import Train
-from coordinator.tools import Tool, find_tools
+from coordinator.results.load import Run
+from coordinator.scoring import conventions
+from coordinator.study.file import Train
+from coordinator.tools.finding import Tool, find_tools
 
 STUDY = (
     "Jaus, Marinov, Seibold, Reiß, Kleesiek, Stiefelhagen. Good Enough: Is it Worth Improving your Label Quality? "

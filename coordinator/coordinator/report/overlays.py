@@ -24,7 +24,7 @@ from contract.errors import CaseError
 from contract.volumes import LabelMap, Volume, read_image, read_labels
 from coordinator.report.cases import LABELS, NETWORK
 from coordinator.report.figures import Picture, picture, styled_figure
-from coordinator.report.load import BASE, Dataset
+from coordinator.results.load import BASE, Dataset
 
 GREEN, YELLOW = "#00b478", "#ffe119"
 SOFT_TISSUE_HU = (-160, 240)

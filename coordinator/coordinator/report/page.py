@@ -7,14 +7,14 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from coordinator import conventions
-from coordinator.report import provenance
 from coordinator.report.cases import CaseTable
 from coordinator.report.figures import Picture
-from coordinator.report.load import Run
 from coordinator.report.methods import Methods
 from coordinator.report.sheets import Sheet
 from coordinator.report.tables import Table
+from coordinator.results import provenance
+from coordinator.results.load import Run
+from coordinator.scoring import conventions
 
 HERE = Path(__file__).parent
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from coordinator.report.load import BASE, Dataset, Run
-from coordinator.report.results import Results, Score
+from coordinator.results.load import BASE, Dataset, Run
+from coordinator.results.summaries import Results, Score
 from coordinator.statistics.correlation import Correlation, spearman
 
 TRAINED_ALIKE = 0.01

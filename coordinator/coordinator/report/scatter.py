@@ -9,8 +9,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from coordinator.report.figures import INK, Picture, colours_of, picture, styled_figure
-from coordinator.report.load import BASE, Dataset, Run
-from coordinator.report.results import METRICS, Results, Score
+from coordinator.results.load import BASE, Dataset, Run
+from coordinator.results.summaries import METRICS, Results, Score
 
 MARKERS = {"dice": "x", "surface_dice": "^"}
 NEAR = 0.045

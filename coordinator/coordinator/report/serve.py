@@ -23,8 +23,8 @@ from urllib.parse import quote, unquote
 
 from contract.datasets import SUFFIX, case_names
 from contract.errors import UsageError
-from coordinator import steps
-from coordinator.report.load import BASE
+from coordinator.results.load import BASE
+from coordinator.study import steps
 
 HOST = "127.0.0.1"
 IMAGES = "/volumes/image/"

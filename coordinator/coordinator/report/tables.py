@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from coordinator.pipeline import NO_PRETRAIN
-from coordinator.report.load import BASE, Dataset, Run, Transfer
-from coordinator.report.results import METRICS, Results, Score
+from coordinator.results.load import BASE, Dataset, Run, Transfer
+from coordinator.results.summaries import METRICS, Results, Score
 from coordinator.statistics.quintiles import quintiles
+from coordinator.study.pipeline import NO_PRETRAIN
 
 DIGITS = 6
 """Of numbers in csv files: more than anyone needs, and few enough to be the same on every machine."""

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from coordinator import conventions
-from coordinator.report.load import Run
 from coordinator.report.sheets import Sheet
+from coordinator.results.load import Run
+from coordinator.scoring import conventions
 
 LONGEST = 20
 """Rows on the page; the csv has all."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 
 @dataclass(frozen=True, slots=True)

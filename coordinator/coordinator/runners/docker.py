@@ -23,7 +23,7 @@ from coordinator.runners import Invocation
 from coordinator.runners.sandbox import Sandbox, sandbox_of
 from coordinator.runners.sources import revision, sources_digest
 from coordinator.runners.stopping import GRACE_S, sigterm_raises
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 SOURCES, BASE = "label-quality.sources", "label-quality.base"
 """Labels of an image: what it was built from."""

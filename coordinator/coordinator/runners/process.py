@@ -27,7 +27,7 @@ from coordinator.runners import Invocation
 from coordinator.runners.sources import contract_folder, installed_digest, lock_files, revision, sources_digest
 from coordinator.runners.stopping import GRACE_S, sigterm_raises
 from coordinator.runners.view import readable, thread_environment
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 STAMP = "built-from"
 """File in an environment, written last: digest of what was installed."""

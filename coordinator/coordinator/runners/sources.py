@@ -10,7 +10,7 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from contract.records import digest, file_sha256
-from coordinator.tools import Tool
+from coordinator.tools.finding import Tool
 
 NOT_BUILT_FROM = frozenset({"README.md", "pyproject.toml", "Dockerfile", "__pycache__", "build", "remaps", "tests"})
 """Names in a tool's folder that its results can't depend on; `.dockerignore` leaves the same ones out."""

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from coordinator import conventions
+from coordinator.scoring import conventions
 from coordinator.statistics.intervals import SeedNoise
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
-from coordinator import conventions
+from coordinator.scoring import conventions
 
 METRICS = ("dice", "surface_dice")
 

@@ -10,7 +10,7 @@ import pytest
 from contract.datasets import Dataset
 from coordinator.runners import Invocation
 from coordinator.runners.docker import DockerRunner
-from coordinator.tools import find_tool
+from coordinator.tools.finding import find_tool
 
 ROOT = Path(__file__).resolve().parents[3]
 

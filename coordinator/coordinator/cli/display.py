@@ -1,0 +1,132 @@
+"""What `coordinator run` shows: live on a terminal, one line a finished step otherwise."""
+
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from contract.progress import FILE as PROGRESS
+from coordinator.engine.snakemake import EVENTS
+from coordinator.study import steps
+from coordinator.study.steps import Plan, Step
+
+
+@dataclass(slots=True)
+class Display:
+    """Follows the events of a run.
+
+    Attributes:
+        run: the run folder.
+        plan: of the study.
+        done: steps done, of `total` that were to be done.
+        total: steps to do in this run.
+        console: where to show it.
+    """
+
+    run: Path
+    plan: Plan
+    total: int
+    console: Console
+    done: int = 0
+    failed: int = 0
+    _offset: int = 0
+    _started: dict[str, float] = field(default_factory=dict)
+    _ids: dict[object, str] = field(default_factory=dict)
+    _live: Live | None = None
+
+    def __enter__(self) -> "Display":
+        """Start at the end of the events of earlier runs."""
+        with suppress(OSError):
+            self._offset = (self.run / EVENTS).stat().st_size
+        if self.console.is_terminal:
+            self._live = Live(self._table(), console=self.console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self) -> None:
+        """Read new events and show what has changed."""
+        for event in self._events():
+            self._take(event)
+        if self._live is not None:
+            self._live.update(self._table())
+
+    def _events(self) -> list[dict[str, Any]]:
+        try:
+            with (self.run / EVENTS).open("rb") as stream:
+                stream.seek(self._offset)
+                content = stream.read()
+        except OSError:
+            return []
+        whole = content[: content.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def _take(self, event: dict[str, Any]) -> None:
+        job = event.get("jobid", event.get("job_id"))
+        match event["event"]:
+            case "job_info" if "id" in (event.get("wildcards") or {}):
+                self._ids[job] = event["wildcards"]["id"]
+                self._started[self._ids[job]] = event["time"]
+            case "job_finished" if job in self._ids:
+                self.done += 1
+                self._end(self._ids[job], event["time"], "")
+            case "job_error" if job in self._ids:
+                step = self._ids[job]
+                with suppress(OSError):
+                    reason = steps.failure(self.run, step).read_text(encoding="utf-8").strip()
+                    self._end(step, event["time"], f"failed: {reason}")
+                    return
+                self._end(step, event["time"], "failed")
+
+    def _end(self, step: str, now: float, problem: str) -> None:
+        seconds = now - self._started.pop(step, now)
+        style = "red" if problem else ""
+        mark = "✗" if problem else "✓"
+        line = f"[{self.done}/{self.total}] {mark} {step} {_duration(seconds)}{'  ' + problem if problem else ''}"
+        self.console.print(Text(line, style=style), soft_wrap=True)
+
+    def _table(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        for step_id, since in self._started.items():
+            table.add_row(*self._row(self.plan.step(step_id), time.time() - since))
+        bar = ProgressBar(total=max(self.total, 1), completed=self.done, width=40)
+        return Group(table, Text(f"{self.done} of {self.total} steps"), bar)
+
+    def _row(self, step: Step, seconds: float) -> tuple[RenderableType, ...]:
+        done, total, failed = self._progress(step)
+        left = f"{_duration(seconds / done * (total - done))} left" if done and total else ""
+        count = f"{done}/{total}" if total else ""
+        return (
+            Text(step.id), ProgressBar(total=max(total, 1), completed=done, width=20), Text(count),
+            Text(_duration(seconds), style="dim"), Text(left), Text(f"{failed} failed" if failed else "", style="red"),
+        )  # fmt: skip
+
+    def _progress(self, step: Step) -> tuple[int, int, int]:
+        file = steps.part_folder(self.run, step) / "out" / step.dataset / step.label_version / PROGRESS
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 0, step.cases if step.kind == "tool" else 0, 0
+        return int(record["done"]), int(record["total"]), int(record["failed"])
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

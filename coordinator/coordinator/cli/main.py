@@ -1,0 +1,281 @@
+"""The command line: `coordinator COMMAND`."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
+from coordinator.cli.dataset import dataset
+from coordinator.cli.tool import tool
+from coordinator.cli.weights import weights
+from coordinator.engine import snakemake
+from coordinator.study import steps
+
+STUDY = click.argument("study", type=click.Path(path_type=Path))
+RUNTIME = click.option(
+    "--runtime", type=click.Choice(["docker", "process"]), help="How tools are started; overrides the study file."
+)
+
+
+def main() -> None:
+    """Run the command line; every expected error is one message and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = commands(standalone_mode=False)  # what `context.exit` was given
+        sys.exit(code if isinstance(code, int) else ExitCode.DONE)
+    except (click.exceptions.Abort, Stopped):
+        _fail("interrupted; the next run goes on from here", ExitCode.STOPPED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except UsageError as error:
+        _fail(str(error), ExitCode.USAGE)
+    except CaseError as error:
+        _fail(str(error), ExitCode.CASES_FAILED)
+    except ContractError as error:
+        _fail(str(error), ExitCode.CONTRACT_BROKEN)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="label-quality-coordinator", prog_name="coordinator")
+def commands() -> None:
+    """Is it worth improving your labels?
+
+    Makes label versions of a CT dataset, measures each against the original, trains the same network on each, and
+    reports what label quality bought.
+
+    \b
+    Start:  coordinator init my_dataset > study.yaml
+            coordinator run study.yaml
+    """
+
+
+@commands.command()
+@click.argument("datasets", nargs=-1, required=True)
+@click.option("--data", default="data", show_default=True, help="Folder of dataset folders.")
+def init(datasets: tuple[str, ...], data: str) -> None:
+    """Print a commented study file for DATASETS."""
+    from coordinator.study.template import study_template
+
+    click.echo(study_template(datasets, data), nl=False)
+
+
+@commands.command()
+@STUDY
+@RUNTIME
+def plan(study: Path, runtime: str | None) -> None:
+    """Check a study and its data; list its steps, what they cost, and the smallest gain that they could show."""
+    from coordinator.cli.studyrun import prepare
+    from coordinator.study import cost
+
+    prepared = prepare(study, runtime, _warn)
+    table = Table("step", "what", "cases", "cores", "GPU", "done", box=None)
+    for step in prepared.plan.steps:
+        what = f"{step.tool} ({step.runtime})" if step.tool else step.kind
+        done = "yes" if steps.is_done(prepared.run, step) else ""
+        table.add_row(step.id, what, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
+    console = Console()
+    console.print(table)
+    todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
+    console.print(
+        f"{len(todo)} of {len(prepared.plan.steps)} steps to do; results go to {prepared.run}", soft_wrap=True
+    )
+    for line in cost.summary(prepared.study, prepared.plan, todo):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+@commands.command()
+@STUDY
+@RUNTIME
+@click.option("--cores", type=click.IntRange(1), help="CPU cores to use at once; default: the study file's, or all.")
+@click.option("--only", metavar="TEXT", help="Only steps whose id holds TEXT, and what they need.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.pass_context
+def run(
+    context: click.Context, study: Path, runtime: str | None, cores: int | None, only: str | None, dry_run: bool
+) -> None:
+    """Run a study to its report; what is done already is not done again.
+
+    \b
+    Exit code: 0 all done, 2 the study cannot be run, 3 some cases or steps failed (the report lists them).
+    """
+    from coordinator.cli.studyrun import prepare, run_study, selected
+
+    prepared = prepare(study, runtime, _warn)
+    if dry_run:
+        todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
+        for step in selected(prepared.plan, todo, only):
+            click.echo(step.id)
+        return
+    context.exit(run_study(prepared, cores, only, Console(highlight=False)))
+
+
+@commands.command()
+@STUDY
+def status(study: Path) -> None:
+    """Say which steps of a study are done, running, failed or still to do."""
+    folder = _run_folder(study)
+    read = steps.read_plan(folder)
+    table = Table("step", "state", "", box=None)
+    counts: dict[str, int] = {}
+    for step in read.steps:
+        state, note = _state(folder, step)
+        counts[state] = counts.get(state, 0) + 1
+        table.add_row(step.id, state, note)
+    console = Console()
+    console.print(table)
+    console.print(", ".join(f"{count} {state}" for state, count in counts.items()))
+
+
+@commands.command()
+@STUDY
+@click.argument("step", required=False)
+def logs(study: Path, step: str | None) -> None:
+    """Print the log of STEP; without STEP, list the steps that have one."""
+    folder = _run_folder(study)
+    if step is None:
+        for file in sorted((folder / "logs").rglob("*.log")):
+            click.echo(str(file.relative_to(folder / "logs").with_suffix("")))
+        return
+    file = steps.log(folder, step)
+    if not file.is_file():
+        raise UsageError(f"{file}: step {step!r} has no log; `coordinator logs {study}` lists those that have")
+    click.echo(file.read_text(encoding="utf-8", errors="replace"), nl=False)
+
+
+@commands.command("exec-step")
+@click.argument("run_folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("step")
+@click.pass_context
+def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
+    """Do one STEP of a planned RUN_FOLDER; what the workflow engine calls."""
+    from coordinator.engine.execute import execute
+
+    try:
+        context.exit(execute(run_folder.resolve(), step))
+    except StopIteration:
+        raise UsageError(f"{run_folder / steps.PLAN}: the plan has no step {step!r}") from None
+
+
+@commands.command()
+@STUDY
+@click.option("--serve", is_flag=True, help="Also show it, with a viewer of its volumes, to this machine's browser.")
+@click.option(
+    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of --serve; 0: a free one."
+)
+def report(study: Path, serve: bool, port: int) -> None:
+    """Make the report of a study again from its results, and print where it is."""
+    from coordinator.cli.studyrun import write_report
+
+    run = _run_folder(study)
+    click.echo(write_report(run))
+    if serve:
+        _serve(run, port)
+
+
+@commands.command()
+@click.argument("label_map", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--from", "tool_name", required=True, metavar="TOOL[-VARIANT]", help="Whose label ids SOURCE has.")
+@click.option(
+    "--to",
+    "dataset_folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Dataset folder whose ids TARGET gets.",
+)
+def remap(label_map: Path, source: Path, target: Path, tool_name: str, dataset_folder: Path) -> None:
+    """Remap every label map in folder SOURCE by the file LABEL_MAP, into folder TARGET."""
+    from coordinator.cli.pieces import remap_folder
+
+    click.echo(remap_folder(label_map, source, target, tool_name, dataset_folder))
+
+
+@commands.command()
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("prediction", type=click.Path(path_type=Path))
+@click.option(
+    "--dataset",
+    "dataset_folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Dataset folder: names of the ids.",
+)
+@click.option(
+    "--tolerance-mm", type=click.FloatRange(0, 100, min_open=True), help="Of all organs; the convention's if not given."
+)
+@click.option("--empty", default="flare21", show_default=True, help="Convention for empty masks and tolerances.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write every case's scores here (.parquet or .csv).")
+def score(
+    reference: Path, prediction: Path, dataset_folder: Path, tolerance_mm: float | None, empty: str, out: Path | None
+) -> None:
+    """Score the label maps in folder PREDICTION against those in REFERENCE: Dice and surface Dice."""
+    from coordinator.cli.pieces import score_and_show
+
+    score_and_show((reference, prediction), dataset_folder, tolerance_mm, empty, out)
+
+
+commands.add_command(dataset)
+commands.add_command(tool)
+commands.add_command(weights)
+
+
+def _run_folder(study: Path) -> Path:
+    """The run folder of a study file; or the path itself where it is a run folder.
+
+    Raises:
+        UsageError: the study was never run.
+    """
+    from coordinator.study.file import load_study
+    from coordinator.tools.finding import find_tools
+
+    folder = study if study.is_dir() else load_study(study, find_tools()).run_folder
+    if not (folder / steps.PLAN).is_file():
+        raise UsageError(f"{folder}: has no {steps.PLAN}, so this study was not run yet; use `coordinator run {study}`")
+    return folder.resolve()
+
+
+def _serve(run: Path, port: int) -> None:
+    """Serve a run's report and viewer until interrupted."""
+    from coordinator.report.serve import HOST, server, site
+
+    with server(site(run), port) as serving:
+        click.echo(f"report: http://{HOST}:{serving.server_port}/")
+        click.echo(f"viewer: http://{HOST}:{serving.server_port}/viewer/   (Ctrl-C ends both)")
+        try:
+            serving.serve_forever()
+        except KeyboardInterrupt:
+            click.echo()
+
+
+def _state(folder: Path, step: steps.Step) -> tuple[str, str]:
+    """Whether a step is done, running, failed or to do, and why it failed."""
+    if steps.is_done(folder, step):
+        return "done", ""
+    lock = folder / steps.MARKERS / f"{step.id}.lock"
+    if lock.is_file() and snakemake.lock_holder(lock) is not None:
+        return "running", ""
+    failure = steps.failure(folder, step.id)
+    if failure.is_file():
+        return "failed", failure.read_text(encoding="utf-8").strip()
+    return "to do", ""
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    """On SIGTERM, unwind the stack: a run stops its steps on the way."""
+    raise Stopped
+
+
+def _warn(line: str) -> None:
+    click.echo(f"warning: {line}", err=True)
+
+
+def _fail(message: str, code: ExitCode) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,79 @@
+"""What must hold for a tool's folder before it is worth building: files, manifest, Dockerfile."""
+
+import re
+from pathlib import Path
+
+from contract.errors import UsageError
+from contract.manifest import load_manifest
+from coordinator.conformance.findings import Finding
+from coordinator.runners.docker import DockerRunner
+from coordinator.runners.process import ProcessRunner
+from coordinator.tools.finding import Tool
+
+FOLDER = "folder"
+"""Id of these rules."""
+REQUIRED = ("README.md", "manifest.yaml", "tool.py", "Dockerfile", "pyproject.toml", "requirements.lock")
+SCRATCH = ("HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
+"""Variables that must point below /tmp, the one place that can be written to when the root is read-only."""
+IMAGE_LABELS = ("title", "version", "revision", "licenses")
+
+
+def check_folder(folder: Path) -> list[Finding]:
+    """Look at a tool's folder; nothing needs to be built for it."""
+    findings = [
+        Finding(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
+        for name in REQUIRED
+    ]
+    if (folder / "Dockerfile").is_file():
+        findings += check_dockerfile(folder / "Dockerfile")
+    return [*findings, Finding(FOLDER, "manifest.yaml is sound", _manifest_problem(folder))]
+
+
+def check_dockerfile(file: Path) -> list[Finding]:
+    """Look at a Dockerfile: pinned, in two stages, not root, scratch below /tmp, labelled."""
+    lines = _instructions(file.read_text(encoding="utf-8"))
+    froms = [index for index, line in enumerate(lines) if line.startswith("FROM ")]
+    last_stage = lines[froms[-1] :] if froms else []
+    environment = "\n".join(line for line in last_stage if line.startswith("ENV "))
+    labels = "\n".join(line for line in last_stage if line.startswith("LABEL "))
+    users = [line.split()[1] for line in last_stage if line.startswith("USER ")]
+    before = lines[: froms[0]] if froms else []
+    rules = {
+        "base image is an argument, pinned by digest": any(
+            re.fullmatch(r"ARG BASE=\S+@sha256:[0-9a-f]{64}", line) for line in before
+        ),
+        "two stages, both from ${BASE}": len(froms) > 1 and all("${BASE}" in lines[i] for i in froms),
+        "numeric user that is not root": bool(users) and re.fullmatch(r"[1-9]\d*(:\d+)?", users[-1]) is not None,
+        "entry point in exec form": any(line.startswith("ENTRYPOINT [") for line in last_stage),
+        "no HEALTHCHECK: it is a batch job": not any(line.startswith("HEALTHCHECK") for line in lines),
+        "nothing is installed in the last stage": not re.search(
+            r"\b(apt-get|pip|conda|curl|wget)\b", "\n".join(last_stage)
+        ),
+        **{f"{name} is below /tmp": re.search(rf"\b{name}=/tmp\b", environment) is not None for name in SCRATCH},
+        **{f"image label {name}": f"org.opencontainers.image.{name}=" in labels for name in IMAGE_LABELS},
+    }
+    broken = "must hold, but does not; compare it with another tool's"
+    return [Finding(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
+
+
+def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
+    """Whether a runner could run a tool now."""
+    try:
+        runner.identity(tool)
+    except UsageError:
+        return False
+    return True
+
+
+def _instructions(text: str) -> list[str]:
+    """Instructions of a Dockerfile, one line each, without comments."""
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return [line.strip() for line in code.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def _manifest_problem(folder: Path) -> str:
+    try:
+        load_manifest(folder)
+    except UsageError as error:
+        return str(error)
+    return ""

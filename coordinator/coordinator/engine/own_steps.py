@@ -1,0 +1,73 @@
+"""The steps that the coordinator does itself: label maps in, label maps or scores out. Each writes one `result`."""
+
+from pathlib import Path
+
+import polars as pl
+
+from contract import atomic, records
+from contract.datasets import SUFFIX, case_names, open_dataset
+from contract.volumes import read_image, read_labels, write_labels
+from coordinator.scoring.settings import from_settings
+from coordinator.study.labelspaces import remap_labels
+from coordinator.study.steps import Plan, Step
+
+
+def base(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """The original labels, turned onto their images' grids; label version `base`."""
+    dataset = open_dataset(Path(plan.data), step.dataset)
+    result.mkdir()
+    outputs = {}
+    for case in step.settings["cases"]:
+        image = read_image(dataset.image(case))
+        labels = read_labels(dataset.label(case), image, dataset.labels)
+        outputs[f"{case}{SUFFIX}"] = write_labels(result / f"{case}{SUFFIX}", labels, image)
+    atomic.write_json(result / records.RUN, {"source": "the dataset's own labels", "outputs": outputs})
+
+
+def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """A generator's labels in the dataset's ids."""
+    raw = run / step.settings["raw"]
+    to_target = {int(source): target for source, target in step.settings["to_target"].items()}
+    result.mkdir()
+    outputs = {case: remap_file(raw / case, result / case, to_target) for case in _files(raw)}
+    atomic.write_json(
+        result / records.RUN,
+        {"source": step.settings["raw"], "to_target": step.settings["to_target"], "outputs": outputs},
+    )
+
+
+def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """Dice and surface Dice of each case and organ of a label version against base."""
+    from coordinator.scoring.folders import score_folders  # here, since its compiler takes a second to import
+
+    frame = score_folders(
+        run / step.settings["reference"],
+        run / step.settings["prediction"],
+        organs={int(label): organ for label, organ in plan.about["labels"][step.dataset].items()},
+        scoring=from_settings(step.settings["scoring"]),
+        workers=step.cpus,
+    )
+    names = [pl.lit(step.dataset).alias("dataset"), pl.lit(step.label_version).alias("version")]
+    frame.select(*names, pl.all()).write_parquet(result)
+
+
+def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """Dice and surface Dice of a model's predictions of the held-out cases against base."""
+    score(run, plan, step, result)
+    frame = pl.read_parquet(result).with_columns(pl.lit(step.settings["seed"]).alias("seed"))
+    frame.write_parquet(result)
+
+
+def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
+    """Remap one label map file; returns the sha256 of what was written.
+
+    Raises:
+        CaseError: an unreadable file, or an id that the label map does not name.
+    """
+    image = read_image(source)
+    labels = read_labels(source, image)
+    return write_labels(target, remap_labels(labels, to_target), image)
+
+
+def _files(folder: Path) -> list[str]:
+    return [f"{case}{SUFFIX}" for case in case_names(folder)]

@@ -1,0 +1,64 @@
+"""Running one step's tool: its folders, its GPUs, its runner."""
+
+from pathlib import Path
+
+from contract.errors import UsageError
+from contract.records import digest
+from coordinator.runners import Invocation, Runner, gpus
+from coordinator.runners.docker import DockerRunner
+from coordinator.runners.process import ProcessRunner
+from coordinator.study import steps
+from coordinator.study.steps import Plan, Step
+from coordinator.tools.finding import find_tool
+
+
+def runner_named(name: str) -> Runner:
+    """The runner of a runtime.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    match name:
+        case "docker":
+            return DockerRunner()
+        case "process":
+            return ProcessRunner()
+        case _:
+            raise UsageError(f"runtime must be docker or process, but it is {name!r}")
+
+
+def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
+    """Run the tool of a step and return its exit code.
+
+    Args:
+        run: the run folder.
+        plan: of the study.
+        step: of kind "tool".
+        out: folder that the tool writes to.
+        lock: descriptor of the step's lock; the tool holds it too.
+    """
+    if step.tool is None or step.runtime is None:
+        raise ValueError(f"{step.id} is a step of a tool, so tool and runtime must be named")
+    log = steps.log(run, step.id)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    # On a machine without GPUs a step that could use one runs on the CPU: the tool says so in run.json.
+    wanted = min(step.gpus, len(gpus.host_gpus()))
+    with gpus.lease(wanted) as devices:
+        return runner_named(step.runtime).run(
+            Invocation(
+                name=f"lq-{plan.study}-{digest(str(run.resolve()))[:8]}-{step.id.replace('/', '-')}",
+                fingerprint=step.fingerprint,
+                tool=find_tool(step.tool),
+                arguments=step.arguments,
+                data=Path(plan.data),
+                dataset=step.dataset,
+                shows_labels=step.shows_labels,
+                out=out,
+                log=log,
+                inputs={name: run / folder for name, folder in step.inputs.items()},
+                weights=Path(plan.weights) if plan.weights else None,
+                gpus=devices,
+                held_files=(lock, *devices.files),
+            )
+        )

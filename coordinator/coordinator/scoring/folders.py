@@ -1,0 +1,98 @@
+"""Scoring label maps: two folders of the same cases to one tidy frame, a row a case and organ.
+
+Cases are scored by several processes. Each holds one case, and only a few more than there are processes are under way,
+so any number of cases needs the same memory.
+"""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from contract.datasets import SUFFIX, case_names
+from contract.errors import CaseError
+from coordinator.scoring.casescores import end_with_parent, score_files
+from coordinator.scoring.metrics import OrganScore
+from coordinator.scoring.settings import Scoring
+
+SCHEMA = {
+    "case": pl.String,
+    "label": pl.Int64,
+    "organ": pl.String,
+    "dice": pl.Float64,
+    "surface_dice": pl.Float64,
+    "reference_voxels": pl.Int64,
+    "prediction_voxels": pl.Int64,
+    "reference_ml": pl.Float64,
+    "prediction_ml": pl.Float64,
+    "tolerance_mm": pl.Float64,
+}
+"""The columns that are always there; `tolerance_mm` is that of `surface_dice`."""
+
+Pair = tuple[Path, Path]
+
+
+def schema(scoring: Scoring) -> dict[str, Any]:
+    """The columns of a score frame: `SCHEMA`, `surface_dice_<tolerance>mm` of further tolerances, distances."""
+    also = {f"surface_dice_{tolerance_mm:g}mm": pl.Float64 for tolerance_mm in scoring.also_mm}
+    distances = {"hd95_mm": pl.Float64, "assd_mm": pl.Float64} if scoring.distances else {}
+    return {**SCHEMA, **also, **distances}
+
+
+def score_folders(
+    reference: Path, prediction: Path, organs: Mapping[int, str], scoring: Scoring, workers: int = 1
+) -> pl.DataFrame:
+    """Score every case of a folder against the same case of another.
+
+    Args:
+        reference: folder of `<case>.nii.gz`; the truth.
+        prediction: folder of `<case>.nii.gz`; each must have its twin in `reference`.
+        organs: label id -> name.
+        scoring: what is asked of each organ.
+        workers: processes; the frame is the same for any number.
+
+    Returns:
+        A row a case and organ, sorted by both; raw values, NaN where undefined (see `conventions`).
+
+    Raises:
+        CaseError: a case without a reference, or an unreadable file, or two grids.
+    """
+    cases = case_names(prediction)
+    missing = sorted(set(cases) - set(case_names(reference)))
+    if missing:
+        raise CaseError(f"{reference}: must hold the reference of every case, but lacks {', '.join(missing)}")
+    pairs = ((reference / f"{case}{SUFFIX}", prediction / f"{case}{SUFFIX}") for case in cases)
+    scored = _scored(pairs, organs, scoring, min(workers, len(cases)))
+    rows = [_row(case, score) for case, scores in zip(cases, scored, strict=True) for score in scores]
+    return pl.DataFrame(rows, schema=schema(scoring), orient="row")
+
+
+def _row(case: str, score: OrganScore) -> tuple[Any, ...]:
+    distances = (score.distances.hd95_mm, score.distances.assd_mm) if score.distances else ()
+    return (
+        case, score.label, score.organ, score.dice, score.surface_dice, score.reference_voxels, score.prediction_voxels,
+        score.reference_ml, score.prediction_ml, score.tolerance_mm, *score.surface_dice_also, *distances,
+    )  # fmt: skip
+
+
+def _scored(
+    pairs: Iterable[Pair], organs: Mapping[int, str], scoring: Scoring, workers: int
+) -> Iterator[list[OrganScore]]:
+    """The scores of each case, in order."""
+    if workers <= 1:
+        yield from (score_files(*pair, organs, scoring) for pair in pairs)
+        return
+    # Not forked: polars has threads by now, and their locks would be held for ever in a copy of this process.
+    spawning = multiprocessing.get_context("spawn")
+    under_way: deque[Future[list[OrganScore]]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=spawning, initializer=end_with_parent) as pool:
+        for pair in pairs:
+            under_way.append(pool.submit(score_files, *pair, organs, scoring))
+            if len(under_way) > workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()

@@ -1,0 +1,262 @@
+"""The study file: which datasets, which label versions, how they are scored, and whether networks are trained on them.
+
+Every key has a default, a type, a range and a message. Paths are relative to the study file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from contract import yamlfiles
+from contract.errors import UsageError
+from contract.manifest import OptionValue
+from contract.yamlfiles import Items, Strict, did_you_mean
+from coordinator.scoring.conventions import CONVENTIONS
+from coordinator.scoring.settings import Scoring
+from coordinator.tools.finding import Tool
+
+NAME = r"^[a-z0-9][a-z0-9_-]*$"
+RESERVED = {
+    "base": "the original labels",
+    "images": "the image store",
+    "store": "the image store",
+    "no-pretrain": "networks that begin from scratch",
+}
+
+
+class GeneratorEntry(Strict):
+    """A generator with options; the short form is its name alone, `tool` or `tool-variant`."""
+
+    name: str = Field(pattern=NAME, description="name of the label version")
+    tool: str
+    variant: str | None = None
+    options: dict[str, OptionValue] = Field(default_factory=dict)
+
+
+class Score(Strict):
+    """How label maps are compared."""
+
+    tolerance_mm: float = Field(default=1.0, gt=0, le=100, description="of all organs; the convention's if not given")
+    also_mm: Items[float] = Field(default=(), description="further tolerances, columns of the score files")
+    distances: bool = Field(default=False, description="also HD95 and average surface distance")
+    empty: str = Field(default="flare21", description="name of the convention: empty masks and what else it rules")
+
+    @field_validator("empty")
+    @classmethod
+    def _known(cls, empty: str) -> str:
+        if empty not in CONVENTIONS:
+            raise ValueError(f"unknown convention {empty!r}; {did_you_mean(empty, CONVENTIONS)}")
+        return empty
+
+    @field_validator("also_mm")
+    @classmethod
+    def _sound_tolerances(cls, also_mm: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(also_mm)) != len(also_mm) or not all(0 < tolerance_mm <= 100 for tolerance_mm in also_mm):
+            raise ValueError(f"tolerances must be different and lie above 0 and up to 100 mm, but are {list(also_mm)}")
+        return also_mm
+
+    @property
+    def scoring(self) -> Scoring:
+        """What is asked of every organ: by the convention, unless the study file says otherwise."""
+        own = self.tolerance_mm if "tolerance_mm" in self.model_fields_set else None
+        return CONVENTIONS[self.empty].scoring(own, tuple(self.also_mm), distances=self.distances)
+
+
+class Train(Strict):
+    """The training of one network a label version and seed; the defaults are the paper's."""
+
+    epochs: int = Field(default=1000, ge=1)
+    batches_per_epoch: int = Field(default=250, ge=1)
+    batch_size: int = Field(default=2, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0, lt=1)
+    holdout: float = Field(default=0.2, gt=0, lt=1, description="share of the cases that no model is trained on")
+    split_seed: int = Field(default=0, ge=0)
+    seeds: Items[int] = Field(default=(0,), min_length=1)
+    patch: str = Field(default="auto", pattern=r"^(auto|\d+,\d+,\d+)$", description="voxels along x,y,z")
+    spacing: str = Field(default="median", pattern=r"^(median|[\d.]+,[\d.]+,[\d.]+)$", description="mm along x,y,z")
+    filters: str = Field(default="auto", pattern=r"^(auto|\d+(,\d+)*)$", description="channels a stage")
+    options: dict[str, OptionValue] = Field(default_factory=dict, description="further options of the trainer")
+
+    @field_validator("seeds")
+    @classmethod
+    def _sound_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if min(seeds) < 0 or len(set(seeds)) != len(seeds):
+            raise ValueError(f"seeds must be different and not negative, but are {list(seeds)}")
+        return seeds
+
+
+class Verdict(Strict):
+    """When better labels count as worth their cost."""
+
+    margin: float = Field(default=0.01, gt=0, lt=1, description="Dice; a gain of less is worth nothing")
+    alpha: float = Field(default=0.05, gt=0, le=0.5, description="how often all claims of a table together may err")
+    minutes_per_mask: float = Field(default=10, gt=0, description="to draw one organ in one case; the paper's is 10")
+
+
+class Run(Strict):
+    """Where and how steps run."""
+
+    runtime: Literal["auto", "docker", "process"] = "auto"
+    place: Literal["local"] = "local"
+    gpus: Literal["all"] | int | Items[int] = "all"
+    cores: int | None = Field(default=None, ge=1, description="CPU cores to use at once; all when not given")
+    threads: int | None = Field(default=None, ge=1, description="threads of each tool; its manifest's when not given")
+    retries: int = Field(default=1, ge=0, le=10)
+
+
+class StudyFile(Strict):
+    """`study.yaml`."""
+
+    name: str = Field(pattern=NAME)
+    data: str = Field(default="data", description="folder of dataset folders")
+    out: str = Field(default="runs", description="folder of run folders")
+    weights: str = Field(default="weights", description="folder of trained weights")
+    datasets: Items[str] = Field(min_length=1)
+    generators: Items[str | GeneratorEntry] = Field(min_length=1)
+    exclude: dict[str, dict[str, str]] = Field(default_factory=dict, description="dataset -> case -> reason")
+    score: Score = Score()
+    train: Train | None = None
+    transfer: Items[str] = Field(default=(), description="datasets that trained networks are fine-tuned on")
+    verdict: Verdict = Verdict()
+    run: Run = Run()
+
+    @field_validator("datasets", "transfer")
+    @classmethod
+    def _different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names):
+            raise ValueError(f"must be different, but are {list(names)}")
+        return names
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _empty_section(cls, value: Any) -> Any:  # noqa: ANN401 - before validation it may be anything
+        if value is None:
+            raise ValueError("must hold keys; for the paper's recipe write `train: {}`, to train nothing leave it out")
+        return value
+
+    @model_validator(mode="after")
+    def _excludes_known_datasets(self) -> "StudyFile":
+        for name in self.exclude:
+            if name not in {*self.datasets, *self.transfer}:
+                raise ValueError(f"exclude: {name!r} is no dataset of this study; {did_you_mean(name, self.datasets)}")
+        if self.transfer and self.train is None:
+            raise ValueError("transfer: needs networks to fine-tune, but there is no `train` section; add `train: {}`")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """A label version to be made: a tool, one of its variants, all its options."""
+
+    name: str
+    tool: Tool
+    variant: str
+    options: dict[str, OptionValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study whose names are resolved.
+
+    Attributes:
+        file: the study file.
+        content: what it says.
+        generators: label versions in the order of the file.
+        trainer: None where nothing is trained.
+    """
+
+    file: Path
+    content: StudyFile
+    generators: tuple[Generator, ...]
+    trainer: Tool | None
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.content.name
+
+    @property
+    def data(self) -> Path:
+        """Folder of dataset folders."""
+        return (self.file.parent / self.content.data).resolve()
+
+    @property
+    def weights(self) -> Path:
+        """Folder of trained weights; need not exist where no tool has any."""
+        return (self.file.parent / self.content.weights).resolve()
+
+    @property
+    def run_folder(self) -> Path:
+        """Where results go."""
+        return (self.file.parent / self.content.out / self.name).resolve()
+
+
+def load_study(file: Path, tools: dict[str, Tool]) -> Study:
+    """Read a study file and resolve the tools that it names.
+
+    Args:
+        file: `study.yaml`.
+        tools: all tools by name.
+
+    Raises:
+        UsageError: any key or value that cannot be; all that one reading can find, in one message.
+    """
+    content = yamlfiles.load(file, StudyFile)
+    problems: list[str] = []
+    generators = []
+    for index, entry in enumerate(content.generators):
+        try:
+            generators.append(_generator(entry, tools))
+        except ValueError as error:
+            problems.append(f"generators.{index}: {error}")
+    names = [generator.name for generator in generators]
+    problems += [f"generators: the name {n!r} came twice; give one of them another `name`" for n in _twice(names)]
+    problems += [
+        f"generators: the name `{n}` is taken by {w}; choose another" for n, w in RESERVED.items() if n in names
+    ]
+    trainer = None
+    if content.train is not None:
+        trainer, wrong = _trainer(content.train, tools)
+        problems += wrong
+    if problems:
+        raise UsageError("\n  ".join([f"{file}: {len(problems)} problem{'s' * (len(problems) > 1)}", *problems]))
+    return Study(file.resolve(), content, tuple(generators), trainer)
+
+
+def trainer_options(train: Train) -> dict[str, OptionValue]:
+    """The study file's `train` section as options of the trainer, without seeds and split."""
+    named = train.model_dump(exclude={"holdout", "split_seed", "seeds", "options"})
+    return {**{key.replace("_", "-"): value for key, value in named.items()}, **train.options}
+
+
+def _generator(entry: str | GeneratorEntry, tools: dict[str, Tool]) -> Generator:
+    if isinstance(entry, str):
+        tool_name, _, variant = entry.partition("-")
+        entry = GeneratorEntry(name=entry, tool=tool_name, variant=variant or None)
+    generators = {name: tool for name, tool in tools.items() if tool.manifest.kind == "generator"}
+    if entry.tool not in generators:
+        valid = [f"{n}-{v}" if v != t.manifest.default_variant else n
+                 for n, t in generators.items() for v in t.manifest.variants]  # fmt: skip
+        raise ValueError(f"there is no generator {entry.tool!r}; {did_you_mean(entry.name, valid)}")
+    manifest = generators[entry.tool].manifest
+    variant = entry.variant or manifest.default_variant
+    manifest.variant(variant)
+    return Generator(entry.name, generators[entry.tool], variant, manifest.checked_options(dict(entry.options)))
+
+
+def _trainer(train: Train, tools: dict[str, Tool]) -> tuple[Tool | None, list[str]]:
+    trainers = [tool for tool in tools.values() if tool.manifest.kind == "trainer"]
+    if not trainers:
+        return None, ["train: there is no tool of kind trainer"]
+    tool = trainers[0]
+    try:
+        tool.manifest.checked_options(dict(trainer_options(train)))
+    except ValueError as error:
+        return tool, [f"train: {error}"]
+    return tool, []
+
+
+def _twice(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

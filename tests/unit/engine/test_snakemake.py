@@ -1,0 +1,161 @@
+"""The engine on steps without work: real Snakemake, real locks, real kills."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from contract.errors import UsageError
+from coordinator.engine import snakemake
+from coordinator.study import steps
+from coordinator.study.steps import Plan, Step
+
+LIMITS = snakemake.Limits(cores=2, gpus=0, retries=0)
+
+
+def nothing(name: str, *needs: str, fingerprint: str = "1") -> Step:
+    return Step(
+        id=f"toy/{name}", kind="nothing", output=f"toy/{name}", dataset="toy", label_version=name,
+        fingerprint=fingerprint, needs=tuple(f"toy/{n}" for n in needs),
+    )  # fmt: skip
+
+
+def plan(*planned: Step) -> Plan:
+    return Plan("toy", "/nowhere", None, planned, {"cases": {"toy": ["a"]}})
+
+
+def run(folder: Path, planned: Plan) -> tuple[list[str], dict[str, str]]:
+    """Run a plan; which steps were to do, and which failed."""
+    with snakemake.run_lock(folder):
+        todo = snakemake.write_plan(folder, planned)
+        return [step.id for step in todo], snakemake.run_steps(folder, planned, todo, LIMITS, lambda: None)
+
+
+def test_steps_are_done_once_and_redone_when_their_fingerprint_changes(tmp_path: Path) -> None:
+    first = run(tmp_path, plan(nothing("a"), nothing("b", "a"), nothing("c")))
+    again = run(tmp_path, plan(nothing("a"), nothing("b", "a"), nothing("c")))
+    other = run(tmp_path, plan(nothing("a"), nothing("b", "a", fingerprint="2"), nothing("c")))
+
+    assert first == (["toy/a", "toy/b", "toy/c"], {})
+    assert again == ([], {})
+    assert other == (["toy/b"], {})
+
+
+def test_a_step_whose_output_is_gone_is_done_again_and_nothing_else(tmp_path: Path) -> None:
+    planned = plan(nothing("a"), nothing("b", "a"))
+    run(tmp_path, planned)
+    (tmp_path / "toy" / "a").rmdir()
+
+    assert run(tmp_path, planned) == (["toy/a"], {})
+
+
+def test_a_failed_step_stops_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
+    broken = nothing("a")._replace(kind="tool", tool="no-such-tool", runtime="process")
+
+    todo, failed = run(tmp_path, plan(broken, nothing("b", "a"), nothing("c")))
+
+    assert len(todo) == 3
+    assert "there is no tool 'no-such-tool'" in failed["toy/a"]
+    assert failed["toy/b"] == "not run, because toy/a was not done"
+    assert list(failed) == ["toy/a", "toy/b"]
+    assert json.loads((tmp_path / snakemake.FAILURES).read_text()) == {"steps": failed}
+
+
+def test_a_mended_step_is_tried_again_by_the_next_run(tmp_path: Path) -> None:
+    run(tmp_path, plan(nothing("a")._replace(kind="tool", tool="no-such-tool", runtime="process")))
+
+    assert run(tmp_path, plan(nothing("a"))) == (["toy/a"], {})
+
+
+def test_events_say_which_steps_ran(tmp_path: Path) -> None:
+    run(tmp_path, plan(nothing("a"), nothing("b", "a")))
+
+    events = [json.loads(line) for line in (tmp_path / snakemake.EVENTS).read_text().splitlines()]
+    ran = [event["wildcards"]["id"] for event in events if event["event"] == "job_info" and "id" in event["wildcards"]]
+    assert ran == ["toy/a", "toy/b"]
+    assert [event["event"] for event in events].count("job_finished") == 3  # and the rule that asks for all
+
+
+def test_two_coordinators_cannot_run_one_study(tmp_path: Path) -> None:
+    with snakemake.run_lock(tmp_path), pytest.raises(UsageError, match="one coordinator can run a study at a time"):
+        run(tmp_path, plan(nothing("a")))
+
+
+def hold(folder: Path, step: Step) -> "subprocess.Popen[str]":
+    """A process that holds a step's lock, as a tool does that outlived its coordinator."""
+    program = (
+        "import sys, time; from pathlib import Path; from coordinator.engine import execute; from coordinator.study.steps import Step\n"
+        f"step = Step(id={step.id!r}, kind='nothing', output='x', dataset='x', label_version='x', fingerprint='x')\n"
+        f"with execute.locked(Path({str(folder)!r}), step):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    return process
+
+
+def test_a_step_waits_for_whoever_still_does_it_and_goes_on_when_that_dies(tmp_path: Path) -> None:
+    step = nothing("a")
+    (tmp_path / steps.MARKERS).mkdir()
+    (tmp_path / steps.PLAN).write_text(steps.plan_text(plan(step)))
+    holder = hold(tmp_path, step)
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "coordinator.engine.execute", str(tmp_path), step.id], stderr=subprocess.PIPE, text=True
+    )
+    assert waiting.stderr is not None
+    said = waiting.stderr.readline()
+    held = snakemake.lock_holder(tmp_path / steps.MARKERS / f"{step.id}.lock")
+    holder.kill()
+    holder.wait()
+
+    assert f"(process {holder.pid})" in said
+    assert held == holder.pid
+    assert waiting.wait(20) == 0
+    waiting.stderr.close()
+    assert steps.is_done(tmp_path, step)
+
+
+def test_the_workflow_engine_dies_with_its_coordinator(tmp_path: Path) -> None:
+    step = nothing("a")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / steps.MARKERS).mkdir()
+    holder = hold(tmp_path / "run", step)
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path; from coordinator.engine import snakemake; from coordinator.study.steps import read_plan\n"
+        "run = Path(sys.argv[2])\n"
+        "with snakemake.run_lock(run):\n"
+        "    planned = read_plan(run); todo = snakemake.write_plan(run, planned)\n"
+        "    snakemake.run_steps(run, planned, todo, snakemake.Limits(1, 0, 0), lambda: None)\n"
+    )
+    (tmp_path / "run" / steps.PLAN).write_text(steps.plan_text(plan(step)))
+    coordinator = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(tmp_path / "run")])
+    log = tmp_path / "run" / "logs" / "snakemake.log"
+    until(lambda: log.exists() and "waiting for an earlier run" in log.read_text())
+    coordinator.send_signal(signal.SIGKILL)
+    coordinator.wait()
+
+    until(lambda: not running("snakemake", str(tmp_path)))
+    assert running("coordinator.engine.execute", step.id)  # the step lives on, and will do its work
+    holder.kill()
+    holder.wait()
+    until(lambda: steps.is_done(tmp_path / "run", step))
+
+
+def running(*words: str) -> bool:
+    """Whether a process has all words on its command line."""
+    lines = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return any(all(word in line for word in words) for line in lines if not line.startswith("Z"))
+
+
+def until(condition: "object", seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -1,0 +1,127 @@
+"""Two folders of label maps become one frame: the same for any number of processes, and loud about what is broken."""
+
+import gzip
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import polars as pl
+import pytest
+from helpers.surface_oracle import oracle_dice, oracle_distances, oracle_surface_dice
+
+from contract.errors import CaseError
+from coordinator.scoring.folders import SCHEMA, _scored, score_folders
+from coordinator.scoring.metrics import OrganScore
+from coordinator.scoring.settings import Scoring
+
+ORGANS = {1: "liver", 2: "spleen", 5: "aorta"}
+OBLIQUE = np.array([[-0.8, 0.1, 0, 30], [0.1, 0.8, 0, -20], [0, 0, 2.5, 7], [0, 0, 0, 1]])
+Folders = tuple[Path, Path]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """Seven cases of a reference and a prediction; the third has no spleen, the fourth prediction is stored flipped."""
+    random = np.random.default_rng(0)
+    for folder in ("reference", "prediction"):
+        (tmp_path / folder).mkdir()
+    for case in range(7):
+        labels = np.kron(random.choice([0, 0, 1, 2, 5], (3, 4, 2)), np.ones((4, 3, 3))).astype(np.uint8)
+        if case == 2:
+            labels[labels == 2] = 0
+        for folder, label_map in (("reference", labels), ("prediction", np.roll(labels, 1, axis=1))):
+            image = nib.Nifti1Image(label_map, OBLIQUE)
+            if case == 3 and folder == "prediction":
+                image = image.as_reoriented(np.array([[1, 1], [0, -1], [2, -1]]))
+            nib.save(image, tmp_path / folder / f"case_{case}.nii.gz")
+    return tmp_path / "reference", tmp_path / "prediction"
+
+
+def test_a_row_a_case_and_organ_with_the_scores_of_the_oracle(folders: Folders):
+    frame = score_folders(*folders, ORGANS, Scoring(1.0, also_mm=(2.5, 0.5), distances=True))
+
+    assert frame.columns == [*SCHEMA, "surface_dice_2.5mm", "surface_dice_0.5mm", "hd95_mm", "assd_mm"]
+    assert frame["case"].to_list() == [f"case_{n}" for n in range(7) for _ in ORGANS]
+    spacing_mm = tuple(np.linalg.norm(OBLIQUE[:3, :3], axis=0).round(6))
+    truth = np.asarray(nib.load(folders[0] / "case_3.nii.gz").dataobj)
+    for row in frame.filter(pl.col("case") == "case_3").iter_rows(named=True):
+        masks = truth == row["label"], np.roll(truth, 1, axis=1) == row["label"]
+        expected = [oracle_dice(*masks), *oracle_surface_dice(*masks, spacing_mm, (1.0, 2.5, 0.5))]
+        expected += oracle_distances(*masks, spacing_mm)
+        columns = ["dice", "surface_dice", *frame.columns[len(SCHEMA) :]]
+        assert [row[column] for column in columns] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+def test_the_frame_is_the_same_bytes_for_any_number_of_processes(folders: Folders, tmp_path: Path):
+    for workers in (1, 2):
+        score_folders(*folders, ORGANS, Scoring(), workers).write_parquet(tmp_path / f"{workers}.parquet")
+
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+
+
+def test_any_number_of_cases_streams_through_a_few_under_way(folders: Folders):
+    drawn: list[int] = []
+
+    def pairs():
+        for n in range(5200):
+            drawn.append(n)
+            yield folders[0] / f"case_{n % 7}.nii.gz", folders[1] / f"case_{n % 7}.nii.gz"
+
+    stream = _scored(pairs(), ORGANS, Scoring(), workers=2)
+    first: list[OrganScore] = next(stream)
+    second = next(stream)
+    stream.close()
+
+    assert len(drawn) == 4
+    assert [score.organ for score in first] == [score.organ for score in second] == list(ORGANS.values())
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (lambda content: content[:-30], "gzip stream is truncated: it ends in the middle; copy the file again"),
+        (lambda content: content[:-8] + b"\0\0\0\0" + content[-4:], "gzip stream is corrupt"),
+        (lambda content: gzip.compress(gzip.decompress(content)[:-9]), "voxels are missing"),
+        (lambda content: b"", "file must not be empty"),
+    ],
+)
+def test_a_broken_file_is_named(folders: Folders, broken, reason: str):
+    file = folders[1] / "case_5.nii.gz"
+    file.write_bytes(broken(file.read_bytes()))
+
+    with pytest.raises(CaseError, match=rf"prediction/case_5.nii.gz: {reason}"):
+        score_folders(*folders, ORGANS, Scoring())
+
+
+def test_what_fails_in_a_process_is_named_as_in_one(folders: Folders):
+    (folders[1] / "case_5.nii.gz").write_bytes(b"no gzip")
+
+    with pytest.raises(CaseError, match=r"prediction/case_5.nii.gz: file must be gzip"):
+        score_folders(*folders, ORGANS, Scoring(), workers=2)
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_an_id_without_a_name_is_refused(folders: Folders, broken: int):
+    file = folders[broken] / "case_5.nii.gz"
+    labels = np.asarray(nib.load(file).dataobj).copy()
+    labels[0, 0, :3] = 9
+    nib.save(nib.Nifti1Image(labels, nib.load(file).affine), file)
+    message = r"case_5.nii.gz: label ids must be in the dataset's table, but these are not: 9 \(3 voxels\)"
+
+    with pytest.raises(CaseError, match=f"{folders[broken].name}/{message}"):
+        score_folders(*folders, ORGANS, Scoring())
+
+
+def test_another_grid_is_refused(folders: Folders):
+    labels = np.asarray(nib.load(folders[1] / "case_1.nii.gz").dataobj)
+    nib.save(nib.Nifti1Image(labels, OBLIQUE @ np.diag([1, 1, 1.1, 1])), folders[1] / "case_1.nii.gz")
+
+    with pytest.raises(CaseError, match="prediction/case_1.nii.gz: label and image: "):
+        score_folders(*folders, ORGANS, Scoring())
+
+
+def test_a_case_without_a_reference_is_named(folders: Folders):
+    (folders[0] / "case_6.nii.gz").unlink()
+
+    with pytest.raises(CaseError, match="must hold the reference of every case, but lacks case_6"):
+        score_folders(*folders, ORGANS, Scoring())

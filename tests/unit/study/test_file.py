@@ -1,0 +1,115 @@
+"""Study files: what they may say, and what is said about mistakes in them."""
+
+from pathlib import Path
+
+import pytest
+
+from contract.errors import UsageError
+from coordinator.study.file import load_study, trainer_options
+from coordinator.study.template import study_template
+from coordinator.tools.finding import Tool, find_tools
+
+MINIMAL = "name: toy\ndatasets: [toy]\ngenerators: [medsam]\n"
+
+
+@pytest.fixture(scope="session")
+def tools() -> dict[str, Tool]:
+    return find_tools()
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return tmp_path / "study.yaml"
+
+
+def test_a_short_study_has_defaults_for_everything_else(study: Path, tools: dict[str, Tool]) -> None:
+    study.write_text(MINIMAL)
+
+    loaded = load_study(study, tools)
+
+    assert loaded.generators[0].name == "medsam"
+    assert loaded.generators[0].variant == "lite"
+    assert loaded.trainer is None
+    assert loaded.content.score.tolerance_mm == 1.0
+    assert loaded.run_folder == study.parent / "runs" / "toy"
+
+
+def test_an_empty_train_section_is_the_papers_recipe(study: Path, tools: dict[str, Tool]) -> None:
+    study.write_text(MINIMAL + "train: {}\n")
+
+    loaded = load_study(study, tools)
+    assert loaded.content.train is not None
+    options = trainer_options(loaded.content.train)
+
+    assert (options["epochs"], options["batches-per-epoch"], options["learning-rate"]) == (1000, 250, 1e-3)
+    assert loaded.content.train.holdout == 0.2
+    assert loaded.trainer is not None
+    defaults = {name: option.default for name, option in loaded.trainer.manifest.options.items()}
+    assert options == {name: defaults[name] for name in options}  # one recipe, said the same in both places
+
+
+def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str, Tool]) -> None:
+    study.write_text(study_template(["word", "btcv"], "data"))
+
+    assert [g.name for g in load_study(study, tools).generators] == ["medsam-lite", "degraded-90", "degraded-70"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("generatorz: [medsam]", "generatorz: unknown key; did you mean `generators`?"),
+        ("train: {epochs: -5}", "train.epochs: must be greater than or equal to 1, but it is -5 (int)"),
+        ("train: {epochs: many}", "train.epochs: must be a valid integer, but it is 'many' (str)"),
+        ("train: {epoch: 5}", "train.epoch: unknown key; did you mean `epochs`?"),
+        ("train: {holdout: 1.5}", "train.holdout: must be less than 1, but it is 1.5"),
+        ("train: {seeds: []}", "train.seeds"),
+        ("train: {seeds: [1, 1]}", "seeds must be different"),
+        ("train:", "for the paper's recipe write `train: {}`"),
+        ("train: {options: {batch-sise: 2}}", "has no option 'batch-sise'; did you mean `batch-size`?"),
+        ("score: {tolerance_mm: 0}", "score.tolerance_mm: must be greater than 0, but it is 0 (int)"),
+        ("score: {empty: flair}", "unknown convention 'flair'; did you mean `flare22`?"),
+        ("run: {runtime: podman}", "run.runtime: must be 'auto', 'docker' or 'process', but it is 'podman'"),
+        ("transfer: [segthor]", "transfer: needs networks to fine-tune, but there is no `train` section"),
+        ("verdict: {margin: 0}", "verdict.margin: must be greater than 0, but it is 0 (int)"),
+        ("verdict: {minutes: 5}", "verdict.minutes: unknown key"),
+        ("exclude: {tay: {a: b}}", "'tay' is no dataset of this study; did you mean `toy`?"),
+        ("name: Has Blanks", "name: String should match pattern"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key_and_what_would_do(
+    text: str, message: str, study: Path, tools: dict[str, Tool]
+) -> None:
+    key = text.partition(":")[0]
+    kept = "".join(f"{line}\n" for line in MINIMAL.splitlines() if not line.startswith(f"{key}:"))
+    study.write_text(f"{kept}{text}\n")
+
+    with pytest.raises(UsageError) as caught:
+        load_study(study, tools)
+
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{study}: ")
+
+
+@pytest.mark.parametrize(
+    ("generators", "message"),
+    [
+        ("[medsan]", "generators.0: there is no generator 'medsan'; did you mean `medsam`?"),
+        ("[medsam-light]", "medsam has no variant 'light'; did you mean `lite`?"),
+        ("[trainer]", "there is no generator 'trainer'"),
+        ("[medsam, medsam]", "the name 'medsam' came twice"),
+        ("[{name: base, tool: degrade}]", "the name `base` is taken by the original labels"),
+        ("[{name: x, tool: degrade, options: {target-dise: 0.9}}]", "did you mean `target-dice`?"),
+        ("[{name: x, tool: degrade, options: {target-dice: 2}}]", "target-dice must be at most"),
+        ("[{name: x, tol: degrade}]", "tol: unknown key; did you mean `tool`?"),
+        ("[]", "generators"),
+    ],
+)
+def test_a_mistake_about_a_generator_is_named(
+    generators: str, message: str, study: Path, tools: dict[str, Tool]
+) -> None:
+    study.write_text(f"name: toy\ndatasets: [toy]\ngenerators: {generators}\n")
+
+    with pytest.raises(UsageError) as caught:
+        load_study(study, tools)
+
+    assert message in str(caught.value)
