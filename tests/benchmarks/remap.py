@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from timing import medians
 
-from coordinator.study.labelspaces import remap_labels
+from coordinator.datasets.remap import remap_labels
 
 SHAPE = (512, 512, 300)
 SLAB = 10

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from test_study import ROOT_OF_WEIGHTS, coordinator
 
-from coordinator.datasets.phantom import LABELS, make_phantom
+from coordinator.datasets.anatomy import LABELS
+from coordinator.datasets.phantom import make_phantom
 
 pytestmark = [pytest.mark.long, pytest.mark.venvs]
 STUDY = """

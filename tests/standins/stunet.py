@@ -33,7 +33,8 @@ from contract.manifest import load_manifest
 from contract.records import file_sha256
 from contract.volumes import read_image, read_labels
 from contract.weights import record_sums
-from coordinator.datasets.phantom import LABELS, make_phantom
+from coordinator.datasets.anatomy import LABELS
+from coordinator.datasets.phantom import make_phantom
 
 TOOL = Path(__file__).resolve().parents[2] / "containers" / "stunet"
 sys.path.insert(0, str(TOOL))

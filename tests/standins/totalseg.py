@@ -34,7 +34,8 @@ from contract.datasets import case_names
 from contract.records import file_sha256
 from contract.volumes import read_image, read_labels
 from contract.weights import files_of, record_sums
-from coordinator.datasets.phantom import LABELS, make_phantom
+from coordinator.datasets.anatomy import LABELS
+from coordinator.datasets.phantom import make_phantom
 
 WEIGHTS = Path(__file__).parent / "weights" / "totalseg"
 CASES = {24: (96, 80, 24), 12: (96, 80, 16)}

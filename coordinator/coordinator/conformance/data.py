@@ -27,7 +27,8 @@ from contract import atomic, volumes
 from contract.datasets import SUFFIX
 from contract.grids import Grid, inverse, oriented, oriented_grid
 from contract.records import file_sha256
-from coordinator.datasets.phantom import LABELS, make_phantom
+from coordinator.datasets.anatomy import LABELS
+from coordinator.datasets.phantom import make_phantom
 
 Kind = Literal["sound", "upright", "damaged", "unreadable", "empty"]
 NAME = "check"

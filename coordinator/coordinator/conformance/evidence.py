@@ -16,7 +16,7 @@ from contract.volumes import read_image
 from contract.weights import identity
 from coordinator.conformance.bench import Bench, Broken, Chain, NotApplicable, Stage, visible
 from coordinator.conformance.data import CASES, ELSEWHERE, TRUNCATED, Kind
-from coordinator.datasets.phantom import LABELS
+from coordinator.datasets.anatomy import LABELS
 
 STATUS_FIELDS = {"case", "state", "fingerprint", "output_sha256", "reason", "notes"}
 RUN_FIELDS = {

@@ -7,8 +7,8 @@ import polars as pl
 from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
 from contract.volumes import read_image, read_labels, write_labels
+from coordinator.datasets.remap import remap_labels
 from coordinator.scoring.settings import from_settings
-from coordinator.study.labelspaces import remap_labels
 from coordinator.study.steps import Plan, Step
 
 

@@ -9,7 +9,6 @@
 The same results give the same bytes: nothing in it tells when, where or how fast the study ran.
 """
 
-import json
 from pathlib import Path
 
 from contract.errors import UsageError
@@ -19,18 +18,21 @@ from coordinator.report import (
     methods,
     overlays,
     page,
-    reading,
     scatter,
     sheets,
     tables,
+    verdict,
 )  # fmt: skip
 from coordinator.report.beside import beside_the_paper
-from coordinator.report.dose import dose_response, dose_steps
+from coordinator.report.dose import dose_response
+from coordinator.report.rankings import changed_rankings
 from coordinator.report.worklist import worklist
 from coordinator.results import summaries
-from coordinator.results.load import Run, load_run
+from coordinator.results.load import load_run
+from coordinator.results.run import Run
 from coordinator.results.summaries import Results
-from coordinator.verdict import sentences
+from coordinator.verdict import observations, sentences
+from coordinator.verdict.dose import dose_steps
 from coordinator.verdict.findings import findings
 
 
@@ -56,7 +58,7 @@ def write_report(run: Path, out: Path) -> Path:
     single = [table for table in (content.label_quality, content.in_domain) if table]
     for table in (*single, *content.label_organs, *content.model_organs, *content.transfers):
         tables.write(table, out / "tables")
-    for sheet in (*content.verdict, *content.doses, *content.worklist, *content.beside):
+    for sheet in (*content.verdict, *content.doses, *content.worklist, *content.beside, *content.rankings):
         sheets.write(sheet, out / "tables")
     for case_table in content.cases:
         case_table.write(out / "tables")
@@ -82,11 +84,9 @@ def _content(folder: Path, run: Run, found_in: Results) -> page.Content:
         )
         for d in run.datasets
     ]
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    data = Path(plan["data"]) if plan.get("data") else None
     scores = {dataset.name: cases.per_case(run, dataset) for dataset in run.datasets}
     case_tables = (cases.table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
-    drawn = [overlays.overlays(folder, data, dataset, scores[dataset.name]) for dataset in run.datasets]
+    drawn = [overlays.overlays(folder, run.data, dataset, scores[dataset.name]) for dataset in run.datasets]
     scatters = (scatter.in_domain(run, found_in, dataset) for dataset in run.datasets)
     curves = (figures.training_curves(run, dataset) for dataset in run.datasets)
     found = findings(run, found_in)
@@ -95,7 +95,7 @@ def _content(folder: Path, run: Run, found_in: Results) -> page.Content:
     work = worklist(run)
     return page.Content(
         answers=list(sentences.sentences(found, run.verdict)),
-        verdict=sentences.sheets(found, run.verdict),
+        verdict=verdict.sheets(found, run.verdict),
         transfers=[
             tables.transfer(run, found_in, to) for to in run.transfers if not found_in.transfers[to.target].is_empty()
         ],
@@ -103,7 +103,8 @@ def _content(folder: Path, run: Run, found_in: Results) -> page.Content:
         dose_curves=[picture for picture in dose_curves if picture],
         worklist=[work] if work else [],
         beside=beside_the_paper(run, found_in),
-        reading=reading.sentences(run, found_in),
+        rankings=[ranked] if (ranked := changed_rankings(run)) else [],
+        reading=observations.sentences(run, found_in),
         label_quality=None if found_in.label_summary.is_empty() else tables.label_quality(run, found_in),
         label_organs=[table for table in label_organs if table.columns],
         in_domain=None if found_in.model_summary.is_empty() else tables.in_domain(run, found_in),
@@ -113,5 +114,5 @@ def _content(folder: Path, run: Run, found_in: Results) -> page.Content:
         cases=[table for table in case_tables if table],
         overlays=[picture for pictures, _ in drawn for picture in pictures],
         not_shown=[note for _, notes in drawn for note in notes],
-        methods=methods.methods(run, data, tuple(plan.get("transfer", ()))),
+        methods=methods.methods(run),
     )

@@ -6,10 +6,10 @@ import polars as pl
 
 from coordinator.report.sheets import Sheet
 from coordinator.results import paper
-from coordinator.results.load import BASE, Run
+from coordinator.results.run import Run
 from coordinator.results.summaries import METRICS, Results, Score
-from coordinator.study.pipeline import NO_PRETRAIN
-from coordinator.verdict.sentences import points
+from coordinator.study.steps import BASE, NO_PRETRAIN
+from coordinator.verdict.sentences import format_points
 
 
 def beside_the_paper(run: Run, results: Results) -> list[Sheet]:
@@ -54,7 +54,7 @@ def _sheet(table: str, number: str, what: str, run: Run, versions: Iterable[tupl
         caption=f"Beside the paper's {number} ({what}): mean in percent.",
         columns=("label version", "dataset", "metric", "ours", "paper", "difference"),
         rows=tuple(
-            (v, d, METRICS[m], f"{mine:.1f}", f"{theirs:.1f}", points((mine - theirs) / 100))
+            (v, d, METRICS[m], f"{mine:.1f}", f"{theirs:.1f}", format_points((mine - theirs) / 100))
             for v, d, m, mine, theirs in rows
         ),
         notes=("Cases, splits, tolerance and the rule for empty masks may differ from the paper's.",),

@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from coordinator.report.tables import DIGITS
-from coordinator.results.load import BASE, Dataset, Run
+from coordinator.results.run import Dataset, Run
 from coordinator.scoring import conventions
+from coordinator.study.steps import BASE
 
 LABELS, NETWORK = "labels", "network"
 

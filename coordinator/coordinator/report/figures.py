@@ -17,8 +17,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coordinator.report.dose import Step
-from coordinator.results.load import BASE, Dataset, Run
+from coordinator.results.run import Dataset, Run
+from coordinator.study.steps import BASE
+from coordinator.verdict.dose import Step
 
 INK = "#23292f"
 GRID = "#d5dae0"

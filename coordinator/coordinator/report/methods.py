@@ -8,7 +8,7 @@ from pathlib import Path
 from contract import yamlfiles
 from contract.errors import UsageError
 from coordinator.report.references import Bibliography
-from coordinator.results.load import Run
+from coordinator.results.run import Run
 from coordinator.scoring import conventions
 from coordinator.study.file import Train
 from coordinator.tools.finding import Tool, find_tools
@@ -54,28 +54,22 @@ class Methods:
     bibliography: Bibliography
 
 
-def methods(run: Run, data: Path | None, transfer: tuple[str, ...]) -> Methods:
-    """Write the methods section.
-
-    Args:
-        run: the run.
-        data: the folder of dataset folders, whose citations are used where they can be read.
-        transfer: datasets that networks were fine-tuned on.
-    """
+def methods(run: Run) -> Methods:
+    """Write the methods section; datasets are cited as their own descriptions say, where these can be read."""
     cited = Bibliography()
-    paragraphs = [" ".join(_labels(run, data, cited)), " ".join(_scores(run, cited))]
+    paragraphs = [" ".join(_labels(run, cited)), " ".join(_scores(run, cited))]
     if run.train is not None:
-        paragraphs.append(" ".join(_training(run, Train.model_validate(run.train), (data, transfer), cited)))
+        paragraphs.append(" ".join(_training(run, Train.model_validate(run.train), cited)))
         paragraphs.append(" ".join(_statistics(run, cited)))
     return Methods(tuple(paragraphs), cited)
 
 
-def _labels(run: Run, data: Path | None, cited: Bibliography) -> Iterator[str]:
+def _labels(run: Run, cited: Bibliography) -> Iterator[str]:
     yield f"This study follows Jaus et al.{cited.cite(STUDY)}."
     for dataset in run.datasets:
         cases = f"{dataset.sound_cases} cases, " if dataset.sound_cases is not None else ""
         yield (
-            f"Dataset {dataset.name}{cited.cite(_citation(data, dataset.name))} "
+            f"Dataset {dataset.name}{cited.cite(_citation(run.data, dataset.name))} "
             f"({cases}{_count(len(dataset.labels), 'organ')}) has its original labels and "
             f"{_count(len(dataset.versions), 'generated label version')}: {_listed(dataset.versions)}."
         )
@@ -107,9 +101,7 @@ def _scores(run: Run, cited: Bibliography) -> Iterator[str]:
     )
 
 
-def _training(
-    run: Run, train: Train, targets: tuple[Path | None, tuple[str, ...]], cited: Bibliography
-) -> Iterator[str]:
+def _training(run: Run, train: Train, cited: Bibliography) -> Iterator[str]:
     known = _known_tools()
     monai = next((t.manifest.upstream for t in known.values() if t.manifest.kind == "trainer"), None)
     used = dict.fromkeys(_name(t.record) for t in run.tools if t.stage == "training")
@@ -126,8 +118,8 @@ def _training(
         "patch and normalisation were the same for all label versions."
     )
     yield "Networks were tested on the held-out cases against the original labels, whatever labels they had learned."
-    if targets[1]:
-        names = tuple(f"{name}{cited.cite(_citation(targets[0], name))}" for name in targets[1])
+    if run.transfers:
+        names = tuple(f"{t.target}{cited.cite(_citation(run.data, t.target))}" for t in run.transfers)
         yield (
             f"Trained networks were then fine-tuned on the original labels of {_listed(names)}, with patch, spacing "
             "and normalisation as before, and compared with networks trained there from scratch."

@@ -24,7 +24,8 @@ from contract.errors import CaseError
 from contract.volumes import LabelMap, Volume, read_image, read_labels
 from coordinator.report.cases import LABELS, NETWORK
 from coordinator.report.figures import Picture, picture, styled_figure
-from coordinator.results.load import BASE, Dataset
+from coordinator.results.run import Dataset
+from coordinator.study.steps import BASE
 
 GREEN, YELLOW = "#00b478", "#ffe119"
 SOFT_TISSUE_HU = (-160, 240)

@@ -13,7 +13,7 @@ from coordinator.report.methods import Methods
 from coordinator.report.sheets import Sheet
 from coordinator.report.tables import Table
 from coordinator.results import provenance
-from coordinator.results.load import Run
+from coordinator.results.run import Run
 from coordinator.scoring import conventions
 
 HERE = Path(__file__).parent
@@ -31,6 +31,7 @@ class Content:
         dose_curves: the same, drawn.
         worklist: masks to look at first; empty or one.
         beside: our numbers beside the paper's, one for each of its tables.
+        rankings: versions whose rank hangs on the convention; empty or one.
         reading: paragraphs of what was found.
         label_quality: Table 1; None where no label version has scores.
         label_organs: a table a dataset that has scores.
@@ -51,6 +52,7 @@ class Content:
     dose_curves: Sequence[Picture]
     worklist: Sequence[Sheet]
     beside: Sequence[Sheet]
+    rankings: Sequence[Sheet]
     reading: Sequence[str]
     label_quality: Table | None
     label_organs: Sequence[Table]

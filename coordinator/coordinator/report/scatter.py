@@ -9,8 +9,9 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
 from coordinator.report.figures import INK, Picture, colours_of, picture, styled_figure
-from coordinator.results.load import BASE, Dataset, Run
+from coordinator.results.run import Dataset, Run
 from coordinator.results.summaries import METRICS, Results, Score
+from coordinator.study.steps import BASE
 
 MARKERS = {"dice": "x", "surface_dice": "^"}
 NEAR = 0.045

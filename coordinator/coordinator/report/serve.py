@@ -23,8 +23,8 @@ from urllib.parse import quote, unquote
 
 from contract.datasets import SUFFIX, case_names
 from contract.errors import UsageError
-from coordinator.results.load import BASE
 from coordinator.study import steps
+from coordinator.study.steps import BASE
 
 HOST = "127.0.0.1"
 IMAGES = "/volumes/image/"

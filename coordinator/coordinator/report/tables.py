@@ -10,18 +10,18 @@ from typing import Any
 
 import polars as pl
 
-from coordinator.results.load import BASE, Dataset, Run, Transfer
+from coordinator.results.run import Dataset, Run, Transfer
 from coordinator.results.summaries import METRICS, Results, Score
 from coordinator.statistics.quintiles import quintiles
-from coordinator.study.pipeline import NO_PRETRAIN
+from coordinator.study.steps import BASE, NO_PRETRAIN
+from coordinator.verdict.sentences import NO_NUMBER
 
 DIGITS = 6
 """Of numbers in csv files: more than anyone needs, and few enough to be the same on every machine."""
 
-NOTHING = "–"  # noqa: RUF001 - a dash, as in the paper
 PROMPTED = "†"
 DIVERGED = "—"  # as in the paper's Tables 2 and 3
-LATEX = {"±": r"$\pm$", PROMPTED: r"$\dagger$", NOTHING: "--", DIVERGED: "---", "<": "$<$", ">": "$>$", "−": "$-$"}  # noqa: RUF001
+LATEX = {"±": r"$\pm$", PROMPTED: r"$\dagger$", NO_NUMBER: "--", DIVERGED: "---", "<": "$<$", ">": "$>$", "−": "$-$"}  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Cell:
     def text(self) -> str:
         """As people read it."""
         if self.mean is None or self.std is None:
-            return DIVERGED if self.diverged else NOTHING
+            return DIVERGED if self.diverged else NO_NUMBER
         return f"{self.mean:.1f} ± {self.std:.1f}{f' ({self.note})' if self.note else ''}"
 
 

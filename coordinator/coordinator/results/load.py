@@ -16,165 +16,9 @@ from contract import yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
 from coordinator.results.guard import IDENTITY, unequal
+from coordinator.results.run import Check, Dataset, Failure, Run, Split, ToolRun, Transfer
 from coordinator.study.file import Score, Verdict
-from coordinator.study.pipeline import NO_PRETRAIN
-
-BASE = "base"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What the check of a dataset found.
-
-    Attributes:
-        cases: how many it looked at.
-        set_aside: case -> why it takes no part.
-        warnings: what is odd, but harmless.
-    """
-
-    cases: int
-    set_aside: Mapping[str, tuple[str, ...]]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Cases that models are trained on and cases that they are tested on."""
-
-    train: tuple[str, ...]
-    holdout: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """What was planned for a dataset.
-
-    Attributes:
-        name: of the dataset.
-        versions: label versions in the study's order, without base.
-        labels: id -> organ.
-        common: ids that every generator can have; means are over these.
-        excluded: organ -> why it is not common.
-        split: None where nothing is trained.
-        check: None where the check left no record.
-        source: where the base labels come from; empty where that is not recorded.
-    """
-
-    name: str
-    versions: tuple[str, ...]
-    labels: Mapping[int, str]
-    common: tuple[int, ...]
-    excluded: Mapping[str, str]
-    split: Split | None
-    check: Check | None
-    source: str
-
-    @property
-    def common_organs(self) -> list[str]:
-        """Organs that every generator can have."""
-        return [self.labels[label] for label in self.common]
-
-    @property
-    def sound_cases(self) -> int | None:
-        """How many cases take part; None where that is not known."""
-        return self.check.cases - len(self.check.set_aside) if self.check else None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Transfer:
-    """Networks that were trained on label versions, then fine-tuned on another dataset's original labels.
-
-    Attributes:
-        target: the other dataset.
-        labels: its ids -> organs.
-        holdout: its cases that the networks are tested on.
-        scores: raw scores on these; `dataset` is what a network was pre-trained on; empty when there are none.
-        diverged: (dataset, version) of which a network did not converge.
-    """
-
-    target: str
-    labels: Mapping[int, str]
-    holdout: tuple[str, ...]
-    scores: pl.DataFrame
-    diverged: frozenset[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A case that a tool could not do."""
-
-    dataset: str
-    version: str
-    stage: str
-    case: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolRun:
-    """Provenance of one folder that a tool wrote; `record` is its `run.json`."""
-
-    dataset: str
-    version: str
-    stage: str
-    record: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """A run folder in memory.
-
-    Attributes:
-        study: its name.
-        score: tolerance and the rule for empty masks.
-        verdict: when better labels count as worth their cost.
-        train: the study's settings of training; None where it trains nothing.
-        seeds: of training.
-        prompts: version -> where its prompts come from, None where it has none.
-        datasets: in the study's order.
-        label_scores: raw scores of label versions against base; empty when there are none.
-        model_scores: raw scores of models on the held-out cases against base, with `seed`; empty when there are none.
-        logs: dataset, version, seed, epoch, loss, learning_rate, validation_dice; empty when there are none.
-        failures: cases that tools could not do.
-        failed_steps: step -> reason.
-        missing: results that were planned, but are not there.
-        tools: provenance of everything that tools wrote.
-        transfers: a target each.
-        diverged: (dataset, version) of which a network did not converge in-domain.
-    """
-
-    study: str
-    score: Score
-    verdict: Verdict
-    train: Mapping[str, Any] | None
-    seeds: tuple[int, ...]
-    prompts: Mapping[str, str | None]
-    datasets: tuple[Dataset, ...]
-    label_scores: pl.DataFrame
-    model_scores: pl.DataFrame
-    logs: pl.DataFrame
-    failures: tuple[Failure, ...]
-    failed_steps: Mapping[str, str]
-    missing: tuple[str, ...]
-    tools: tuple[ToolRun, ...]
-    transfers: tuple[Transfer, ...]
-    diverged: frozenset[tuple[str, str]]
-
-    @property
-    def versions(self) -> tuple[str, ...]:
-        """Label versions of all datasets, in the study's order, without base."""
-        return tuple(dict.fromkeys(version for dataset in self.datasets for version in dataset.versions))
-
-    @property
-    def tolerances(self) -> str:
-        """The tolerances of surface Dice in words, of all organs that are scored."""
-        labels = [dataset.labels for dataset in self.datasets] + [transfer.labels for transfer in self.transfers]
-        return self.score.scoring.said(organ for organs in labels for organ in organs.values())
-
-    @property
-    def common_labels(self) -> dict[str, tuple[int, ...]]:
-        """Dataset -> labels that means are over."""
-        return {dataset.name: dataset.common for dataset in self.datasets}
+from coordinator.study.steps import BASE, NO_PRETRAIN
 
 
 @dataclass(slots=True)
@@ -208,7 +52,8 @@ def load_run(run: Path) -> Run:
     Raises:
         UsageError: one of these two is missing or unreadable.
     """
-    study, plan = yamlfiles.read(run / "study.yaml"), _json(run, "plan.json")
+    study, recorded = yamlfiles.read(run / "study.yaml"), _read_json(run / "plan.json")
+    plan = _without_place(run, recorded)
     if not isinstance(study, dict) or not plan:
         raise UsageError(f"{run}: a run folder must hold study.yaml and plan.json, but does not; plan the study first")
     datasets = tuple(_dataset(run, plan, name) for name in plan["versions"])
@@ -222,6 +67,7 @@ def load_run(run: Path) -> Run:
     transfers = tuple(_transfer(run, plan, target, datasets, found) for target in plan.get("transfer", ()) if seeds)
     return Run(
         study=plan["study"],
+        data=Path(recorded["data"]) if recorded.get("data") else None,
         score=Score.model_validate(study.get("score") or {}),
         verdict=Verdict.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
@@ -339,14 +185,19 @@ def _failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
 
 
 def _json(run: Path, place: str) -> dict[str, Any]:
+    """A JSON file's mapping without the place of the run folder; empty where there is none."""
+    return dict(_without_place(run, _read_json(run / place)))
+
+
+def _read_json(file: Path) -> dict[str, Any]:
     """A JSON file's mapping; empty where there is none."""
     try:
-        content = json.loads((run / place).read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise UsageError(f"{run / place}: must be JSON, but: {error}; run the study again") from None
-    return _without_place(run, content) if isinstance(content, dict) else {}
+        raise UsageError(f"{file}: must be JSON, but: {error}; run the study again") from None
+    return content if isinstance(content, dict) else {}
 
 
 def _without_place(run: Path, content: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coordinator.results.load import Run, ToolRun
+from coordinator.results.run import Run, ToolRun
 
 OWN_TO_EACH_RUN = {"seed"}
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from coordinator import statistics
-from coordinator.results.load import BASE, Run
+from coordinator.results.run import Run
+from coordinator.study.steps import BASE
 
 METRICS = {"dice": "Dice", "surface_dice": "Surface Dice"}
 

@@ -18,8 +18,7 @@ from contract.records import read_run
 from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.power import detectable_gain
 from coordinator.study.file import Study, Train, trainer_options
-from coordinator.study.pipeline import NO_PRETRAIN
-from coordinator.study.steps import Plan, Step
+from coordinator.study.steps import NO_PRETRAIN, Plan, Step
 
 ASSUMED_STEP_S = 0.13
 """Of two patches of 128 x 128 x 128: nnU-Net's 9 hours for 1000 epochs on an A100 with 40 GB (Isensee et al. 2024)."""

@@ -14,6 +14,10 @@ from typing import Any, NamedTuple
 
 PLAN = "plan.json"
 MARKERS = ".steps"
+BASE = "base"
+"""The label version that holds the reference labels."""
+NO_PRETRAIN = "no-pretrain"
+"""The name of a network that begins from scratch where others begin from trained weights."""
 
 
 class Step(NamedTuple):

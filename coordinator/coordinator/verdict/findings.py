@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from coordinator.results.load import BASE, Run
+from coordinator.results.run import Run
 from coordinator.results.summaries import Results
 from coordinator.statistics.gains import Cube, Gain, gain, make_cube, seed_noise
 from coordinator.statistics.hypotheses import holm, p_below_margin, p_equivalent
 from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise, interval, p_different
 from coordinator.statistics.power import cases_needed
 from coordinator.study.file import Verdict
+from coordinator.study.steps import BASE
 
 WORTH, NOT_WORTH, OPEN = "worth it", "not worth it", "can't tell"
 

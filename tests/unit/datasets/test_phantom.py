@@ -8,7 +8,8 @@ from scipy.ndimage import binary_erosion, center_of_mass
 from contract.datasets import Dataset, open_dataset
 from contract.errors import UsageError
 from contract.volumes import read_image, read_labels
-from coordinator.datasets.phantom import IDS, LABELS, make_phantom
+from coordinator.datasets.anatomy import IDS, LABELS
+from coordinator.datasets.phantom import make_phantom
 
 SMALL = (64, 54, 18)
 HU = {"spleen": 120, "kidney_right": 170, "kidney_left": 170, "liver": 110, "stomach": 40, "aorta": 150, "pancreas": 90}

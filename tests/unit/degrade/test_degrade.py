@@ -17,7 +17,8 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from contract.tool import Case
 from contract.volumes import read_image, read_labels
-from coordinator.datasets.phantom import LABELS, make_phantom
+from coordinator.datasets.anatomy import LABELS
+from coordinator.datasets.phantom import make_phantom
 
 TOOL = Path(__file__).resolve().parents[3] / "containers" / "degrade"
 SPACING_MM = (1.5, 2.0, 5.0)

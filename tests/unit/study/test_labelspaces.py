@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.errors import CaseError, UsageError
-from coordinator.study.labelspaces import read_label_map, remap_labels
+from coordinator.datasets.remap import remap_labels
+from coordinator.study.labelspaces import read_label_map
 
 SOURCE = {1: "liver", 2: "kidney_left", 3: "kidney_right", 4: "heart"}
 TARGET = {1: "kidney", 2: "liver", 5: "rectum"}

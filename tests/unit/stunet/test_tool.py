@@ -13,7 +13,8 @@ from helpers.needs import missing
 from contract.datasets import Dataset, open_dataset
 from contract.grids import inverse, oriented, oriented_grid
 from contract.volumes import read_image, read_labels, write_image
-from coordinator.datasets.phantom import LABELS, make_phantom
+from coordinator.datasets.anatomy import LABELS
+from coordinator.datasets.phantom import make_phantom
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venvs" / "stunet" / "bin" / "python"

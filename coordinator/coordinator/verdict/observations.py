@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from coordinator.results.load import BASE, Dataset, Run
+from coordinator.results.run import Dataset, Run
 from coordinator.results.summaries import Results, Score
 from coordinator.statistics.correlation import Correlation, spearman
+from coordinator.study.steps import BASE
 
 TRAINED_ALIKE = 0.01
 """Models whose Dice differ by less than this are called equally good."""
