@@ -5,6 +5,8 @@ They are imported when they are first used: the coordinator starts a process a s
 
 from typing import TYPE_CHECKING
 
+from contract.lazy import lazy_names
+
 if TYPE_CHECKING:
     from contract.errors import CaseError, ContractError, Stopped, UsageError
     from contract.tool import Case, Cases, Context, Job, run
@@ -24,15 +26,18 @@ __all__ = [
     "run",
 ]
 
-_MODULES = ("contract.errors", "contract.tool", "contract.volumes")
+_MODULES = {
+    "Case": "tool",
+    "CaseError": "errors",
+    "Cases": "tool",
+    "Context": "tool",
+    "ContractError": "errors",
+    "Job": "tool",
+    "LabelMap": "volumes",
+    "Stopped": "errors",
+    "UsageError": "errors",
+    "Volume": "volumes",
+    "run": "tool",
+}
 
-
-def __getattr__(name: str) -> object:
-    """Import one of `__all__` from the module that defines it."""
-    import importlib
-
-    if name in __all__:
-        for module in map(importlib.import_module, _MODULES):
-            if hasattr(module, name):
-                return getattr(module, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _MODULES)
