@@ -46,10 +46,12 @@ test: setup  ## all tests but the long ones; container tests where a Docker engi
 test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
 	$(DEV)/python -m pytest -m long
 
-check: setup  ## ruff and strict mypy
+check: export PYTHONPATH := $(subst $() $(),:,$(wildcard containers/*/))
+check: setup  ## ruff, strict mypy, and what may import what
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy containers/contract coordinator containers/trainer
+	$(DEV)/lint-imports --no-logo --no-cache
 
 images: setup  ## build the image of every tool (BASE=python:3.11-slim-bookworm to use another base than the pinned one)
 	$(DEV)/coordinator tool build --runtime docker $(if $(BASE),--base $(BASE))

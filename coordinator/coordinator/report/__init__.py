@@ -32,8 +32,8 @@ from coordinator.results.load import load_run
 from coordinator.results.run import Run
 from coordinator.results.summaries import Results
 from coordinator.verdict import observations, sentences
+from coordinator.verdict.decide import findings
 from coordinator.verdict.dose import dose_steps
-from coordinator.verdict.findings import findings
 
 
 def write_report(run: Path, out: Path) -> Path:

@@ -7,7 +7,7 @@ import polars as pl
 
 from coordinator.report.sheets import Sheet
 from coordinator.study.file import Verdict
-from coordinator.verdict.findings import NOT_WORTH, OPEN, WORTH, Finding
+from coordinator.verdict.decide import NOT_WORTH, OPEN, WORTH, Finding
 from coordinator.verdict.sentences import (
     NO_NUMBER,
     describe_outcome,

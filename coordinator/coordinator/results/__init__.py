@@ -1,1 +1,20 @@
-"""TODO."""
+"""A run folder in memory.
+
+run folder ──► load ──► run (what was planned, scores, logs, failures) ──► summaries   means and standard deviations
+│                                                    └──► provenance  tools, weights, packages
+└── guard: two networks are compared only where nothing but their labels differs
+
+paper/    the numbers of the paper's Tables 1 to 3, to be shown beside ours
+"""
+
+from typing import TYPE_CHECKING
+
+from contract.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from coordinator.results.load import load_run
+    from coordinator.results.run import Run
+
+__all__ = ["Run", "load_run"]
+
+__getattr__ = lazy_names(__name__, {"Run": "run", "load_run": "load"})

@@ -1,1 +1,24 @@
-"""TODO."""
+"""From a study file to a plan of steps; read `pipeline` first.
+
+study.yaml ──► file ──► pipeline ──┬──► labelversions    generators, remaps, scores      (labelspaces: ids by name)
+└──► networks         training, predictions, fine-tuning
+│
+planner: resources and fingerprints of a step ──► steps: plan.json
+template    the file that `coordinator init` prints
+cost        GPU hours, disk, the smallest gain that a study can show
+"""
+
+from typing import TYPE_CHECKING
+
+from contract.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from coordinator.study.file import Study, load_study
+    from coordinator.study.pipeline import make_plan
+    from coordinator.study.steps import Plan, Step
+
+__all__ = ["Plan", "Step", "Study", "load_study", "make_plan"]
+
+__getattr__ = lazy_names(
+    __name__, {"Plan": "steps", "Step": "steps", "Study": "file", "load_study": "file", "make_plan": "pipeline"}
+)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from coordinator.study.file import Verdict
-from coordinator.verdict.findings import OPEN, Finding
+from coordinator.verdict.decide import OPEN, Finding
 
 NO_NUMBER = "–"  # noqa: RUF001 - a dash, as in the paper
 

@@ -11,7 +11,7 @@ import pytest
 from coordinator.report import write_report
 from coordinator.results.load import load_run
 from coordinator.results.summaries import compute
-from coordinator.verdict.findings import annotation_hours, findings
+from coordinator.verdict.decide import annotation_hours, findings
 
 ORGANS = {1: "liver", 2: "spleen"}
 LABELS = {"degraded-90": 0.9, "degraded-55": 0.55, "twin": 0.97}
