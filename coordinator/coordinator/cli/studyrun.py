@@ -11,19 +11,17 @@ from typing import Any
 from rich.console import Console
 
 from contract import atomic
-from contract.datasets import open_dataset
 from contract.errors import UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
-from coordinator.datasets.check import Checked, check_dataset
+from coordinator.datasets.check import Checked
 from coordinator.engine import snakemake
-from coordinator.engine.run_tool import runner_named
 from coordinator.runners import gpus
+from coordinator.runners.choose import choose_runner
 from coordinator.study import steps
 from coordinator.study.file import Study, load_study
-from coordinator.study.pipeline import make_plan
+from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan, Step
-from coordinator.tools.finding import Tool, find_tools
 
 REPORT = "report"
 REPORT_VERSION = 2
@@ -50,37 +48,21 @@ def prepare(file: Path, runtime: str | None, say: Callable[[str], None]) -> Prep
     Args:
         file: the study file.
         runtime: docker or process; the study file's when None.
-        say: told what is wrong with data, a line each.
+        say: gets a line for each problem of the data.
 
     Raises:
         UsageError: the study cannot be run.
     """
-    study = load_study(file, find_tools())
-    used = [*dict.fromkeys(g.tool.name for g in study.generators), *([study.trainer.name] if study.trainer else [])]
-    chosen = choose_runtime(runtime or study.content.run.runtime, [find_tools()[name] for name in used])
-    names = dict.fromkeys((*study.content.datasets, *study.content.transfer))
-    checked = {name: _check(study, name, say) for name in names}
-    plan = make_plan(study, checked, runner_named(chosen), chosen)
-    return Prepared(study, checked, plan, chosen)
-
-
-def choose_runtime(wanted: str, tools: list[Tool]) -> str:
-    """The runtime to use: what was asked for; for "auto", Docker where an engine has every image, else processes.
-
-    Raises:
-        UsageError: a tool is built for neither.
-    """
-    if wanted != "auto":
-        return wanted
-    for name in ("docker", "process"):
-        try:
-            for tool in tools:
-                runner_named(name).identity(tool)
-        except UsageError as error:
-            problem = error
-            continue
-        return name
-    raise problem
+    study = load_study(file)
+    runner = choose_runner(runtime or study.content.run.runtime, study.tools)
+    checked = check_datasets(study)
+    for name, found in checked.items():
+        for case, errors in found.set_aside.items():
+            for error in errors:
+                say(f"{name}: {case} is set aside: {error}")
+        for warning in found.summary()["warnings"]:
+            say(f"{name}: {warning}")
+    return Prepared(study, checked, make_plan(study, checked, runner), runner.runtime)
 
 
 def run_study(prepared: Prepared, cores: int | None, only: str | None, console: Console) -> int:
@@ -173,20 +155,6 @@ def failed_cases(run: Path, plan: Plan) -> dict[str, str]:
         for status in read_statuses(run / step.output).values()
         if status.state == "failed"
     }
-
-
-def _check(study: Study, name: str, say: Callable[[str], None]) -> Checked:
-    """Check a dataset and say what is wrong with it."""
-    dataset = open_dataset(study.data, name)
-    cache = study.run_folder / name / ".check.json"
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    checked = check_dataset(dataset, study.content.exclude.get(name), cache)
-    for case, errors in checked.set_aside.items():
-        for error in errors:
-            say(f"{name}: {case} is set aside: {error}")
-    for warning in checked.summary()["warnings"]:
-        say(f"{name}: {warning}")
-    return checked
 
 
 def _gpu_count(wanted: str | int | tuple[int, ...]) -> int:

@@ -2,29 +2,12 @@
 
 from pathlib import Path
 
-from contract.errors import UsageError
 from contract.records import digest
-from coordinator.runners import Invocation, Runner, gpus
-from coordinator.runners.docker import DockerRunner
-from coordinator.runners.process import ProcessRunner
+from coordinator.runners import Invocation, gpus
+from coordinator.runners.choose import runner_of
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 from coordinator.tools.finding import find_tool
-
-
-def runner_named(name: str) -> Runner:
-    """The runner of a runtime.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
-    match name:
-        case "docker":
-            return DockerRunner()
-        case "process":
-            return ProcessRunner()
-        case _:
-            raise UsageError(f"runtime must be docker or process, but it is {name!r}")
 
 
 def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
@@ -45,7 +28,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
     # On a machine without GPUs a step that could use one runs on the CPU: the tool says so in run.json.
     wanted = min(step.gpus, len(gpus.host_gpus()))
     with gpus.lease(wanted) as devices:
-        return runner_named(step.runtime).run(
+        return runner_of(step.runtime).run(
             Invocation(
                 name=f"lq-{plan.study}-{digest(str(run.resolve()))[:8]}-{step.id.replace('/', '-')}",
                 fingerprint=step.fingerprint,

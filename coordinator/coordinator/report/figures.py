@@ -100,9 +100,9 @@ class Picture:
 
 def training_curves(run: Run, dataset: Dataset) -> Picture | None:
     """Loss and, where it was measured, validation Dice of each model over epochs; None where nothing was logged."""
-    if run.logs.is_empty() or dataset.name not in run.logs["dataset"]:
+    if run.training_logs.is_empty() or dataset.name not in run.training_logs["dataset"]:
         return None
-    logs = run.logs.filter(pl.col("dataset") == dataset.name)
+    logs = run.training_logs.filter(pl.col("dataset") == dataset.name)
     validated = "validation_dice" in logs.columns and logs["validation_dice"].is_not_null().any()
     curves = {"loss": "training loss", **({"validation_dice": "validation Dice"} if validated else {})}
     with styled_figure(5.0 * len(curves), 3.6) as figure:

@@ -101,7 +101,7 @@ def _inline(pictures: Sequence[Picture]) -> Mapping[str, Markup]:
 def _by_tool(run: Run) -> Mapping[tuple[str, str], list[tuple[str, str]]]:
     """(dataset, what failed) -> cases with their reasons."""
     failures: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for failure in run.failures:
-        what = f"{'labels' if failure.stage == 'labels' else failure.stage} of {failure.version}"
-        failures.setdefault((failure.dataset, what), []).append((failure.case, failure.reason))
+    for row in run.failures.iter_rows(named=True):
+        key = row["dataset"], f"{row['stage']} of {row['version']}"
+        failures.setdefault(key, []).append((row["case"], row["reason"]))
     return failures

@@ -16,7 +16,18 @@ from contract import yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
 from coordinator.results.guard import IDENTITY, unequal
-from coordinator.results.run import Check, Dataset, Failure, Run, Split, ToolRun, Transfer
+from coordinator.results.run import (
+    FAILURES,
+    LABEL_SCORES,
+    MODEL_SCORES,
+    TRAINING_LOGS,
+    Check,
+    Dataset,
+    Run,
+    Split,
+    ToolRun,
+    Transfer,
+)
 from coordinator.study.file import Score, Verdict
 from coordinator.study.steps import BASE, NO_PRETRAIN
 
@@ -28,7 +39,7 @@ class _Found:
     label_scores: list[pl.DataFrame] = field(default_factory=list)
     model_scores: list[pl.DataFrame] = field(default_factory=list)
     logs: list[pl.DataFrame] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[tuple[str, ...]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
     diverged: set[tuple[str, str]] = field(default_factory=set)
@@ -43,7 +54,7 @@ class _Course:
     about: str
 
 
-def load_run(run: Path) -> Run:
+def load_run(run: Path | str) -> Run:
     """Read a run folder.
 
     Args:
@@ -52,6 +63,7 @@ def load_run(run: Path) -> Run:
     Raises:
         UsageError: one of these two is missing or unreadable.
     """
+    run = Path(run)
     study, recorded = yamlfiles.read(run / "study.yaml"), _read_json(run / "plan.json")
     plan = _without_place(run, recorded)
     if not isinstance(study, dict) or not plan:
@@ -74,10 +86,10 @@ def load_run(run: Path) -> Run:
         seeds=seeds,
         prompts=plan.get("prompts", {}),
         datasets=datasets,
-        label_scores=_joined(found.label_scores),
-        model_scores=_joined(found.model_scores),
-        logs=_joined(found.logs),
-        failures=tuple(found.failures),
+        label_scores=_concat(found.label_scores, LABEL_SCORES),
+        model_scores=_concat(found.model_scores, MODEL_SCORES),
+        training_logs=_concat(found.logs, TRAINING_LOGS),
+        failures=pl.DataFrame(found.failures, FAILURES, orient="row"),
         failed_steps=dict(sorted(_json(run, "failures.json").get("steps", {}).items())),
         missing=tuple(found.missing),
         tools=tuple(found.tools),
@@ -100,7 +112,7 @@ def _transfer(
         target=target,
         labels={int(label): organ for label, organ in plan["labels"][target].items()},
         holdout=tuple(plan["split"][target]["holdout"]),
-        scores=_joined(mine.model_scores),
+        scores=_concat(mine.model_scores, MODEL_SCORES),
         diverged=frozenset(mine.diverged),
     )
 
@@ -158,7 +170,7 @@ def _collect_tool(run: Path, place: str, name: tuple[str, str, str], found: _Fou
     record = _without_place(run, read_run(run / place))
     if record:
         found.tools.append(ToolRun(*name, record))
-    found.failures += [Failure(*name, case, reason) for case, reason in _failed_cases(run, f"{place}/status.jsonl")]
+    found.failures += [(*name, case, reason) for case, reason in _failed_cases(run, f"{place}/status.jsonl")]
 
 
 def _frames(run: Path, place: str, what: str, missing: list[str]) -> list[pl.DataFrame]:
@@ -213,5 +225,6 @@ def _without_place(run: Path, content: Any) -> Any:  # noqa: ANN401 - any JSON
             return content
 
 
-def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+def _concat(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
+    """All rows; the columns are the schema's, then others that frames have."""
+    return pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal_relaxed")

@@ -7,7 +7,18 @@ from typing import Any
 
 import polars as pl
 
+from coordinator.scoring.schema import SCHEMA
 from coordinator.study.file import Score, Verdict
+
+NAMES = {"dataset": pl.String, "version": pl.String}
+SEED = {"seed": pl.Int64}
+LABEL_SCORES = {**NAMES, **SCHEMA}
+MODEL_SCORES = {**NAMES, **SCHEMA, **SEED}
+TRAINING_LOGS = {
+    **NAMES, **SEED, "epoch": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64, "validation_dice": pl.Float64,
+}  # fmt: skip
+FAILURES = {**NAMES, "stage": pl.String, "case": pl.String, "reason": pl.String}
+"""The columns that the frames of a run always have."""
 
 DEGRADED = "degrade"
 """The tool whose label versions are made worse on purpose; they say nothing about a case."""
@@ -91,17 +102,6 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A case that a tool could not do."""
-
-    dataset: str
-    version: str
-    stage: str
-    case: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class ToolRun:
     """Provenance of one folder that a tool wrote; `record` is its `run.json`."""
 
@@ -113,7 +113,7 @@ class ToolRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A run folder in memory.
+    """A run folder in memory. Frames without rows have their columns, too.
 
     Attributes:
         study: its name.
@@ -124,10 +124,10 @@ class Run:
         seeds: of training.
         prompts: version -> where its prompts come from, None where it has none.
         datasets: in the study's order.
-        label_scores: raw scores of label versions against base; empty when there are none.
-        model_scores: raw scores of models on the held-out cases against base, with `seed`; empty when there are none.
-        logs: dataset, version, seed, epoch, loss, learning_rate, validation_dice; empty when there are none.
-        failures: cases that tools could not do.
+        label_scores: raw scores of label versions against the reference labels, a row a dataset, version, case, organ.
+        model_scores: the same of networks' predictions of the held-out cases, with `seed`.
+        training_logs: a row an epoch: dataset, version, seed, epoch, loss, learning_rate, validation_dice.
+        failures: a row a case that a tool could not do: dataset, version, stage, case, reason.
         failed_steps: step -> reason.
         missing: results that were planned, but are not there.
         tools: provenance of everything that tools wrote.
@@ -145,8 +145,8 @@ class Run:
     datasets: tuple[Dataset, ...]
     label_scores: pl.DataFrame
     model_scores: pl.DataFrame
-    logs: pl.DataFrame
-    failures: tuple[Failure, ...]
+    training_logs: pl.DataFrame
+    failures: pl.DataFrame
     failed_steps: Mapping[str, str]
     missing: tuple[str, ...]
     tools: tuple[ToolRun, ...]

@@ -50,6 +50,10 @@ class Invocation:
 class Runner(Protocol):
     """Starts tools."""
 
+    @property
+    def runtime(self) -> str:
+        """Its name in study files and plans, such as "docker"."""
+
     def identity(self, tool: Tool) -> str:
         """What the tool's code is: changes when and only when its results may change.
 

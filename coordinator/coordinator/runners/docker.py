@@ -51,6 +51,11 @@ class DockerRunner:
 
     base: str | None = None
 
+    @property
+    def runtime(self) -> str:
+        """The runner's name in study files and plans."""
+        return "docker"
+
     @cached_property
     def client(self) -> docker.DockerClient:
         """The engine.

@@ -40,6 +40,11 @@ CACHES = {"MPLCONFIGDIR": "mpl", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACH
 class ProcessRunner:
     """Runs each tool in its own virtual environment."""
 
+    @property
+    def runtime(self) -> str:
+        """The runner's name in study files and plans."""
+        return "process"
+
     def venv(self, tool: Tool) -> Path:
         """The tool's environment: below $COORDINATOR_VENVS, or `.venvs` beside the folder of tools."""
         return _venvs(tool) / tool.name

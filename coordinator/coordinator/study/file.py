@@ -3,6 +3,7 @@
 Every key has a default, a type, a range and a message. Paths are relative to the study file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Strict, did_you_mean
 from coordinator.scoring.conventions import CONVENTIONS
 from coordinator.scoring.settings import Scoring
-from coordinator.tools.finding import Tool
+from coordinator.tools.finding import Tool, find_tools
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 RESERVED = {
@@ -178,6 +179,12 @@ class Study:
         return self.content.name
 
     @property
+    def tools(self) -> list[Tool]:
+        """The tools that it uses, each once."""
+        named = {generator.tool.name: generator.tool for generator in self.generators}
+        return [*named.values(), *([self.trainer] if self.trainer else [])]
+
+    @property
     def data(self) -> Path:
         """Folder of dataset folders."""
         return (self.file.parent / self.content.data).resolve()
@@ -193,16 +200,18 @@ class Study:
         return (self.file.parent / self.content.out / self.name).resolve()
 
 
-def load_study(file: Path, tools: dict[str, Tool]) -> Study:
+def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Study:
     """Read a study file and resolve the tools that it names.
 
     Args:
         file: `study.yaml`.
-        tools: all tools by name.
+        tools: all tools by name; `find_tools()` when None.
 
     Raises:
         UsageError: any key or value that cannot be; all that one reading can find, in one message.
     """
+    file = Path(file)
+    tools = find_tools() if tools is None else tools
     content = yamlfiles.load(file, StudyFile)
     problems: list[str] = []
     generators = []
@@ -231,7 +240,7 @@ def trainer_options(train: Train) -> dict[str, OptionValue]:
     return {**{key.replace("_", "-"): value for key, value in named.items()}, **train.options}
 
 
-def _generator(entry: str | GeneratorEntry, tools: dict[str, Tool]) -> Generator:
+def _generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool]) -> Generator:
     if isinstance(entry, str):
         tool_name, _, variant = entry.partition("-")
         entry = GeneratorEntry(name=entry, tool=tool_name, variant=variant or None)
@@ -246,7 +255,7 @@ def _generator(entry: str | GeneratorEntry, tools: dict[str, Tool]) -> Generator
     return Generator(entry.name, generators[entry.tool], variant, manifest.checked_options(dict(entry.options)))
 
 
-def _trainer(train: Train, tools: dict[str, Tool]) -> tuple[Tool | None, list[str]]:
+def _trainer(train: Train, tools: Mapping[str, Tool]) -> tuple[Tool | None, list[str]]:
     trainers = [tool for tool in tools.values() if tool.manifest.kind == "trainer"]
     if not trainers:
         return None, ["train: there is no tool of kind trainer"]

@@ -28,9 +28,11 @@ from typing import Any
 
 import numpy as np
 
+from contract.datasets import open_dataset
 from contract.errors import UsageError
-from coordinator.datasets.check import Checked
+from coordinator.datasets.check import Checked, check_dataset
 from coordinator.runners import Runner
+from coordinator.runners.choose import choose_runner
 from coordinator.study.file import Study, Train
 from coordinator.study.labelspaces import LabelSpace, label_space
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
@@ -39,19 +41,23 @@ from coordinator.study.planner import Planner, Split, label_table
 from coordinator.study.steps import Plan, Step
 
 
-def make_plan(study: Study, checked: Mapping[str, Checked], runner: Runner, runtime: str) -> Plan:
+def make_plan(study: Study, checked: Mapping[str, Checked] | None = None, runner: Runner | None = None) -> Plan:
     """Turn a study into steps.
 
     Args:
         study: with resolved names.
-        checked: dataset name -> what its check found; only sound cases are planned.
-        runner: says what the code of each tool is.
-        runtime: its name.
+        checked: dataset name -> what its check found, and only sound cases are planned; `check_datasets(study)` when
+            None.
+        runner: how tools are started, which says what the code of each tool is; as the study says when None.
 
     Raises:
         UsageError: a tool is not built, a dataset has no labels or too few cases, a label map is missing.
     """
-    planner = Planner(study, runner, runtime, study.weights.is_dir())
+    if checked is None:
+        checked = check_datasets(study)
+    if runner is None:
+        runner = choose_runner(study.content.run.runtime, study.tools)
+    planner = Planner(study, runner, study.weights.is_dir())
     steps: list[Step] = []
     spaces: dict[str, dict[str, LabelSpace]] = {}
     splits: dict[str, Split] = {}
@@ -71,6 +77,20 @@ def make_plan(study: Study, checked: Mapping[str, Checked], runner: Runner, runt
         steps=tuple(steps),
         about=_about(study, checked, spaces, splits),
     )
+
+
+def check_datasets(study: Study) -> dict[str, Checked]:
+    """Read every file of a study's datasets and target datasets; files that were read before are not read again.
+
+    Raises:
+        UsageError: a dataset is missing or has no readable description.
+    """
+    checked = {}
+    for name in dict.fromkeys((*study.content.datasets, *study.content.transfer)):
+        cache = study.run_folder / name / ".check.json"
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        checked[name] = check_dataset(open_dataset(study.data, name), study.content.exclude.get(name), cache)
+    return checked
 
 
 def split_cases(cases: tuple[str, ...], train: Train, dataset: str) -> Split:

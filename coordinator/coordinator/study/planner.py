@@ -37,7 +37,6 @@ class Planner:
 
     study: Study
     runner: Runner
-    runtime: str
     weights_present: bool
 
     def tool_step(self, step: Step, tool: Tool, parts: Mapping[str, object], name: str | None = None) -> Step:
@@ -46,11 +45,11 @@ class Planner:
         uses_gpu = resources.gpu != "none" and (name is None or tool.manifest.steps[name].gpu)
         cpus = self.study.content.run.threads or resources.cpus
         arguments = (*step.arguments, "--threads", str(cpus))
-        identity = {"tool": self.runner.identity(tool), "runtime": self.runtime, "arguments": arguments}
+        identity = {"tool": self.runner.identity(tool), "runtime": self.runner.runtime, "arguments": arguments}
         return step._replace(
             kind="tool",
             tool=tool.name,
-            runtime=self.runtime,
+            runtime=self.runner.runtime,
             arguments=arguments,
             cpus=cpus,
             memory_mb=int(resources.memory_gb * 1000),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from coordinator.results.run import Run
-from coordinator.results.summaries import Results
+from coordinator.results.summaries import Results, compute
 from coordinator.statistics.gains import Cube, Gain, gain, make_cube, seed_noise
 from coordinator.statistics.hypotheses import holm, p_below_margin, p_equivalent
 from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise, interval, p_different
@@ -85,8 +85,15 @@ class Finding:
         return self.hours / (100 * self.gain)
 
 
-def findings(run: Run, results: Results) -> list[Finding]:
-    """All findings: for each dataset in-domain, then for each target; first the mean over organs, then the organs."""
+def findings(run: Run, results: Results | None = None) -> list[Finding]:
+    """All findings: for each dataset in-domain, then for each target; first the mean over organs, then the organs.
+
+    Args:
+        run: the run.
+        results: its means and standard deviations; computed when None.
+    """
+    if results is None:
+        results = compute(run)
     found: list[Finding] = []
     for dataset in run.datasets if not run.model_scores.is_empty() else ():
         mine = run.model_scores.filter(pl.col("dataset") == dataset.name)

@@ -10,8 +10,9 @@ import pytest
 from helpers.surface_oracle import oracle_dice, oracle_distances, oracle_surface_dice
 
 from contract.errors import CaseError
-from coordinator.scoring.folders import SCHEMA, _scored, score_folders
+from coordinator.scoring.folders import _scored, score_folders
 from coordinator.scoring.metrics import OrganScore
+from coordinator.scoring.schema import SCHEMA
 from coordinator.scoring.settings import Scoring
 
 ORGANS = {1: "liver", 2: "spleen", 5: "aorta"}

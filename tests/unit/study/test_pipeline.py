@@ -29,6 +29,8 @@ class NamedCode:
     def __init__(self, **code: str) -> None:
         self.code = code
 
+    runtime = "process"
+
     def identity(self, tool: Tool) -> str:
         return self.code.get(tool.name, "as it is")
 
@@ -49,7 +51,7 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
     def make(text: str = STUDY, data: Checked | None = None, runner: NamedCode | None = None) -> Plan:
         (tmp_path / "study.yaml").write_text(text)
         study = load_study(tmp_path / "study.yaml", find_tools())
-        return make_plan(study, {"toy": data or checked("a", "b", "c")}, runner or NamedCode(), "process")
+        return make_plan(study, {"toy": data or checked("a", "b", "c")}, runner or NamedCode())
 
     return make
 

@@ -199,6 +199,8 @@ def test_describe_refuses_an_unknown_name() -> None:
 class NamedCode:
     """A runner that runs nothing."""
 
+    runtime = "process"
+
     def identity(self, tool: Tool) -> str:
         return "as it is"
 
@@ -221,7 +223,7 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
             pretend_weights(each, study.weights)
         case = {"a": CaseCheck((), (), image_sha256="i", labels_sha256="l")}
         checked = {name: Checked(name, known(name), ("a",), case, {}, ()) for name in BASE_DATASETS}
-        return make_plan(study, checked, NamedCode(), "process")
+        return make_plan(study, checked, NamedCode())
 
     return make
 
