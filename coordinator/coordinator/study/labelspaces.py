@@ -24,7 +24,7 @@ from pydantic import Field
 
 from contract import yamlfiles
 from contract.errors import CaseError, UsageError
-from contract.volumes import LabelMap
+from contract.labelmaps import LabelMap
 from contract.yamlfiles import Strict, did_you_mean
 from coordinator.study.file import Generator
 

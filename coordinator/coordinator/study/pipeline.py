@@ -218,8 +218,8 @@ def _weights(study: Study, generator: Generator) -> list[str]:
     """
     tool, found = generator.tool.name, []
     for entry in generator.tool.manifest.variant(generator.variant).weights:
-        sha256 = weights.identity(entry, tool, study.weights)
-        if sha256 is None or not (entry.package or weights.located(entry, tool, study.weights).exists()):
+        sha256 = weights.expected_sha256(entry, tool, study.weights)
+        if sha256 is None or not (entry.package or weights.locate_weights(entry, tool, study.weights).exists()):
             raise UsageError(
                 f"{study.weights / tool / entry.file}: weights of {generator.name} must be there, but are not; "
                 f"run `coordinator weights fetch {tool}-{generator.variant}`"
@@ -270,7 +270,7 @@ class Training:
     @property
     def options(self) -> dict[str, OptionValue]:
         """All options of the trainer."""
-        return self.trainer.manifest.checked_options(dict(trainer_options(self.train)))
+        return self.trainer.manifest.complete_options(dict(trainer_options(self.train)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,7 +381,7 @@ def _trainer_step(training: Training, course: Course, which: tuple[str, str, str
     if what.get("parent") is not None:
         inputs["parent"] = what["parent"]
     before = {key: value for key, value in inputs.items() if isinstance(value, Step)}
-    options = {key: what["options"][key] for key in manifest.options_of(name)}
+    options = {key: what["options"][key] for key in manifest.option_names(name)}
     step = Step(
         id=output, kind="tool", output=output, dataset=dataset.name, label_version=version, fingerprint="",
         needs=tuple(dict.fromkeys(step.id for step in before.values())), cases=what["cases"],
