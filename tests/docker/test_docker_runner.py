@@ -187,6 +187,20 @@ def test_the_image_says_what_it_is(built: Tool, engine: docker.DockerClient):
     assert image.attrs["Config"]["Entrypoint"] == ["/opt/venv/bin/python", "/app/tool.py"]
 
 
+def test_an_image_is_built_again_when_the_dockerfile_of_all_tools_changes(
+    built: Tool, runner: DockerRunner, tmp_path: Path
+):
+    folder = shutil.copytree(built.folder.parent, tmp_path / "containers") / "probe"
+    tool = Tool(folder, built.manifest)
+    assert runner.identity(tool) == runner.identity(built)
+
+    with (folder.parent / "Dockerfile").open("a", encoding="utf-8") as file:
+        file.write("# another word\n")
+
+    with pytest.raises(UsageError, match="is from other sources; run `coordinator tool build probe`"):
+        runner.identity(tool)
+
+
 def test_an_image_is_built_again_only_when_its_sources_change(built: Tool, base_image: str, runner: DockerRunner):
     identity = runner.identity(built)
     DockerRunner(base_image).build(built)

@@ -33,7 +33,7 @@ STAMP = "built-from"
 """File in an environment, written last: digest of what was installed."""
 _LEFT_BY_BUILDS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
 CACHES = {"MPLCONFIGDIR": "mpl", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
-"""Where libraries keep what they make, below the scratch folder; the Dockerfiles say the same."""
+"""Where libraries keep what they make, below the scratch folder; the Dockerfile says the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,20 @@
 
 import importlib.metadata
 import re
+import shutil
 from pathlib import Path
 
 import jinja2
 from packaging.requirements import Requirement
 
 from contract.errors import UsageError
+from coordinator.tools.finding import CHECKOUT
 
 TEMPLATES = Path(__file__).with_name("templates") / "tool"
 LIBRARY = "contract"
 MANIFEST = "manifest.yaml"
+SHARED = ("Dockerfile", ".dockerignore")
+"""What images of all tools of a folder are built with."""
 
 
 def write_tool(name: str, folder: Path) -> Path:
@@ -19,7 +23,7 @@ def write_tool(name: str, folder: Path) -> Path:
 
     Args:
         name: of the tool.
-        folder: of tool folders, with the contract library in it.
+        folder: of tool folders, with the contract library in it; it gets the Dockerfile of all tools if it has none.
 
     Returns:
         The folder that was made.
@@ -36,6 +40,9 @@ def write_tool(name: str, folder: Path) -> Path:
         target.mkdir()
     except FileExistsError:
         raise UsageError(f"{target}: must not exist yet, but does; choose another name, or remove it") from None
+    for file in SHARED:
+        if (CHECKOUT / file).exists() and not (folder / file).exists():
+            shutil.copyfile(CHECKOUT / file, folder / file)
     files = render_tool(name)
     # The manifest comes last: with it, a folder is a tool.
     for file in sorted(files, key=lambda file: file == MANIFEST):
