@@ -25,6 +25,10 @@ def check_folder(folder: Path) -> list[Finding]:
         Finding(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
         for name in REQUIRED
     ]
+    findings += [
+        Finding(FOLDER, f"{lock.name}: packages have hashes", _without_hash(lock))
+        for lock in sorted(folder.glob("requirements*.lock"))
+    ]
     recipes = [file for file in dockerfiles(folder) if file.is_file()]
     missing = "missing: a tool has one of its own, or that of all tools lies beside the contract library"
     findings += [Finding(FOLDER, "Dockerfile is there", "" if recipes else missing)]
@@ -69,9 +73,16 @@ def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
 
 
 def _instructions(text: str) -> list[str]:
-    """Instructions of a Dockerfile, one line each, without comments."""
+    """Instructions of a Dockerfile, or packages of a lock, one line each, without comments."""
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return [line.strip() for line in code.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def _without_hash(lock: Path) -> str:
+    """Which packages of a lock have no hash."""
+    packages = _instructions(lock.read_text(encoding="utf-8"))
+    bare = [package.split("=")[0] for package in packages if "--hash=sha256:" not in package]
+    return f"{', '.join(bare)}: must have a hash; `make lock` writes them" if bare else ""
 
 
 def _manifest_problem(folder: Path) -> str:

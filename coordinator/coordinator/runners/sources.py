@@ -18,11 +18,6 @@ NOT_BUILT_FROM = frozenset({"README.md", "pyproject.toml", DOCKERFILE, "__pycach
 """Names in a tool's folder that its results can't depend on; `.dockerignore` leaves the same ones out."""
 
 
-def lock_files(tool: Tool) -> list[Path]:
-    """The locked requirements; those of `requirements-nodeps.lock` are installed without what they ask for."""
-    return sorted(tool.folder.glob("requirements*.lock"))
-
-
 def dockerfile(tool: Tool) -> Path:
     """The recipe of the tool's image: its own, else the one of its folder of tools.
 
@@ -57,7 +52,8 @@ def installed_digest(tool: Tool, *more: str) -> str:
     contract = contract_folder(tool)
     if not contract.is_dir():
         raise UsageError(f"{contract}: contract library must lie beside the tool, but does not; put the tool there")
-    files = [*lock_files(tool), contract / "pyproject.toml", *_files(contract / "contract")]
+    locks = sorted(tool.folder.glob("requirements*.lock"))
+    files = [*locks, contract / "pyproject.toml", *_files(contract / "contract")]
     return digest([_digests(files, tool.folder.parent), *more])
 
 

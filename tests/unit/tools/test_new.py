@@ -46,17 +46,6 @@ def test_a_dockerfile_that_is_there_is_left_alone(containers: Path):
     assert not (containers / "threshold/Dockerfile").exists()
 
 
-def test_its_packages_are_those_of_a_tool_that_needs_the_contract_library_alone():
-    def pins(text: str) -> dict[str, str]:
-        return dict(line.split("==") for line in text.splitlines() if line and line[0] not in " #")
-
-    probe = pins((ROOT / "tests/tools/probe/requirements.lock").read_text(encoding="utf-8"))
-    new = pins(render_tool("threshold")["requirements.lock"])
-
-    # The coordinator's Snakemake holds `packaging` back.
-    assert {**new, "packaging": ""} == {**probe, "packaging": ""}
-
-
 @pytest.mark.parametrize("file", ["manifest.yaml", "tool.py"])
 def test_the_contracts_text_shows_a_new_tool(file: str):
     text = (ROOT / "docs/contract.md").read_text(encoding="utf-8")
