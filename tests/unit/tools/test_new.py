@@ -49,7 +49,7 @@ def test_its_packages_are_those_of_a_tool_that_needs_the_contract_library_alone(
 
 @pytest.mark.parametrize("file", ["manifest.yaml", "tool.py"])
 def test_the_contracts_text_shows_a_new_tool(file: str):
-    text = (ROOT / "docs/contract.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/tool-contract.md").read_text(encoding="utf-8")
     shown = re.search(rf"`containers/threshold/{re.escape(file)}`\n\n```\w+\n(.*?)```", text, re.DOTALL)
 
     assert shown
