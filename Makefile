@@ -1,10 +1,8 @@
 # `make help` lists the tasks. Everything is installed below .venvs/; nothing outside this folder is touched.
 SHELL := /bin/bash
 PYTHON ?= python3
-UV_VERSION := 0.13.9
 UV := .venvs/uv/bin/uv
 DEV := .venvs/dev/bin
-TOOLS := $(patsubst containers/%/pyproject.toml,%,$(filter-out containers/contract/%,$(wildcard containers/*/pyproject.toml)))
 # The tools whose modules the unit tests import; the others are tested in their own environments only.
 IMPORTED := degrade medsam stunet trainer
 
@@ -23,16 +21,26 @@ help:  ## list the tasks
 setup: .venvs/dev/.ready  ## install everything: development tools, the coordinator, each tool in its own environment
 	@$(DEV)/coordinator tool build --runtime process
 
-.venvs/dev/.ready: requirements-dev.lock containers/contract/pyproject.toml coordinator/pyproject.toml | $(UV)
-	$(UV) venv --quiet --allow-existing --python 3.11 .venvs/dev
-	$(UV) pip install --quiet --python $(DEV)/python -r requirements-dev.lock
+# Install what locks name, and torch in one of its two builds, as the Dockerfile does (docs/decisions/0004-two-builds-of-torch.md).
+# $(1): folder of the environment; $(2): locks.
+TORCH_LOCKS := containers/trainer/requirements-cpu.lock containers/trainer/requirements-cuda.lock
+define install
+	$(UV) venv --quiet --allow-existing --python 3.11 $(1)
+	torch=cuda; cpu=$$(grep -o '^torch==[^ ]*' containers/trainer/requirements-cpu.lock); \
+	if $(UV) pip install -qq --python $(1)/bin/python --dry-run --no-index --no-deps "$$cpu" 2>/dev/null; then torch=cpu; fi; \
+	$(UV) pip install --quiet --python $(1)/bin/python --require-hashes $(2:%=-r %) -r containers/trainer/requirements-$$torch.lock
+endef
+
+.venvs/dev/.ready: requirements-dev.lock $(TORCH_LOCKS) containers/contract/pyproject.toml coordinator/pyproject.toml | $(UV)
+	$(call install,.venvs/dev,requirements-dev.lock)
 	$(UV) pip install --quiet --python $(DEV)/python --no-deps --config-setting editable_mode=compat \
 		-e containers/contract -e coordinator
 	@touch $@
 
-$(UV):
+$(UV): requirements-uv.lock
 	$(PYTHON) -m venv .venvs/uv
-	.venvs/uv/bin/pip install --quiet uv==$(UV_VERSION)
+	.venvs/uv/bin/pip install --quiet --require-hashes --requirement $<
+	@touch $@
 
 demo: setup  ## a whole study on a phantom: label versions, scores, networks, report (under 15 minutes on 2 idle cores)
 	$(DEV)/coordinator dataset phantom data/phantom --cases 10
@@ -66,20 +74,8 @@ compose: setup  ## write compose.yaml and compose.gpu.yaml from the manifests
 	   else echo "COMPOSE_FILE=compose.yaml"; fi; } > .env
 	@cat .env
 
-lock: | $(UV)  ## pin every package of every environment again
-	$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links --group dev \
-		coordinator/pyproject.toml containers/contract/pyproject.toml $(IMPORTED:%=containers/%/pyproject.toml) \
-		-o requirements-dev.lock
-	$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-		coordinator/pyproject.toml containers/contract/pyproject.toml \
-		-o coordinator/requirements.lock
-	for tool in $(TOOLS:%=containers/%); do \
-		$(UV) pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
-			$$tool/pyproject.toml containers/contract/pyproject.toml \
-			-o $$tool/requirements.lock || exit 1; done
-	# A local build of torch must not become everybody's pin; and its CUDA build names its own libraries, exactly.
-	sed -i -e 's/^torch==\([0-9.]*\)+.*/torch==\1/' -e '/^\(nvidia-\|cuda-\|triton\)/d' \
-		requirements-dev.lock $(TOOLS:%=containers/%/requirements.lock)
+lock: | $(UV)  ## pin every package of every environment again, with hashes; pins that still fit stay
+	UV=$(UV) IMPORTED="$(IMPORTED)" ./lock.sh
 
 bench: export OMP_NUM_THREADS := 1
 bench: setup .venvs/bench/.ready  ## measure what is said to be fast, beside others doing the same; and how often the statistics err
@@ -93,8 +89,7 @@ bench: setup .venvs/bench/.ready  ## measure what is said to be fast, beside oth
 
 # nnU-Net and the trainer in one environment, to be measured in one process.
 BENCH_LOCKS := containers/nnunet/requirements.lock containers/trainer/requirements.lock
-.venvs/bench/.ready: $(BENCH_LOCKS) containers/nnunet/requirements-nodeps.lock | $(UV)
-	$(UV) venv --quiet --allow-existing --python 3.11 .venvs/bench
-	$(UV) pip install --quiet --python .venvs/bench/bin/python $(BENCH_LOCKS:%=-r %)
-	$(UV) pip install --quiet --python .venvs/bench/bin/python --no-deps -r containers/nnunet/requirements-nodeps.lock
+.venvs/bench/.ready: $(BENCH_LOCKS) $(TORCH_LOCKS) containers/nnunet/requirements-nodeps.lock | $(UV)
+	$(call install,.venvs/bench,$(BENCH_LOCKS))
+	$(UV) pip install --quiet --python .venvs/bench/bin/python --no-deps --require-hashes -r containers/nnunet/requirements-nodeps.lock
 	@touch $@

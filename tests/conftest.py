@@ -46,7 +46,8 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Tool:
     """The tool of tests/tools/probe, in a folder of tools with the contract library, as containers/ is one."""
     folder = tmp_path_factory.mktemp("checkout") / "containers"
     folder.mkdir()
-    shutil.copy(ROOT / "containers/.dockerignore", folder)
+    for file in ("Dockerfile", ".dockerignore"):
+        shutil.copy(ROOT / "containers" / file, folder)
     for source in (ROOT / "containers/contract", ROOT / "tests/tools/probe"):
         shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     return find_tool("probe", folder)

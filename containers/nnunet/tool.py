@@ -11,8 +11,7 @@ from typing import Any
 from nnunet_tool import collect
 from nnunet_tool.cases import FOLDS
 
-from contract import Cases, Context, run
-from contract.tool import Job
+from contract import Cases, Context, Job, run
 
 
 def _prepare(context: Context) -> None:

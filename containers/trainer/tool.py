@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.tool import Case, Cases, Context, Job, run
+from contract import Case, Cases, Context, Job, run
 
 if TYPE_CHECKING:
     from dynunet_trainer.inference import Predictor

@@ -335,7 +335,7 @@ def count(context):
     (context.folder / "count.txt").write_text(text)
 
 def load(context):
-    return len((context.input("counted") / "count.txt").read_text().split())
+    return len((context.input_folder("counted") / "count.txt").read_text().split())
 
 def segment(number, case):
     return (case.image.array > 100) * (number > 0)

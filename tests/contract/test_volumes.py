@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from contract import volumes
+from contract import gzipfiles
 from contract.errors import CaseError, ContractError
-from contract.grids import Grid, canonical_orientation, inverse, oriented, oriented_grid
+from contract.grids import Grid, canonical_orientation, inverse_orientation, orient, orient_grid
 from contract.volumes import read_image, read_label_pair, read_labels, write_image, write_labels
 
 OBLIQUE = np.array([[1.5, 0.3, 0.1, -9], [-0.3, 1.4, 0.2, 5], [0.1, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
@@ -201,9 +201,9 @@ def test_inverse_undoes_an_orientation(axes: str, hu: np.ndarray) -> None:
     image = stored_as(axes, hu, OBLIQUE)
     grid = Grid(image.shape, image.affine)
     orientation = canonical_orientation(grid.affine)
-    there = oriented(np.asanyarray(image.dataobj), grid, orientation)
+    there = orient(np.asanyarray(image.dataobj), grid, orientation)
 
-    back = oriented(there, oriented_grid(grid, orientation), inverse(orientation))
+    back = orient(there, orient_grid(grid, orientation), inverse_orientation(orientation))
 
     assert np.array_equal(back, np.asanyarray(image.dataobj))
 
@@ -220,18 +220,18 @@ def test_spacing_is_rounded_so_that_float32_headers_compare_exactly() -> None:
 def test_either_library_inflates_the_same_and_finds_what_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, members: int
 ):
-    monkeypatch.setattr(volumes, "inflater", importlib.import_module(library))
+    monkeypatch.setattr(gzipfiles, "inflater", importlib.import_module(library))
     content = np.random.default_rng(0).integers(0, 7, 3_000_001, np.uint8).tobytes()
     cuts = [round(n * len(content) / members) for n in range(members + 1)]
     packed = b"".join(gzip.compress(content[a:b]) for a, b in pairwise(cuts))
 
-    assert volumes.decompress(tmp_path, packed + b"\0" * 9).tobytes() == content
+    assert gzipfiles.decompress(tmp_path, packed + b"\0" * 9).tobytes() == content
     for end in (3, 11, len(packed) // 2, len(packed) - 9, len(packed) - 1):
         with pytest.raises(CaseError, match="gzip stream is truncated"):
-            volumes.decompress(tmp_path, packed[:end])
+            gzipfiles.decompress(tmp_path, packed[:end])
     damaged = packed[:-6] + b"\1\2" + packed[-4:]
     with pytest.raises(CaseError, match="gzip stream is corrupt"):
-        volumes.decompress(tmp_path, damaged)
+        gzipfiles.decompress(tmp_path, damaged)
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.float32])

@@ -8,7 +8,7 @@ from contract import yamlfiles
 from contract.errors import UsageError
 from contract.manifest import Manifest
 from contract.records import digest, file_sha256
-from contract.weights import check_weights, identity, record_sums, recorded_sums
+from contract.weights import check_weights, expected_sha256, read_sums, record_sums
 
 MANIFEST = {
     "contract": 1, "name": "net", "version": "0.1.0", "kind": "generator", "summary": "x", "licence": "MIT",
@@ -75,23 +75,23 @@ def test_what_a_plan_knows_of_weights_is_what_a_tool_finds(net: Manifest, tmp_pa
     sums = {"one.pt": file_sha256(write(tmp_path / "net/one.pt", b"1"))}
     sums["Many/a"] = file_sha256(write(tmp_path / "net/Many/a", b"2"))
     (one,), (many,) = net.variant("one").weights, net.variant("many").weights
-    assert (identity(one, "net", tmp_path), identity(many, "net", tmp_path)) == (None, None)
+    assert (expected_sha256(one, "net", tmp_path), expected_sha256(many, "net", tmp_path)) == (None, None)
 
     record_sums(tmp_path / "net", sums)
 
-    assert identity(one, "net", tmp_path) == check_weights(net, "one", tmp_path)["one.pt"].sha256
-    assert identity(many, "net", tmp_path) == check_weights(net, "many", tmp_path)["Many"].sha256
+    assert expected_sha256(one, "net", tmp_path) == check_weights(net, "one", tmp_path)["one.pt"].sha256
+    assert expected_sha256(many, "net", tmp_path) == check_weights(net, "many", tmp_path)["Many"].sha256
 
 
 def test_a_recorded_sum_is_kept_when_others_are_added(tmp_path: Path) -> None:
     record_sums(tmp_path, {"a": "0" * 64})
     record_sums(tmp_path, {"b": "1" * 64})
 
-    assert recorded_sums(tmp_path) == {"a": "0" * 64, "b": "1" * 64}
+    assert read_sums(tmp_path) == {"a": "0" * 64, "b": "1" * 64}
 
 
 def test_a_line_that_is_no_sum_is_an_error_with_its_number(tmp_path: Path) -> None:
     write(tmp_path / "SHA256SUMS", b"hello\n")
 
     with pytest.raises(UsageError, match="line 1 must be `<sha256>  <file>`, but is 'hello'"):
-        recorded_sums(tmp_path)
+        read_sums(tmp_path)

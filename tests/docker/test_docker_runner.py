@@ -11,6 +11,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from helpers.hashes import break_hashes
 from helpers.running import invocation, log_has, results, said, started, wait_until, with_labels
 
 from contract.errors import UsageError
@@ -185,6 +186,34 @@ def test_the_image_says_what_it_is(built: Tool, engine: docker.DockerClient):
     assert (labels["licenses"], labels["revision"]) == ("Apache-2.0", "unknown")
     assert image.attrs["Config"]["User"] == "10001:10001"
     assert image.attrs["Config"]["Entrypoint"] == ["/opt/venv/bin/python", "/app/tool.py"]
+
+
+def test_an_image_whose_packages_have_another_hash_does_not_build(
+    probe: Tool, base_image: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    folder = shutil.copytree(probe.folder.parent, tmp_path / "containers") / "probe"
+    break_hashes(folder / "requirements.lock", "annotated-types")
+
+    with pytest.raises(UsageError, match="image must build, but: .*; the reason is printed above"):
+        DockerRunner(base_image).build(Tool(folder, probe.manifest))
+
+    printed = capfd.readouterr().err
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE" in printed
+    assert "annotated-types==0.8.0 from " in printed
+
+
+def test_an_image_is_built_again_when_the_dockerfile_of_all_tools_changes(
+    built: Tool, runner: DockerRunner, tmp_path: Path
+):
+    folder = shutil.copytree(built.folder.parent, tmp_path / "containers") / "probe"
+    tool = Tool(folder, built.manifest)
+    assert runner.identity(tool) == runner.identity(built)
+
+    with (folder.parent / "Dockerfile").open("a", encoding="utf-8") as file:
+        file.write("# another word\n")
+
+    with pytest.raises(UsageError, match="is from other sources; run `coordinator tool build probe`"):
+        runner.identity(tool)
 
 
 def test_an_image_is_built_again_only_when_its_sources_change(built: Tool, base_image: str, runner: DockerRunner):

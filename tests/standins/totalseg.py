@@ -33,7 +33,7 @@ from totalsegmentator.resampling import change_spacing
 from contract.datasets import case_names
 from contract.records import file_sha256
 from contract.volumes import read_image, read_labels
-from contract.weights import files_of, record_sums
+from contract.weights import list_files, record_sums
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
 
@@ -122,7 +122,7 @@ def _make(model: int, standin: Standin, scratch: Path) -> None:
     (folder / "plans.json").write_text(json.dumps(plans, indent=1), encoding="utf-8")
     (folder / "dataset.json").write_text(json.dumps(dataset, indent=1), encoding="utf-8")
     torch.save(_checkpoint(weights, standin, plans, dataset), folder / "fold_0" / "checkpoint_final.pth")
-    record_sums(WEIGHTS, {f.relative_to(WEIGHTS).as_posix(): file_sha256(f) for f in files_of(WEIGHTS / name)})
+    record_sums(WEIGHTS, {f.relative_to(WEIGHTS).as_posix(): file_sha256(f) for f in list_files(WEIGHTS / name)})
     print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
 
 

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 from contract.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from contract.context import Context
     from contract.errors import CaseError, ContractError, Stopped, UsageError
-    from contract.tool import Case, Cases, Context, Job, run
-    from contract.volumes import LabelMap, Volume
+    from contract.labelmaps import LabelMap
+    from contract.progress import log_line
+    from contract.steps import Case, Cases, Job
+    from contract.tool import run
+    from contract.volumes import Volume
 
 __all__ = [
     "Case",
@@ -23,20 +27,22 @@ __all__ = [
     "Stopped",
     "UsageError",
     "Volume",
+    "log_line",
     "run",
 ]
 
 _MODULES = {
-    "Case": "tool",
+    "Case": "steps",
     "CaseError": "errors",
-    "Cases": "tool",
-    "Context": "tool",
+    "Cases": "steps",
+    "Context": "context",
     "ContractError": "errors",
-    "Job": "tool",
-    "LabelMap": "volumes",
+    "Job": "steps",
+    "LabelMap": "labelmaps",
     "Stopped": "errors",
     "UsageError": "errors",
     "Volume": "volumes",
+    "log_line": "progress",
     "run": "tool",
 }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[Path]:
+def part_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; rename it to `path` when the block ends well, remove it when it fails.
 
     Args:
@@ -34,7 +34,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Make or replace a file in one step."""
-    with replaced(path) as part:
+    with part_file(path) as part:
         part.write_bytes(content)
 
 

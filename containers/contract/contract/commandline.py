@@ -6,7 +6,6 @@
 """
 
 import argparse
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ class Arguments:
         cases: names, None for all.
         shard: (index from 1, count) of the sorted cases.
         device: auto, cpu, cuda or cuda:I.
-        threads: CPU threads, part of a result's identity.
+        threads: CPU threads, part of a result's fingerprint.
         label_version: the name under which results are written below `out/<dataset>`.
         overwrite: redo what is done.
         options: the tool's own.
@@ -68,28 +67,29 @@ def parse(manifest: Manifest, argv: Sequence[str], environment: Mapping[str, str
     Raises:
         UsageError: any mistake in them.
     """
-    parser = _parser(manifest)
-    given = vars(parser.parse_args(_from_environment(parser, environment) + list(argv)))
-    if given["command"] == "describe":
+    parser = _make_parser(manifest)
+    values = vars(parser.parse_args(_arguments_of_environment(parser, environment) + list(argv)))
+    if values["command"] == "describe":
         return None
-    if not given["dataset"]:
+    if not values["dataset"]:
         raise UsageError("--dataset NAME must be given (or TOOL_DATASET)")
-    if manifest.steps and not given["step"] and not manifest.is_whole:
+    if manifest.steps and not values["step"] and not manifest.is_self_contained:
         raise UsageError(f"--step must be given: one of {', '.join(manifest.steps)}")
-    if given["cases"] and given["shard"]:
+    if values["cases"] and values["shard"]:
         raise UsageError("--cases and --shard exclude each other: give one of them")
     try:
-        options = manifest.checked_options(
-            {k: v for k in manifest.options if (v := given[_destination(k)]) is not None}
+        options = manifest.complete_options(
+            {k: v for k in manifest.options if (v := values[_destination(k)]) is not None}
         )
     except ValueError as error:
         raise UsageError(f"--{error}") from None
-    variant = given["variant"]
+    variant = values["variant"]
     return Arguments(
-        dataset=given["dataset"], variant=variant, step=given["step"], cases=_cases(given["cases"], given["inputs"]),
-        shard=_shard(given["shard"]), device=_device(given["device"]), threads=given["threads"],
-        label_version=given["label_version"] or f"{manifest.name}-{variant}", overwrite=given["overwrite"],
-        options=options, data=given["data"], out=given["out"], weights=given["weights"], inputs=given["inputs"],
+        dataset=values["dataset"], variant=variant, step=values["step"], shard=_parse_shard(values["shard"]),
+        cases=_parse_cases(values["cases"], values["inputs"]), device=_check_device(values["device"]),
+        threads=values["threads"], label_version=values["label_version"] or f"{manifest.name}-{variant}",
+        overwrite=values["overwrite"], options=options, data=values["data"], out=values["out"],
+        weights=values["weights"], inputs=values["inputs"],
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see --help")
 
 
-def _parser(manifest: Manifest) -> argparse.ArgumentParser:
+def _make_parser(manifest: Manifest) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=manifest.name, description=manifest.summary, allow_abbrev=False,
         epilog="Every option can be given as an environment variable: --box-margin as TOOL_BOX_MARGIN.",
@@ -113,7 +113,7 @@ def _parser(manifest: Manifest) -> argparse.ArgumentParser:
         add(
             "--step",
             choices=list(manifest.steps),
-            help=("default: all, in order. " if manifest.is_whole else "")
+            help=("default: all, in order. " if manifest.is_self_contained else "")
             + "; ".join(f"{k}: {s.summary}" for k, s in manifest.steps.items()),
         )
     else:
@@ -147,7 +147,7 @@ def _add_option(group: "argparse._ArgumentGroup", name: str, option: Option) -> 
                        metavar=None if option.choices else option.type.upper())  # fmt: skip
 
 
-def _from_environment(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> list[str]:
+def _arguments_of_environment(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> list[str]:
     """Turn TOOL_* variables into arguments that stand before those of the command line."""
     arguments: list[str] = []
     for action in parser._actions:
@@ -157,9 +157,9 @@ def _from_environment(parser: argparse.ArgumentParser, environment: Mapping[str,
         if value is None or value == "":
             continue
         if action.nargs == 0:
-            on = value.lower() in {"1", "true", "yes"}
+            is_on = value.lower() in {"1", "true", "yes"}
             flags = action.option_strings
-            arguments += [flags[0]] if on else flags[1:2]
+            arguments += [flags[0]] if is_on else flags[1:2]
         else:
             arguments += [f"{action.option_strings[0]}={value}"]
     return arguments
@@ -169,7 +169,7 @@ def _destination(option: str) -> str:
     return option.replace("-", "_")
 
 
-def _cases(text: str | None, inputs: Path) -> tuple[str, ...] | None:
+def _parse_cases(text: str | None, inputs: Path) -> tuple[str, ...] | None:
     if not text:
         return None
     if text.startswith("@"):
@@ -183,7 +183,7 @@ def _cases(text: str | None, inputs: Path) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(names))
 
 
-def _shard(text: str | None) -> tuple[int, int] | None:
+def _parse_shard(text: str | None) -> tuple[int, int] | None:
     if not text:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -192,12 +192,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _device(text: str) -> str:
+def _check_device(text: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
         raise UsageError(f"--device must be auto, cpu, cuda or cuda:I, but it is {text!r}")
     return text
-
-
-def environment() -> Mapping[str, str]:
-    """The process's environment; a function, so that nothing reads it at import."""
-    return os.environ

@@ -30,21 +30,21 @@ class DatasetDescription(yamlfiles.Strict):
 
     @field_validator("labels")
     @classmethod
-    def _sound_labels(cls, labels: dict[int, str]) -> dict[int, str]:
+    def _check_labels(cls, labels: dict[int, str]) -> dict[int, str]:
         wrong = [i for i in labels if not 0 <= i <= 65535]
         if wrong:
             raise ValueError(f"ids must lie in 1..65535, but {wrong} came")
         if labels.get(0, "background") != "background":
             raise ValueError(f"0 must be background, but it is {labels[0]!r}")
         names = list(labels.values())
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(f"names must be unique, but {twice} came twice; merge the ids first")
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise ValueError(f"names must be unique, but {repeated} came twice; merge the ids first")
         return {i: name for i, name in sorted(labels.items()) if i != 0}
 
     @field_validator("exclude", mode="before")
     @classmethod
-    def _reasons(cls, exclude: Any) -> Any:  # noqa: ANN401 - before validation it may be anything
+    def _require_reasons(cls, exclude: Any) -> Any:  # noqa: ANN401 - before validation it may be anything
         if isinstance(exclude, list):
             raise ValueError("must give a reason for each case (`case: reason`), but a list came")  # noqa: TRY004
         return exclude
@@ -72,7 +72,7 @@ class Dataset:
         return self.folder / "images" / f"{case}{SUFFIX}"
 
     def label(self, case: str) -> Path:
-        """Where a case's original labels lie."""
+        """Where a case's reference labels lie."""
         return self.folder / "labels" / f"{case}{SUFFIX}"
 
     def cases(self) -> list[str]:
@@ -93,8 +93,8 @@ def open_dataset(data: Path, name: str) -> Dataset:
     folder = data / name
     file = folder / "dataset.yaml"
     if not file.is_file():
-        others = sorted(path.parent.name for path in data.glob("*/dataset.yaml"))
-        raise UsageError(f"{file}: no dataset {name!r} in {data}; {yamlfiles.did_you_mean(name, others)}")
+        datasets = sorted(path.parent.name for path in data.glob("*/dataset.yaml"))
+        raise UsageError(f"{file}: no dataset {name!r} in {data}; {yamlfiles.did_you_mean(name, datasets)}")
     description = yamlfiles.load(file, DatasetDescription)
     if description.name != name:
         raise UsageError(f"{file}: name must be the folder's, {name!r}, but it is {description.name!r}")

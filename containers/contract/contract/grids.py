@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from contract.errors import CaseError
 
 TOLERANCE_MM = 1e-3
-"""Two grids are one when no corner voxel lies further apart than this; float noise in headers is below it."""
+"""Two grids are the same when no corner voxel lies further apart than this; float noise in headers is below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +66,23 @@ def canonical_orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(io_orientation(affine))
 
 
-def oriented(array: NDArray[np.generic], grid: Grid, orientation: NDArray[np.float64]) -> NDArray[np.generic]:
-    """Transpose and flip an array that lies on `grid`; the caller takes the grid along with `oriented_grid`."""
+def orient(array: NDArray[np.generic], grid: Grid, orientation: NDArray[np.float64]) -> NDArray[np.generic]:
+    """Transpose and flip an array that lies on `grid`; the caller turns the grid with `orient_grid`."""
     if array.shape != grid.shape:
         raise ValueError(f"array must have the grid's shape {grid.shape}, but it is {array.shape}")
     return np.asarray(apply_orientation(array, orientation))
 
 
-def oriented_grid(grid: Grid, orientation: NDArray[np.float64]) -> Grid:
-    """The grid on which an array lies after `oriented`."""
+def orient_grid(grid: Grid, orientation: NDArray[np.float64]) -> Grid:
+    """The grid on which an array lies after `orient`."""
     shape = [0, 0, 0]
     for source, (target, _) in enumerate(orientation):
         shape[int(target)] = grid.shape[source]
     return Grid((shape[0], shape[1], shape[2]), np.asarray(grid.affine @ inv_ornt_aff(orientation, grid.shape)))
 
 
-def inverse(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The orientation that undoes another one."""
+def inverse_orientation(orientation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The orientation that undoes another."""
     identity = np.array([[0, 1], [1, 1], [2, 1]], dtype=np.float64)
     return np.asarray(ornt_transform(identity, orientation))
 
@@ -94,7 +94,7 @@ def orientation_onto(source: Grid, target: Grid) -> NDArray[np.float64]:
         CaseError: the two are different grids; the message gives both shapes, or the distance in mm.
     """
     orientation = np.asarray(io_orientation(np.linalg.inv(target.affine) @ source.affine))
-    turned = oriented_grid(source, orientation)
+    turned = orient_grid(source, orientation)
     if turned.shape != target.shape:
         raise CaseError(f"grids must agree, but the shape is {turned.shape} and should be {target.shape}")
     distance_mm = turned.distance_mm(target)

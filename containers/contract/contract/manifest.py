@@ -1,6 +1,6 @@
 """`manifest.yaml`: everything that is known of a tool without running it.
 
-It is what `<tool> describe` prints, what the coordinator plans with, and where a tool's command line comes from.
+`<tool> describe` prints it, the coordinator plans with it, and the tool's command line is made from it.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from contract.errors import UsageError
 from contract.yamlfiles import Items
 
 OptionValue = bool | int | float | str
-GIVEN_INPUTS = ("split", "label-version")
-"""Inputs of a step that no step makes: the lists of cases, and labels of a version on the images' grids."""
+OUTSIDE_INPUTS = ("split", "label-version")
+"""Inputs of a step that no step of the tool makes: the lists of cases, and the label maps of a label version."""
 
 
 class Weights(yamlfiles.Strict):
@@ -61,7 +61,7 @@ class Option(yamlfiles.Strict):
         return self
 
     def check(self, name: str, value: object) -> OptionValue:
-        """Give back a value of this option.
+        """Check a value of this option and return it.
 
         Raises:
             ValueError: another type, out of range, or none of the choices.
@@ -97,7 +97,7 @@ class Step(yamlfiles.Strict):
 
 
 class Resources(yamlfiles.Strict):
-    """What a run needs; the thread count is part of a result's identity, so it does not follow the machine."""
+    """What a run needs; the thread count is part of a result's fingerprint, so it does not follow the machine."""
 
     cpus: int = Field(default=1, ge=1)
     memory_gb: float = Field(default=4, gt=0)
@@ -147,23 +147,23 @@ class Manifest(yamlfiles.Strict):
     @model_validator(mode="after")
     def _names_exist(self) -> "Manifest":
         self.variant(self.default_variant)
-        self.checked_options(dict(self.check.options))
+        self.complete_options(dict(self.check.options))
         for name, option in self.options.items():
             if unknown := set(option.steps) - set(self.steps):
                 raise ValueError(f"options.{name}.steps: {sorted(unknown)[0]!r} is no step of this tool")
         for index, (name, step) in enumerate(self.steps.items()):
-            earlier = [*list(self.steps)[:index], *GIVEN_INPUTS]
+            earlier = [*list(self.steps)[:index], *OUTSIDE_INPUTS]
             for source in step.inputs.values():
                 if source not in earlier:
-                    raise ValueError(f"steps.{name}.inputs: {source!r} is no earlier step, nor one of {GIVEN_INPUTS}")
+                    raise ValueError(f"steps.{name}.inputs: {source!r} is no earlier step, nor one of {OUTSIDE_INPUTS}")
         return self
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all steps can be done one after the other: nothing comes from outside."""
-        return not any(source in GIVEN_INPUTS for step in self.steps.values() for source in step.inputs.values())
+    def is_self_contained(self) -> bool:
+        """Whether all steps can be done one after the other, without inputs from outside."""
+        return not any(source in OUTSIDE_INPUTS for step in self.steps.values() for source in step.inputs.values())
 
-    def options_of(self, step: str | None) -> tuple[str, ...]:
+    def option_names(self, step: str | None) -> tuple[str, ...]:
         """Names of the options that a step's results depend on."""
         return tuple(name for name, o in self.options.items() if not (step and o.steps) or step in o.steps)
 
@@ -181,16 +181,16 @@ class Manifest(yamlfiles.Strict):
             raise ValueError(f"{self.name} has no variant {name!r}; {yamlfiles.did_you_mean(name, self.variants)}")
         return self.variants[name]
 
-    def checked_options(self, given: dict[str, object]) -> dict[str, OptionValue]:
+    def complete_options(self, values: dict[str, object]) -> dict[str, OptionValue]:
         """All options of the tool: the given values, defaults for the others.
 
         Raises:
             ValueError: an unknown option or an impossible value.
         """
-        for name in given:
+        for name in values:
             if name not in self.options:
                 raise ValueError(f"{self.name} has no option {name!r}; {yamlfiles.did_you_mean(name, self.options)}")
-        return {name: option.check(name, given.get(name, option.default)) for name, option in self.options.items()}
+        return {name: option.check(name, values.get(name, option.default)) for name, option in self.options.items()}
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -9,17 +9,23 @@ from typing import Any
 
 from tqdm import tqdm
 
-FILE = ".progress.json"
+PROGRESS = ".progress.json"
 """Overwritten at each advance, and hidden: it is no result."""
+
+
+def log_line(line: str) -> None:
+    """Write a line to the log, which is standard error."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
 
 
 @dataclass(slots=True)
 class Progress:
-    """Counts what is done.
+    """Counts cases, epochs or whatever a run does, and shows the count.
 
     Attributes:
         folder: where `.progress.json` goes.
-        check_stop: raises when the program was told to stop; called at each advance.
+        check_stop: raises if SIGTERM came; called at each advance.
     """
 
     folder: Path
@@ -43,13 +49,12 @@ class Progress:
         self._write()
 
     def advance(self, name: str, outcome: str, *, failed: bool = False) -> None:
-        """One more is done, or has failed."""
+        """Count one more that is done, or has failed."""
         self._done += 1
         self._failed += failed
         line = f"[{self._done}/{self._total}] {name}: {outcome}"
         if self._bar is None:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            log_line(line)
         else:
             self._bar.update()
             self._bar.set_postfix_str(f"{name}: {outcome}"[:60])
@@ -62,9 +67,9 @@ class Progress:
         """Stop counting."""
         if self._bar is not None:
             self._bar.close()
-        sys.stderr.write(summary + "\n")
-        (self.folder / FILE).unlink(missing_ok=True)
+        log_line(summary)
+        (self.folder / PROGRESS).unlink(missing_ok=True)
 
     def _write(self) -> None:
         record = {"done": self._done, "total": self._total, "failed": self._failed}
-        (self.folder / FILE).write_text(json.dumps(record), encoding="utf-8")
+        (self.folder / PROGRESS).write_text(json.dumps(record), encoding="utf-8")

@@ -80,6 +80,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def write_run(folder: Path, content: Mapping[str, object]) -> None:
+    """Replace the provenance of a folder."""
+    atomic.write_json(folder / RUN, content)
+
+
 def outputs_digest(folder: Path) -> str:
     """Digest of what a folder's `run.json` says was written; the same results have the same digest."""
     return digest(read_run(folder).get("outputs", {}))

@@ -1,7 +1,7 @@
-"""Trained weights of a tool: where they lie, and whether they are the right ones.
+"""Trained weights of a tool: where they lie, and whether their sha256 is right.
 
     WEIGHTS/<tool>/<file>          a file, or a folder where upstream publishes an archive
-    WEIGHTS/<tool>/SHA256SUMS      what `coordinator weights fetch` found, in the format of sha256sum(1)
+    WEIGHTS/<tool>/SHA256SUMS      what `coordinator weights fetch` recorded, in the format of sha256sum(1)
 
 A manifest names the sha256 that upstream publishes. Where upstream publishes none, the first fetch records it, and from
 then on it must stay the same.
@@ -22,8 +22,8 @@ SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """Weights that are the right ones.
+class CheckedWeights:
+    """Weights whose sha256 is right.
 
     Attributes:
         path: of the file, or of the folder.
@@ -34,7 +34,7 @@ class Checked:
     sha256: str
 
 
-def check_weights(manifest: Manifest, variant: str, root: Path) -> dict[str, Checked]:
+def check_weights(manifest: Manifest, variant: str, root: Path) -> dict[str, CheckedWeights]:
     """Read all weights of a variant and compare their sha256.
 
     Args:
@@ -50,12 +50,12 @@ def check_weights(manifest: Manifest, variant: str, root: Path) -> dict[str, Che
     """
     fetch = f"`coordinator weights fetch {manifest.name}-{variant}`"
     return {
-        entry.file: _checked(entry, located(entry, manifest.name, root), root / manifest.name, fetch)
+        entry.file: _check(entry, locate_weights(entry, manifest.name, root), root / manifest.name, fetch)
         for entry in manifest.variant(variant).weights
     }
 
 
-def located(entry: Weights, tool: str, root: Path) -> Path:
+def locate_weights(entry: Weights, tool: str, root: Path) -> Path:
     """Where weights are, or should be.
 
     Raises:
@@ -70,21 +70,21 @@ def located(entry: Weights, tool: str, root: Path) -> Path:
     return Path(folder) / entry.file
 
 
-def identity(entry: Weights, tool: str, root: Path) -> str | None:
+def expected_sha256(entry: Weights, tool: str, root: Path) -> str | None:
     """The sha256 that weights should have, without reading them; None where none is known yet.
 
-    It is what `check_weights` finds, unless files were changed behind our back.
+    `check_weights` finds the same, unless somebody changed the files.
     """
     if entry.package or (entry.sha256 and not entry.archive):
         return entry.sha256
-    recorded = recorded_sums(root / tool)
+    recorded = read_sums(root / tool)
     if entry.archive:
-        files = _below(recorded, entry.file)
+        files = _sums_below(recorded, entry.file)
         return digest(files) if files else None
     return recorded.get(entry.file)
 
 
-def recorded_sums(folder: Path) -> dict[str, str]:
+def read_sums(folder: Path) -> dict[str, str]:
     """What `SHA256SUMS` of a tool's weights folder says: file -> sha256; empty where there is none.
 
     Raises:
@@ -104,45 +104,45 @@ def recorded_sums(folder: Path) -> dict[str, str]:
     return sums
 
 
-def record_sums(folder: Path, found: Mapping[str, str]) -> None:
+def record_sums(folder: Path, sums: Mapping[str, str]) -> None:
     """Add to `SHA256SUMS`, in one rename; other lines stay."""
-    sums = dict(sorted({**recorded_sums(folder), **found}.items()))
-    atomic.write_text(folder / SUMS, "".join(f"{sha256}  {file}\n" for file, sha256 in sums.items()))
+    lines = dict(sorted({**read_sums(folder), **sums}.items()))
+    atomic.write_text(folder / SUMS, "".join(f"{sha256}  {file}\n" for file, sha256 in lines.items()))
 
 
-def files_of(path: Path) -> list[Path]:
-    """The files of weights: a file itself, or all below a folder, sorted."""
+def list_files(path: Path) -> list[Path]:
+    """List the files of weights: the file itself, or all below a folder, sorted."""
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
 
-def _checked(entry: Weights, path: Path, folder: Path, fetch: str) -> Checked:
+def _check(entry: Weights, path: Path, folder: Path, fetch: str) -> CheckedWeights:
     if not (path.is_dir() if entry.archive else path.is_file()):
         source = f" (from {entry.url or entry.page})" if entry.url or entry.page else ""
         raise UsageError(f"{path}: weights must be there, but are not; {fetch} puts them there{source}")
     if entry.archive:
-        return Checked(path, _checked_folder(entry, path, folder, fetch))
-    expected = entry.sha256 or recorded_sums(folder).get(entry.file)
+        return CheckedWeights(path, _check_folder(entry, path, folder, fetch))
+    expected = entry.sha256 or read_sums(folder).get(entry.file)
     if expected is None:
         raise UsageError(
             f"{path}: weights must have a sha256 recorded in {folder / SUMS}, but have none; {fetch} records it"
         )
-    found = file_sha256(path)
-    if found != expected:
-        raise UsageError(f"{path}: weights must have sha256 {expected}, but have {found}; remove them and {fetch}")
-    return Checked(path, found)
+    actual = file_sha256(path)
+    if actual != expected:
+        raise UsageError(f"{path}: weights must have sha256 {expected}, but have {actual}; remove them and {fetch}")
+    return CheckedWeights(path, actual)
 
 
-def _checked_folder(entry: Weights, path: Path, folder: Path, fetch: str) -> str:
-    expected = _below(recorded_sums(folder), entry.file)
-    found = {file.relative_to(folder).as_posix(): file_sha256(file) for file in files_of(path)}
-    wrong = sorted(file for file in {*expected, *found} if expected.get(file) != found.get(file))
+def _check_folder(entry: Weights, path: Path, folder: Path, fetch: str) -> str:
+    expected = _sums_below(read_sums(folder), entry.file)
+    actual = {file.relative_to(folder).as_posix(): file_sha256(file) for file in list_files(path)}
+    wrong = sorted(file for file in {*expected, *actual} if expected.get(file) != actual.get(file))
     if wrong or not expected:
         what = f"{wrong[0]} differs" if expected else "nothing is recorded"
         raise UsageError(
             f"{path}: weights must be the files that {folder / SUMS} lists, but {what}; remove them and {fetch}"
         )
-    return digest(found)
+    return digest(actual)
 
 
-def _below(sums: Mapping[str, str], folder: str) -> dict[str, str]:
+def _sums_below(sums: Mapping[str, str], folder: str) -> dict[str, str]:
     return {file: sha256 for file, sha256 in sums.items() if file.startswith(f"{folder}/")}

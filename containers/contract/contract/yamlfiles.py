@@ -1,4 +1,4 @@
-"""Reading YAML files that people write, and saying everything that is wrong with one in one message.
+"""Reading YAML files that people write; one message says everything that is wrong with a file.
 
 study.yaml: 2 problems
   generatorz: unknown key; did you mean `generators`?
@@ -32,18 +32,18 @@ Items = Annotated[tuple[Item, ...], BeforeValidator(lambda value: tuple(value) i
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML with the rule that a mapping names a key once; PyYAML keeps the last one in silence."""
+    """YAML in which a mapping may name a key only once; PyYAML itself keeps the last one in silence."""
 
 
-def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+def _construct_mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-    if twice:
-        raise UsageError(f"line {node.start_mark.line + 1}: keys must be unique, but {', '.join(twice)} came twice")
+    repeated = sorted({str(key) for key in keys if keys.count(key) > 1})
+    if repeated:
+        raise UsageError(f"line {node.start_mark.line + 1}: keys must be unique, but {', '.join(repeated)} came twice")
     return loader.construct_mapping(node, deep=True)
 
 
-_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 
 
 def load(path: Path, model: type[Described]) -> Described:
@@ -58,7 +58,7 @@ def load(path: Path, model: type[Described]) -> Described:
     """
     content = read(path)
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: file must hold keys and values, but it holds {_shown(content)}")
+        raise UsageError(f"{path}: file must hold keys and values, but it holds {_show_value(content)}")
     return parse(str(path), content, model)
 
 
@@ -88,7 +88,7 @@ def parse(where: str, content: dict[Any, Any], model: type[Described]) -> Descri
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        problems = [_line(problem, model) for problem in error.errors(include_url=False)]
+        problems = [_describe_problem(problem, model) for problem in error.errors(include_url=False)]
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UsageError("\n  ".join([f"{where}: {count}", *dict.fromkeys(problems)])) from None
 
@@ -102,7 +102,7 @@ def did_you_mean(name: str, valid: typing.Iterable[str]) -> str:
     return f"valid: {', '.join(names)}" if names else "there is none"
 
 
-def _line(problem: ErrorDetails, model: type[BaseModel]) -> str:
+def _describe_problem(problem: ErrorDetails, model: type[BaseModel]) -> str:
     """One problem as `key: what is wrong`."""
     path = [part for part in problem["loc"] if not _is_internal(part)]
     key = ".".join(str(part) for part in path) or "file"
@@ -115,7 +115,7 @@ def _line(problem: ErrorDetails, model: type[BaseModel]) -> str:
             return f"{key}: {str(problem['msg']).removeprefix('Value error, ')}"
         case _:
             rule = problem["msg"].replace("Input should be", "must be")
-            return f"{key}: {rule}, but it is {_shown(problem['input'])}"
+            return f"{key}: {rule}, but it is {_show_value(problem['input'])}"
 
 
 def _is_internal(part: object) -> bool:
@@ -139,7 +139,7 @@ def _models_in(annotation: object) -> list[type[BaseModel]]:
     return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]
 
 
-def _shown(value: object) -> str:
+def _show_value(value: object) -> str:
     """A value as the user wrote it, shortened."""
     text = repr(value)
     return f"{text[:77]}… ({type(value).__name__})" if len(text) > 80 else f"{text} ({type(value).__name__})"

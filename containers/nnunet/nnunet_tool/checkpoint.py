@@ -97,7 +97,7 @@ def _read(content: Mapping[str, Any]) -> Trained:
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
-    with atomic.replaced(path) as part:
+    with atomic.part_file(path) as part:
         torch.save(content, part)
 
 

@@ -26,9 +26,9 @@ class Collected:
 
 def load(context: Context) -> Collected:
     """Find the folds' results."""
-    folders = [context.input(f"fold-{fold}") for fold in range(FOLDS)]
+    folders = [context.input_folder(f"fold-{fold}") for fold in range(FOLDS)]
     folds = {fold: (folder, read_record(folder)) for fold, folder in enumerate(folders)}
-    return Collected(read_prepared(context.input("prepare")), folds)
+    return Collected(read_prepared(context.input_folder("prepare")), folds)
 
 
 def segment(collected: Collected, case: Case) -> LabelMap:

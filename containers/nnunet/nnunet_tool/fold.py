@@ -42,7 +42,7 @@ def run_fold(context: Context, fold: int) -> None:
         Stopped: SIGTERM came; the checkpoint holds the epochs up to the last time it was written.
     """
     refuse_shard(context)
-    folder = context.input("prepare")
+    folder = context.input_folder("prepare")
     prepared = read_prepared(folder)
     device = choose_device(context.arguments.device)
     make_deterministic(context.threads)
@@ -66,7 +66,7 @@ def _identity(context: Context, fold: int, device: torch.device) -> Identity:
         "dataset": context.dataset.name,
         "fold": fold,
         "options": dict(context.options),
-        "prepare": records.outputs_digest(context.input("prepare")),
+        "prepare": records.outputs_digest(context.input_folder("prepare")),
         "threads": context.threads,
         "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
         "torch": str(torch.__version__),

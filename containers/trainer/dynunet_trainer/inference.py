@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from contract import Case, Context
 from contract.errors import CaseError, UsageError
-from contract.tool import Case, Context
 from dynunet_trainer import checkpoint
 from dynunet_trainer.devices import choose_device, make_deterministic
 from dynunet_trainer.network import build_network, load_weights
@@ -46,7 +46,7 @@ def load_predictor(context: Context) -> Predictor:
         UsageError: there is none, or it was trained for other labels than the dataset has.
         CaseError: it did not converge.
     """
-    file = context.input("model") / checkpoint.MODEL
+    file = context.input_folder("model") / checkpoint.MODEL
     content = checkpoint.load_file(file)
     if content is None:
         raise UsageError(f"{file}: must be the model that step train wrote, but does not exist; train first")

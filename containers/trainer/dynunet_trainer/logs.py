@@ -40,9 +40,9 @@ SCHEMA = {"epoch": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64, "v
 
 def write_logs(folder: Path, epochs: Sequence[Epoch]) -> None:
     """Write both files anew, each in one step; they are small."""
-    with atomic.replaced(folder / TABLE) as part:
+    with atomic.part_file(folder / TABLE) as part:
         pl.DataFrame(list(epochs), schema=SCHEMA, orient="row").write_parquet(part)
-    with atomic.replaced(folder / EVENTS) as part:
+    with atomic.part_file(folder / EVENTS) as part:
         writer = RecordWriter(str(part))
         writer.write(Event(wall_time=0, file_version="brain.Event:2").SerializeToString())
         for epoch in epochs:

@@ -18,11 +18,10 @@ import torch
 from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-from contract import atomic, records
+from contract import Context, atomic, records
 from contract.datasets import SUFFIX, Dataset
 from contract.errors import CaseError, UsageError
-from contract.grids import Grid, canonical_orientation, oriented_grid
-from contract.tool import Context
+from contract.grids import Grid, canonical_orientation, orient_grid
 from contract.volumes import read_image, read_labels
 from contract.yamlfiles import did_you_mean
 from dynunet_trainer.parent import plan_of
@@ -79,7 +78,8 @@ def prepare_labels(context: Context) -> None:
         UsageError: more labels than a uint8 holds.
         CaseError: labels that are missing, cannot be read, or lie on another grid; all are listed.
     """
-    store, version, organs = open_store(context.input("store")), context.input("labels"), context.dataset.labels
+    store, version = open_store(context.input_folder("store")), context.input_folder("labels")
+    organs = context.dataset.labels
     if not 0 < len(organs) <= MOST_LABELS:
         raise UsageError(f"{context.dataset.folder}: must have 1 to {MOST_LABELS} labels, but has {len(organs)}")
     cases, missing = _labelled_cases(context, store, version)
@@ -156,7 +156,7 @@ def _split(context: Context) -> Split:
     Raises:
         UsageError: no split, no training cases, or cases that the dataset does not have.
     """
-    file = context.input("split") / "split.json"
+    file = context.input_folder("split") / "split.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         split = {part: sorted({str(name) for name in content[part]}) for part in ("train", "holdout")}
@@ -209,13 +209,13 @@ def _image_grid(path: Path) -> Grid:
         shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
         x, y, z = (int(n) for n in shape)
         stored = Grid((x, y, z), affine)
-        return oriented_grid(stored, canonical_orientation(affine))
+        return orient_grid(stored, canonical_orientation(affine))
     except (OSError, EOFError, ImageFileError, ValueError, ArithmeticError, np.linalg.LinAlgError):
         return read_image(path).grid
 
 
 def _target_spacing(context: Context, grids: Sequence[Grid]) -> Spacing:
-    if folder := context.optional_input("parent"):
+    if folder := context.optional_input_folder("parent"):
         return plan_of(folder, context.options).spacing_mm
     option = str(context.options["spacing"])
     if option != "median":
@@ -236,7 +236,7 @@ def _write_plan(context: Context, cases: Mapping[str, StoredCase], split: Split)
 
 def _plan(context: Context, training: Mapping[str, StoredCase]) -> Plan:
     """The parent's plan, or one made from the training cases."""
-    if folder := context.optional_input("parent"):
+    if folder := context.optional_input_folder("parent"):
         return plan_of(folder, context.options)
     counts = np.zeros(2**16, np.int64)
     for name in training:
@@ -321,7 +321,7 @@ def _forget_others(folder: Path, cases: Sequence[str] | Mapping[str, object]) ->
 
 
 def _write_array(path: Path, array: NDArray[np.generic]) -> None:
-    with atomic.replaced(path) as part, part.open("wb") as stream:
+    with atomic.part_file(path) as part, part.open("wb") as stream:
         # `np.save` does not tell a full disk from other errors.
         np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
         stream.write(np.ascontiguousarray(array).tobytes())

@@ -20,10 +20,9 @@ import monai
 import torch
 from torch import Tensor, nn
 
-from contract import records
+from contract import Context, records
 from contract.errors import Stopped, UsageError
 from contract.manifest import OptionValue
-from contract.tool import Context
 from dynunet_trainer import checkpoint, parent
 from dynunet_trainer.checkpoint import State
 from dynunet_trainer.devices import autocast, choose_device, chosen_precision, make_deterministic
@@ -163,8 +162,8 @@ class _Run:
 
 
 def _data(context: Context, settings: Settings) -> _Data:
-    store, labels = open_store(context.input("store")), open_label_store(context.input("labels"))
-    reference = open_label_store(context.input("reference"))
+    store, labels = open_store(context.input_folder("store")), open_label_store(context.input_folder("labels"))
+    reference = open_label_store(context.input_folder("reference"))
     for version in (labels, reference):
         if dict(version.organs) != context.dataset.labels:
             raise UsageError(
@@ -181,14 +180,14 @@ def _data(context: Context, settings: Settings) -> _Data:
 
 def _config(context: Context, settings: Settings) -> dict[str, Any]:
     """Everything that was chosen and that the result depends on; a checkpoint of another is of another run."""
-    start = context.optional_input("parent")
+    start = context.optional_input_folder("parent")
     return {
         "version": context.manifest.version,
         "dataset": context.dataset.name,
         "settings": asdict(settings),
-        "store": records.outputs_digest(context.input("store")),
-        "labels": records.outputs_digest(context.input("labels")),
-        "reference": records.outputs_digest(context.input("reference")),
+        "store": records.outputs_digest(context.input_folder("store")),
+        "labels": records.outputs_digest(context.input_folder("labels")),
+        "reference": records.outputs_digest(context.input_folder("reference")),
         "parent": records.outputs_digest(start) if start else None,
     }
 
@@ -217,7 +216,7 @@ def _start(
     """A run at its first step, or where the checkpoint left it."""
     torch.manual_seed(settings.seed)
     network = build_network(data.store.plan, len(data.labels.ids), deep_supervision=settings.deep_supervision)
-    if folder := context.optional_input("parent"):
+    if folder := context.optional_input_folder("parent"):
         parent.load_into(network, folder, data.store.plan, data.labels.organs)
     network.to(device)
     optimizer = torch.optim.AdamW(

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from contract.progress import FILE as PROGRESS
+from contract.progress import PROGRESS
 from coordinator.engine.snakemake import EVENTS
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step

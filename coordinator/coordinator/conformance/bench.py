@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from contract.datasets import SUFFIX, case_names
-from contract.manifest import GIVEN_INPUTS, Manifest, OptionValue
+from contract.manifest import OUTSIDE_INPUTS, Manifest, OptionValue
 from coordinator.conformance.data import CASES, NAME, Data, Kind
 from coordinator.conformance.targets import Ended, Start, Target, files_below
 from coordinator.runners import Invocation
@@ -202,7 +202,7 @@ class Bench:
             return {}
         made = {stage.step: stage.folder for stage in stages}
         sources = self.manifest.steps[step].inputs
-        return {name: self.data.given(s) if s in GIVEN_INPUTS else made[s] for name, s in sources.items()}
+        return {name: self.data.given(s) if s in OUTSIDE_INPUTS else made[s] for name, s in sources.items()}
 
     def results(self, place: str, step: str | None) -> Path:
         """Where a step of a place writes."""

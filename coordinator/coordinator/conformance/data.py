@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from contract import atomic, volumes
 from contract.datasets import SUFFIX
-from contract.grids import Grid, inverse, oriented, oriented_grid
+from contract.grids import Grid, inverse_orientation, orient, orient_grid
 from contract.records import file_sha256
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
@@ -141,9 +141,9 @@ def _write(
 ) -> None:
     """Write image and labels of a case, both (X, Y, Z) in RAS+, as (orientation, sform code, qform code) say."""
     code, sform, qform = form
-    stored_as = inverse(nib.orientations.axcodes2ornt(code))
-    stored = oriented_grid(grid(), stored_as)
-    image = nib.Nifti1Image(oriented(voxels[0].astype(np.int16), grid(), stored_as), stored.affine)
+    stored_as = inverse_orientation(nib.orientations.axcodes2ornt(code))
+    stored = orient_grid(grid(), stored_as)
+    image = nib.Nifti1Image(orient(voxels[0].astype(np.int16), grid(), stored_as), stored.affine)
     image.header.set_xyzt_units("mm")
     image.set_qform(stored.affine if qform else None, code=qform)
     image.set_sform(stored.affine if sform else None, code=sform)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from contract import records
 from contract.datasets import SUFFIX, case_names
 from contract.errors import ExitCode
-from contract.grids import canonical_orientation, oriented
+from contract.grids import canonical_orientation, orient
 from contract.volumes import read_image
-from contract.weights import identity
+from contract.weights import expected_sha256
 from coordinator.conformance.bench import Bench, Broken, Chain, NotApplicable, Stage, visible
 from coordinator.conformance.data import CASES, ELSEWHERE, TRUNCATED, Kind
 from coordinator.datasets.anatomy import LABELS
@@ -108,7 +108,7 @@ def turned(bench: Bench, chain: Chain, kind: Kind = "sound") -> dict[str, NDArra
         stored = read_image(bench.data.image(case, kind)).stored
         if labels.shape != stored.shape:
             raise NotApplicable("label maps have other shapes than their images (rule `grid`)")
-        found[case] = oriented(np.asarray(labels.dataobj), stored, canonical_orientation(stored.affine))
+        found[case] = orient(np.asarray(labels.dataobj), stored, canonical_orientation(stored.affine))
     return found
 
 
@@ -142,7 +142,7 @@ def expected_of(bench: Bench, step: str | None) -> dict[str, object]:
     manifest, image = bench.manifest, bench.target.image_id
     return {
         "tool": manifest.name, "version": manifest.version, "variant": bench.variant, "step": step,
-        "options": manifest.checked_options(dict(manifest.check.options)), "threads": manifest.resources.cpus,
+        "options": manifest.complete_options(dict(manifest.check.options)), "threads": manifest.resources.cpus,
         **({"image_id": image} if image else {}),
     }  # fmt: skip
 
@@ -151,7 +151,7 @@ def expected_weights(bench: Bench) -> dict[str, str | None]:
     """File -> sha256 of the variant's weights."""
     entries = bench.manifest.variant(bench.variant).weights
     folder = bench.weights
-    return {e.file: e.sha256 if folder is None else identity(e, bench.manifest.name, folder) for e in entries}
+    return {e.file: e.sha256 if folder is None else expected_sha256(e, bench.manifest.name, folder) for e in entries}
 
 
 def listed(names: Iterable[object]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from contract.datasets import SUFFIX
 from contract.errors import ExitCode
+from contract.gzipfiles import decompress
 from contract.manifest import Option, OptionValue
-from contract.volumes import decompress
 from coordinator.conformance.bench import (
     Bench,
     Broken,
@@ -111,7 +111,7 @@ def stop(bench: Bench) -> None:
 
 def whole(bench: Bench) -> None:
     """Without --step all steps are done, to the same label maps."""
-    if bench.steps == (None,) or not bench.manifest.is_whole:
+    if bench.steps == (None,) or not bench.manifest.is_self_contained:
         raise NotApplicable("has no steps" if bench.steps == (None,) else "its steps need inputs from outside")
     stage = bench.run(Trial("whole", None, inputs={}))
     must_end(stage, ExitCode.DONE)
@@ -240,7 +240,7 @@ def _as_variable(value: OptionValue) -> str:
 
 def _other_options(bench: Bench) -> Iterator[tuple[str, ...]]:
     """Arguments that change one option of the last step, those of the tool before the contract's."""
-    for name in bench.manifest.options_of(bench.last):
+    for name in bench.manifest.option_names(bench.last):
         other = _other(bench.manifest.options[name])
         if other is not None and name not in bench.manifest.check.options:
             yield as_arguments({name: other})

@@ -8,11 +8,12 @@ from contract.manifest import load_manifest
 from coordinator.conformance.findings import Finding
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
+from coordinator.runners.sources import dockerfiles
 from coordinator.tools.finding import Tool
 
 FOLDER = "folder"
 """Id of these rules."""
-REQUIRED = ("README.md", "manifest.yaml", "tool.py", "Dockerfile", "pyproject.toml", "requirements.lock")
+REQUIRED = ("README.md", "manifest.yaml", "tool.py", "pyproject.toml", "requirements.lock")
 SCRATCH = ("HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 """Variables that must point below /tmp, the one place that can be written to when the root is read-only."""
 IMAGE_LABELS = ("title", "version", "revision", "licenses")
@@ -24,8 +25,14 @@ def check_folder(folder: Path) -> list[Finding]:
         Finding(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
         for name in REQUIRED
     ]
-    if (folder / "Dockerfile").is_file():
-        findings += check_dockerfile(folder / "Dockerfile")
+    findings += [
+        Finding(FOLDER, f"{lock.name}: packages have hashes", _without_hash(lock))
+        for lock in sorted(folder.glob("requirements*.lock"))
+    ]
+    recipes = [file for file in dockerfiles(folder) if file.is_file()]
+    missing = "missing: a tool has one of its own, or that of all tools lies beside the contract library"
+    findings += [Finding(FOLDER, "Dockerfile is there", "" if recipes else missing)]
+    findings += check_dockerfile(recipes[0]) if recipes else []
     return [*findings, Finding(FOLDER, "manifest.yaml is sound", _manifest_problem(folder))]
 
 
@@ -52,7 +59,7 @@ def check_dockerfile(file: Path) -> list[Finding]:
         **{f"{name} is below /tmp": re.search(rf"\b{name}=/tmp\b", environment) is not None for name in SCRATCH},
         **{f"image label {name}": f"org.opencontainers.image.{name}=" in labels for name in IMAGE_LABELS},
     }
-    broken = "must hold, but does not; compare it with another tool's"
+    broken = f"must hold for {file}, but does not; compare it with containers/Dockerfile"
     return [Finding(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
 
 
@@ -66,9 +73,16 @@ def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
 
 
 def _instructions(text: str) -> list[str]:
-    """Instructions of a Dockerfile, one line each, without comments."""
+    """Instructions of a Dockerfile, or packages of a lock, one line each, without comments."""
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return [line.strip() for line in code.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def _without_hash(lock: Path) -> str:
+    """Which packages of a lock have no hash."""
+    packages = _instructions(lock.read_text(encoding="utf-8"))
+    bare = [package.split("=")[0] for package in packages if "--hash=sha256:" not in package]
+    return f"{', '.join(bare)}: must have a hash; `make lock` writes them" if bare else ""
 
 
 def _manifest_problem(folder: Path) -> str:

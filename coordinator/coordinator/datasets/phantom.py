@@ -7,7 +7,6 @@ It looks enough like a portal venous CT for programs to be tried on: organs in t
 the patient's right, voxels that are not cubes, files stored in several orientations. It says nothing about accuracy.
 """
 
-import gzip
 import hashlib
 import shutil
 from collections.abc import Sequence
@@ -20,7 +19,8 @@ from numpy.typing import NDArray
 from contract import atomic, volumes
 from contract.datasets import SUFFIX, case_names
 from contract.errors import UsageError
-from contract.grids import Grid, inverse, oriented, oriented_grid
+from contract.grids import Grid, inverse_orientation, orient, orient_grid
+from contract.gzipfiles import compress
 from coordinator.datasets.anatomy import LABELS, draw_case
 
 VERSION = 1
@@ -102,11 +102,11 @@ def _write_case(folder: Path, name: str, index: int, seed: int, shape: tuple[int
     random = _random(seed, name)
     grid = _grid(random, shape, oblique=index % OBLIQUE_EVERY == 2)
     image, labels = draw_case(random, grid)
-    stored_as = inverse(nib.orientations.axcodes2ornt(STORED[index % len(STORED)]))
-    stored = oriented_grid(grid, stored_as)
+    stored_as = inverse_orientation(nib.orientations.axcodes2ornt(STORED[index % len(STORED)]))
+    stored = orient_grid(grid, stored_as)
     file = folder / "images" / f"{name}{SUFFIX}"
     write = _write_with_qform_only if index % QFORM_ONLY_EVERY == 3 else volumes.write_image
-    write(file, oriented(image, grid, stored_as), stored.affine)
+    write(file, orient(image, grid, stored_as), stored.affine)
     volumes.write_labels(folder / "labels" / f"{name}{SUFFIX}", labels, volumes.read_image(file))
 
 
@@ -135,7 +135,7 @@ def _write_with_qform_only(file: Path, image: NDArray[np.generic], affine: NDArr
     nifti.header.set_xyzt_units("mm")
     nifti.set_qform(affine, code=1)
     nifti.set_sform(None, code=0)
-    atomic.write_bytes(file, gzip.compress(nifti.to_bytes(), volumes.COMPRESSION_LEVEL, mtime=0))
+    atomic.write_bytes(file, compress(nifti.to_bytes()))
 
 
 # ------------------------------------------------------------------------------------------------------------- anatomy

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import CaseError
-from contract.volumes import LabelMap
+from contract.labelmaps import LabelMap
 
 BLOCK = 32
 """Voxels that are looked at, or skipped as background, together."""

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from contract.datasets import SUFFIX
 from contract.errors import CaseError
-from contract.volumes import LabelMap, Volume, read_image, read_labels
+from contract.labelmaps import LabelMap
+from contract.volumes import Volume, read_image, read_labels
 from coordinator.report.cases import LABELS, NETWORK
 from coordinator.report.figures import Picture, picture, styled_figure
 from coordinator.results.run import Dataset

@@ -8,34 +8,21 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
+import jinja2
 
 from contract.errors import UsageError
+from contract.manifest import Resources
 from coordinator.runners.docker import build_arguments, image_name
 from coordinator.runners.sandbox import NO_NEW_PRIVILEGES, TMP, TMP_OPTIONS
+from coordinator.runners.sources import dockerfile
 from coordinator.runners.view import threads_set_to
 from coordinator.tools.finding import Tool
 
 FILE, GPU_FILE = "compose.yaml", "compose.gpu.yaml"
-USER = "${HOST_UID:?run `make .env` first}:${HOST_GID:?run `make .env` first}"
-"""Results belong to the caller; without the variables nothing starts, rather than writing as another user."""
-
-_HEADER = """\
-# Generated from the manifests by `coordinator tool compose`; don't edit.
-#
-#   make .env                                                   once: HOST_UID, HOST_GID, COMPOSE_FILE
-#   docker compose build medsam
-#   DATA=/my/datasets docker compose run --rm medsam --dataset word
-#
-# DATA, OUT, WEIGHTS and INPUTS name folders here; BASE another base image; REVISION the git commit for the label.
-# Links in DATA must not lead out of it: a container can't follow them there.
-"""
-_GPU_HEADER = """\
-# Generated from the manifests by `coordinator tool compose`; don't edit.
-#
-# Gives the tools that can use one a GPU ($GPU is its index, 0 by default): `make .env` adds this file to COMPOSE_FILE
-# where `nvidia-smi` works.
-"""
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701 - none of it is HTML
+)  # fmt: skip
 
 
 def render(tools: Iterable[Tool], containers: str = "./containers") -> str:
@@ -45,17 +32,19 @@ def render(tools: Iterable[Tool], containers: str = "./containers") -> str:
         tools: one service each.
         containers: the build context, from where the file lies.
     """
-    services = {tool.name: _service(tool, containers) for tool in tools}
-    return f"{_HEADER}{_yaml({'name': 'label-quality', 'services': services})}"
+    listed, usual = list(tools), Resources()
+    base = pinned_base(listed[0]) if listed else ""
+    return _TEMPLATES.get_template(f"{FILE}.j2").render(
+        services=[_service(tool, base) for tool in listed], containers=containers, base=base,
+        shm_mb=usual.shm_mb, threads=threads_set_to(str(usual.cpus)),
+        no_new_privileges=NO_NEW_PRIVILEGES, tmpfs=f"{TMP}:{TMP_OPTIONS}",
+    )  # fmt: skip
 
 
 def render_gpu(tools: Iterable[Tool]) -> str:
     """Text of compose.gpu.yaml."""
-    device = {"driver": "nvidia", "device_ids": ["${GPU:-0}"], "capabilities": ["gpu"]}
-    service = {"deploy": {"resources": {"reservations": {"devices": [device]}}}}
-    return _GPU_HEADER + _yaml(
-        {"services": {tool.name: service for tool in tools if tool.manifest.resources.gpu != "none"}}
-    )
+    names = [tool.name for tool in tools if tool.manifest.resources.gpu != "none"]
+    return _TEMPLATES.get_template(f"{GPU_FILE}.j2").render(names=names)
 
 
 def pinned_base(tool: Tool) -> str:
@@ -64,7 +53,7 @@ def pinned_base(tool: Tool) -> str:
     Raises:
         UsageError: it names none.
     """
-    file = tool.folder / "Dockerfile"
+    file = dockerfile(tool)
     try:
         found = re.search(r"^ARG BASE=(\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as error:
@@ -83,46 +72,14 @@ def write(tools: Iterable[Tool], folder: Path) -> list[Path]:
     return list(files)
 
 
-def _service(tool: Tool, containers: str) -> dict[str, object]:
-    resources = tool.manifest.resources
-    build_args = {
-        "BASE": f"${{BASE:-{pinned_base(tool)}}}",
-        **build_arguments(tool),
-        "REVISION": "${REVISION:-unknown}",
-    }
+def _service(tool: Tool, usual_base: str) -> dict[str, object]:
+    """What a tool's service says, beside what all have."""
+    file, base = dockerfile(tool), pinned_base(tool)
     return {
+        "name": tool.name,
         "image": image_name(tool),
-        "build": {"context": containers, "dockerfile": f"{tool.folder.name}/Dockerfile", "args": build_args},
-        "init": True,
-        "user": USER,
-        "network_mode": "none",
-        "read_only": True,
-        "cap_drop": ["ALL"],
-        "security_opt": [NO_NEW_PRIVILEGES],
-        "tmpfs": [f"{TMP}:{TMP_OPTIONS}"],
-        "shm_size": f"{resources.shm_mb}m",
-        "environment": threads_set_to(str(resources.cpus)),
-        "volumes": [
-            _bind("${DATA:-./data}", "/data"),
-            _bind("${OUT:-./out}", "/out", read_only=False),
-            _bind("${WEIGHTS:-./weights}", "/weights"),
-            _bind("${INPUTS:-./inputs}", "/in"),
-        ],
+        "dockerfile": f"{tool.folder.name}/{file.name}" if file.parent == tool.folder else None,
+        "args": build_arguments(tool) | ({"BASE": f"${{BASE:-{base}}}"} if base != usual_base else {}),
+        "shm_mb": tool.manifest.resources.shm_mb,
+        "threads": threads_set_to(str(tool.manifest.resources.cpus)),
     }
-
-
-def _bind(source: str, target: str, *, read_only: bool = True) -> dict[str, object]:
-    """A folder of the host; where it is missing, compose says so instead of making it, owned by root."""
-    mount: dict[str, object] = {"type": "bind", "source": source, "target": target}
-    return mount | ({"read_only": True} if read_only else {}) | {"bind": {"create_host_path": False}}
-
-
-class _Plain(yaml.SafeDumper):
-    """YAML without anchors: each service stands for itself."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
-def _yaml(content: object) -> str:
-    return yaml.dump(content, Dumper=_Plain, sort_keys=False, width=200, allow_unicode=True)

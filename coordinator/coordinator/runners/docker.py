@@ -21,7 +21,7 @@ from docker.models.images import Image
 from contract.errors import UsageError
 from coordinator.runners import Invocation
 from coordinator.runners.sandbox import Sandbox, sandbox_of
-from coordinator.runners.sources import revision, sources_digest
+from coordinator.runners.sources import dockerfile, image_digest, revision
 from coordinator.runners.stopping import GRACE_S, sigterm_raises
 from coordinator.tools.finding import Tool
 
@@ -38,7 +38,7 @@ def image_name(tool: Tool) -> str:
 
 def build_arguments(tool: Tool) -> dict[str, str]:
     """What the Dockerfile is told beside BASE and REVISION; both `build` and compose.yaml give it."""
-    return {"VERSION": tool.manifest.version, "LICENCES": tool.manifest.licence}
+    return {"TOOL": tool.folder.name, "VERSION": tool.manifest.version, "LICENCES": tool.manifest.licence}
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class DockerRunner:
         if image is None:
             raise UsageError(f"{image_name(tool)}: not built: run `coordinator tool build {tool.name}`")
         built_from = image.labels.get(SOURCES)
-        if built_from and built_from != sources_digest(tool):
+        if built_from and built_from != image_digest(tool):
             raise UsageError(
                 f"{image_name(tool)}: image must be built from {tool.folder} as it is now, but is from other sources; "
                 f"run `coordinator tool build {tool.name}`"
@@ -96,12 +96,12 @@ class DockerRunner:
 
     def build(self, tool: Tool) -> None:
         """Build the image, unless there is one of the same sources on the same base."""
-        sources, base = sources_digest(tool), self.base or "default"
+        sources, base = image_digest(tool), self.base or "default"
         image = self._image(tool)
         if image is not None and (image.labels.get(SOURCES), image.labels.get(BASE)) == (sources, base):
             return
         given = build_arguments(tool) | {"REVISION": revision(tool)} | ({"BASE": self.base} if self.base else {})
-        command = ["docker", "build", "--file", str(tool.folder / "Dockerfile"), "--tag", image_name(tool)]
+        command = ["docker", "build", "--file", str(dockerfile(tool)), "--tag", image_name(tool)]
         command += [f"--label={SOURCES}={sources}", f"--label={BASE}={base}"]
         command += [f"--build-arg={name}={value}" for name, value in given.items()]
         command += [str(tool.folder.parent)]

@@ -24,7 +24,7 @@ from contract import atomic
 from contract.errors import UsageError
 from contract.records import digest
 from coordinator.runners import Invocation
-from coordinator.runners.sources import contract_folder, installed_digest, lock_files, revision, sources_digest
+from coordinator.runners.sources import contract_folder, installed_digest, revision, sources_digest
 from coordinator.runners.stopping import GRACE_S, sigterm_raises
 from coordinator.runners.view import readable, thread_environment
 from coordinator.tools.finding import Tool
@@ -33,7 +33,7 @@ STAMP = "built-from"
 """File in an environment, written last: digest of what was installed."""
 _LEFT_BY_BUILDS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
 CACHES = {"MPLCONFIGDIR": "mpl", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
-"""Where libraries keep what they make, below the scratch folder; the Dockerfiles say the same."""
+"""Where libraries keep what they make, below the scratch folder; the Dockerfile says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,7 @@ class ProcessRunner:
             with tempfile.TemporaryDirectory(prefix="label-quality-") as scratch:
                 # From a copy, since setuptools builds inside the folder, and takes up what an earlier build left there.
                 contract = shutil.copytree(contract_folder(tool), Path(scratch) / "contract", ignore=_LEFT_BY_BUILDS)
-                for command in _building(tool, venv, contract):
-                    _install(tool, command)
+                _make_environment(tool, venv, contract)
             atomic.write_text(venv / STAMP, _stamp(tool))
 
     def describe(self, tool: Tool) -> str:
@@ -207,27 +206,43 @@ def _one_builder(venv: Path) -> Iterator[None]:
         yield
 
 
-def _building(tool: Tool, venv: Path, contract: Path) -> list[list[str]]:
-    """The commands that make an environment."""
+def _make_environment(tool: Tool, venv: Path, contract: Path) -> None:
+    """Make an environment: locked packages, whose hashes are checked, then the contract library."""
     python = str(venv / "bin/python")
     beside = _venvs(tool) / "uv/bin/uv"
     uv = str(beside) if beside.is_file() else shutil.which("uv")
     if uv:
-        make, install = (
-            [uv, "venv", "--quiet", "--python", sys.executable, str(venv)],
-            [uv, "pip", "install", "--python", python],
-        )
+        _run(tool, [uv, "venv", "--quiet", "--python", sys.executable, str(venv)])
+        install = [uv, "pip", "install", "--python", python]
     else:
-        make, install = [sys.executable, "-m", "venv", str(venv)], [python, "-m", "pip", "install"]
-    requirements = [
-        [*(["--no-deps"] if "nodeps" in lock.name else []), "--requirement", str(lock)] for lock in lock_files(tool)
-    ]
-    return [make, *([*install, *what] for what in [*requirements, ["--no-deps", str(contract)]])]
+        _run(tool, [sys.executable, "-m", "venv", str(venv)])
+        install = [python, "-m", "pip", "install"]
+    locks = [tool.folder / "requirements.lock", *_torch_lock(tool, install)]
+    _run(tool, [*install, "--require-hashes", *(word for lock in locks for word in ("--requirement", str(lock)))])
+    if (nodeps := tool.folder / "requirements-nodeps.lock").is_file():
+        _run(tool, [*install, "--require-hashes", "--no-deps", "--requirement", str(nodeps)])
+    _run(tool, [*install, "--no-deps", str(contract)])
 
 
-def _install(tool: Tool, command: list[str]) -> None:
-    links = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if os.environ.get("PIP_FIND_LINKS") else {}
+def _torch_lock(tool: Tool, install: list[str]) -> list[Path]:
+    """The lock of torch's CPU build where $PIP_FIND_LINKS has that, else of its CUDA build; as in the Dockerfile."""
+    cpu = tool.folder / "requirements-cpu.lock"
+    if not cpu.is_file():
+        return []
+    torch = next(word for word in cpu.read_text(encoding="utf-8").split() if word.startswith("torch=="))
+    try_it = [*install, "-qqq", "--dry-run", "--no-index", "--no-deps", torch]
+    has_it = subprocess.run(try_it, env=_environment_of_installers(), capture_output=True, check=False).returncode == 0
+    return [cpu if has_it else tool.folder / "requirements-cuda.lock"]
+
+
+def _run(tool: Tool, command: list[str]) -> None:
     try:
-        subprocess.run(command, env=links | os.environ, check=True)
+        subprocess.run(command, env=_environment_of_installers(), check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UsageError(f"{tool.folder}: environment must build, but: {error}; the reason is printed above") from None
+
+
+def _environment_of_installers() -> dict[str, str]:
+    """The caller's; a folder of wheels that pip knows is uv's too."""
+    links = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if os.environ.get("PIP_FIND_LINKS") else {}
+    return links | os.environ

@@ -1,8 +1,9 @@
 """What a tool is built from: its files, their digests, and the git revision that last touched them.
 
 containers/            the tool's folder's parent: one Docker build context
+  Dockerfile           of every tool that has none of its own
   contract/            in every tool
-  <tool>/              Dockerfile, requirements*.lock, tool.py, manifest.yaml, modules
+  <tool>/              requirements*.lock, tool.py, manifest.yaml, modules; a Dockerfile where it differs
 """
 
 import subprocess
@@ -12,13 +13,29 @@ from contract.errors import UsageError
 from contract.records import digest, file_sha256
 from coordinator.tools.finding import Tool
 
-NOT_BUILT_FROM = frozenset({"README.md", "pyproject.toml", "Dockerfile", "__pycache__", "build", "remaps", "tests"})
+DOCKERFILE = "Dockerfile"
+NOT_BUILT_FROM = frozenset({"README.md", "pyproject.toml", DOCKERFILE, "__pycache__", "build", "remaps", "tests"})
 """Names in a tool's folder that its results can't depend on; `.dockerignore` leaves the same ones out."""
 
 
-def lock_files(tool: Tool) -> list[Path]:
-    """The locked requirements; those of `requirements-nodeps.lock` are installed without what they ask for."""
-    return sorted(tool.folder.glob("requirements*.lock"))
+def dockerfile(tool: Tool) -> Path:
+    """The recipe of the tool's image: its own, else the one of its folder of tools.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    own, shared = dockerfiles(tool.folder)
+    if not own.is_file() and not shared.is_file():
+        raise UsageError(
+            f"{shared}: Dockerfile of all tools must lie beside the contract library, but does not; "
+            f"copy it from `containers/` of the repository, or give the tool its own"
+        )
+    return own if own.is_file() else shared
+
+
+def dockerfiles(folder: Path) -> tuple[Path, Path]:
+    """Where a tool's own Dockerfile would be, and that of all tools."""
+    return folder / DOCKERFILE, folder.parent / DOCKERFILE
 
 
 def contract_folder(tool: Tool) -> Path:
@@ -35,7 +52,8 @@ def installed_digest(tool: Tool, *more: str) -> str:
     contract = contract_folder(tool)
     if not contract.is_dir():
         raise UsageError(f"{contract}: contract library must lie beside the tool, but does not; put the tool there")
-    files = [*lock_files(tool), contract / "pyproject.toml", *_files(contract / "contract")]
+    locks = sorted(tool.folder.glob("requirements*.lock"))
+    files = [*locks, contract / "pyproject.toml", *_files(contract / "contract")]
     return digest([_digests(files, tool.folder.parent), *more])
 
 
@@ -44,12 +62,21 @@ def sources_digest(tool: Tool, *more: str) -> str:
     return digest([_digests(_files(tool.folder), tool.folder.parent), installed_digest(tool), *more])
 
 
+def image_digest(tool: Tool) -> str:
+    """Digest of everything that the tool's image is built from: also of the Dockerfile.
+
+    Raises:
+        UsageError: there is no Dockerfile.
+    """
+    return sources_digest(tool, file_sha256(dockerfile(tool)))
+
+
 def revision(tool: Tool) -> str:
-    """The commit that last changed the tool or the contract library, `-dirty` where files differ from it.
+    """The commit that last changed the tool, its Dockerfile or the contract library; `-dirty` where files differ.
 
     Not the newest commit: a change elsewhere must not give the tool a new image. `unknown` outside a git checkout.
     """
-    paths = ["--", str(tool.folder), str(contract_folder(tool))]
+    paths = ["--", str(tool.folder), str(contract_folder(tool)), str(dockerfiles(tool.folder)[1])]
     commit = _git(tool.folder, "log", "-1", "--format=%H", *paths)
     if not commit:
         return "unknown"

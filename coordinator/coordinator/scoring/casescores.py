@@ -6,7 +6,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from contract.volumes import read_label_pair, refuse_unknown_ids
+from contract.labelmaps import refuse_unknown_ids
+from contract.volumes import read_label_pair
 from coordinator.scoring.metrics import OrganScore, UnknownIds, score_case
 from coordinator.scoring.settings import Scoring
 

@@ -252,7 +252,7 @@ def _generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool]) -> Genera
     manifest = generators[entry.tool].manifest
     variant = entry.variant or manifest.default_variant
     manifest.variant(variant)
-    return Generator(entry.name, generators[entry.tool], variant, manifest.checked_options(dict(entry.options)))
+    return Generator(entry.name, generators[entry.tool], variant, manifest.complete_options(dict(entry.options)))
 
 
 def _trainer(train: Train, tools: Mapping[str, Tool]) -> tuple[Tool | None, list[str]]:
@@ -261,7 +261,7 @@ def _trainer(train: Train, tools: Mapping[str, Tool]) -> tuple[Tool | None, list
         return None, ["train: there is no tool of kind trainer"]
     tool = trainers[0]
     try:
-        tool.manifest.checked_options(dict(trainer_options(train)))
+        tool.manifest.complete_options(dict(trainer_options(train)))
     except ValueError as error:
         return tool, [f"train: {error}"]
     return tool, []

@@ -101,8 +101,8 @@ def _weights(study: Study, generator: Generator) -> list[str]:
     """
     tool, found = generator.tool.name, []
     for entry in generator.tool.manifest.variant(generator.variant).weights:
-        sha256 = weights.identity(entry, tool, study.weights)
-        if sha256 is None or not (entry.package or weights.located(entry, tool, study.weights).exists()):
+        sha256 = weights.expected_sha256(entry, tool, study.weights)
+        if sha256 is None or not (entry.package or weights.locate_weights(entry, tool, study.weights).exists()):
             raise UsageError(
                 f"{study.weights / tool / entry.file}: weights of {generator.name} must be there, but are not; "
                 f"run `coordinator weights fetch {tool}-{generator.variant}`"

@@ -24,7 +24,7 @@ class Training:
     @property
     def options(self) -> dict[str, OptionValue]:
         """All options of the trainer."""
-        return self.trainer.manifest.checked_options(dict(trainer_options(self.train)))
+        return self.trainer.manifest.complete_options(dict(trainer_options(self.train)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _trainer_step(training: Training, course: Course, which: tuple[str, str, str
     if what.get("parent") is not None:
         inputs["parent"] = what["parent"]
     before = {key: value for key, value in inputs.items() if isinstance(value, Step)}
-    options = {key: what["options"][key] for key in manifest.options_of(name)}
+    options = {key: what["options"][key] for key in manifest.option_names(name)}
     step = Step(
         id=output, kind="tool", output=output, dataset=dataset.name, label_version=version, fingerprint="",
         needs=tuple(dict.fromkeys(step.id for step in before.values())), cases=what["cases"],

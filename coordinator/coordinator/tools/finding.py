@@ -8,6 +8,9 @@ from contract.errors import UsageError
 from contract.manifest import Manifest, load_manifest
 from contract.yamlfiles import did_you_mean
 
+CHECKOUT = Path(__file__).resolve().parents[3] / "containers"
+"""The folder of tool folders of the checkout that holds this file."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -25,7 +28,7 @@ class Tool:
 def tools_folder() -> Path:
     """The folder of tool folders: $COORDINATOR_TOOLS, or `containers/` of the checkout that holds this file."""
     named = os.environ.get("COORDINATOR_TOOLS")
-    folder = Path(named) if named else Path(__file__).resolve().parents[3] / "containers"
+    folder = Path(named) if named else CHECKOUT
     if not folder.is_dir():
         raise UsageError(f"{folder}: folder of tools must exist, but does not; set COORDINATOR_TOOLS to `containers/`")
     return folder.resolve()

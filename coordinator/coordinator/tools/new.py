@@ -1,17 +1,19 @@
 """`coordinator tool new`: the folder of a new tool, complete and running, with a threshold where a method goes."""
 
-import importlib.metadata
 import re
+import shutil
 from pathlib import Path
 
 import jinja2
-from packaging.requirements import Requirement
 
 from contract.errors import UsageError
+from coordinator.tools.finding import CHECKOUT
 
 TEMPLATES = Path(__file__).with_name("templates") / "tool"
 LIBRARY = "contract"
 MANIFEST = "manifest.yaml"
+SHARED = ("Dockerfile", ".dockerignore")
+"""What images of all tools of a folder are built with."""
 
 
 def write_tool(name: str, folder: Path) -> Path:
@@ -19,7 +21,7 @@ def write_tool(name: str, folder: Path) -> Path:
 
     Args:
         name: of the tool.
-        folder: of tool folders, with the contract library in it.
+        folder: of tool folders, with the contract library in it; it gets the Dockerfile of all tools if it has none.
 
     Returns:
         The folder that was made.
@@ -36,6 +38,9 @@ def write_tool(name: str, folder: Path) -> Path:
         target.mkdir()
     except FileExistsError:
         raise UsageError(f"{target}: must not exist yet, but does; choose another name, or remove it") from None
+    for file in SHARED:
+        if (CHECKOUT / file).exists() and not (folder / file).exists():
+            shutil.copyfile(CHECKOUT / file, folder / file)
     files = render_tool(name)
     # The manifest comes last: with it, a folder is a tool.
     for file in sorted(files, key=lambda file: file == MANIFEST):
@@ -49,23 +54,9 @@ def render_tool(name: str) -> dict[str, str]:
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - none of it is HTML
     )  # fmt: skip
-    locked = locked_packages("label-quality-contract")
-    values = {"name": name, "locked": locked, "numpy": locked["numpy"]}
+    locked = (TEMPLATES / "requirements.lock").read_text(encoding="utf-8")
+    values = {"name": name, "numpy": dict(re.findall(r"^([\w-]+)==(\S+)", locked, re.MULTILINE))["numpy"]}
     return {
         template.removesuffix(".j2"): environment.get_template(template).render(values)
         for template in environment.list_templates()
     }
-
-
-def locked_packages(distribution: str) -> dict[str, str]:
-    """Everything that a distribution needs, with the versions that are installed here, sorted by name."""
-    found: dict[str, str] = {}
-    waiting = [distribution]
-    while waiting:
-        for text in importlib.metadata.requires(waiting.pop()) or []:
-            requirement = Requirement(text)
-            if requirement.name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
-                continue
-            found[requirement.name] = importlib.metadata.version(requirement.name)
-            waiting.append(requirement.name)
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from contract import atomic
 from contract.errors import CaseError
 from contract.records import file_sha256
-from contract.weights import SUMS, files_of, record_sums, recorded_sums
+from contract.weights import SUMS, list_files, read_sums, record_sums
 from coordinator.weights.download import Downloader, NotThereError, Tell, forget
 from coordinator.weights.listing import Item, difference
 from coordinator.weights.unpack import unpack
@@ -116,7 +116,7 @@ class Fetcher:
             places = [self.mirror / item.tool, self.mirror]
             for path in (place / name for place in places for name in _names(item)):
                 if path.exists():
-                    sums = {**recorded_sums(path.parent), **recorded_sums(self.mirror / item.tool)}
+                    sums = {**read_sums(path.parent), **read_sums(self.mirror / item.tool)}
                     return path, {file: sum_ for file, sum_ in sums.items() if item.owns(file)}
             raise CaseError(
                 f"{self.mirror}: must hold {' or '.join(_names(item))}, but holds none; {self._by_hand(item)}"
@@ -151,7 +151,7 @@ class Fetcher:
                     f"{source}: must be the archive, whose sha256 is published, but is a folder; put the zip there"
                 )
             _remove(ready)
-            for file in files_of(source):
+            for file in list_files(source):
                 (ready / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
                 _copy(file, ready / file.relative_to(source), self.tell)
             return

@@ -14,7 +14,7 @@ from typing import Literal
 from contract.errors import UsageError
 from contract.manifest import Weights
 from contract.records import file_sha256
-from contract.weights import SUMS, files_of, recorded_sums
+from contract.weights import SUMS, list_files, read_sums
 from contract.yamlfiles import did_you_mean
 from coordinator.tools.finding import Tool
 
@@ -55,7 +55,7 @@ class Item:
 
     def recorded(self, root: Path) -> dict[str, str]:
         """What SHA256SUMS says of it: file -> sha256, several of a folder; empty where nothing is recorded."""
-        sums = recorded_sums(root / self.tool)
+        sums = read_sums(root / self.tool)
         return {file: sum_ for file, sum_ in sums.items() if self.owns(file)}
 
     def owns(self, file: str) -> bool:
@@ -66,7 +66,7 @@ class Item:
         """Read it at a path, its own or a hidden one: file of SHA256SUMS -> sha256."""
         if not self.entry.archive:
             return {self.entry.file: file_sha256(path)}
-        return {f"{self.entry.file}/{f.relative_to(path).as_posix()}": file_sha256(f) for f in files_of(path)}
+        return {f"{self.entry.file}/{f.relative_to(path).as_posix()}": file_sha256(f) for f in list_files(path)}
 
 
 def all_items(tools: Mapping[str, Tool]) -> list[Item]:

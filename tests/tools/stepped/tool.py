@@ -18,11 +18,11 @@ def learn(context: Context) -> None:
     given = "labels" in context.manifest.steps["learn"].inputs
     cases = context.cases
     if given:
-        cases = json.loads((context.input("split") / "split.json").read_text())["train"]
+        cases = json.loads((context.input_folder("split") / "split.json").read_text())["train"]
     means = []
     for case in cases:
         image = read_image(context.dataset.image(case))
-        file = context.input("labels") / f"{case}.nii.gz" if given else context.dataset.label(case)
+        file = context.input_folder("labels") / f"{case}.nii.gz" if given else context.dataset.label(case)
         means.append(float(image.array[read_labels(file, image) == ORGAN].mean()))
         time.sleep(0.05)
     extra = {"when": time.time()} if BROKEN == "stop" else {}
@@ -31,8 +31,8 @@ def learn(context: Context) -> None:
 
 def load(context: Context) -> float:
     """The threshold."""
-    learnt = json.loads((context.input("learnt") / "learnt.json").read_text())["hu"]
-    away = 10 if BROKEN == "whole" and context.earlier else 0
+    learnt = json.loads((context.input_folder("learnt") / "learnt.json").read_text())["hu"]
+    away = 10 if BROKEN == "whole" and context.step_folders else 0
     return max(learnt, float(context.options["lowest-hu"])) + away
 
 

@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from contract.tool import Case
+from contract import Case
 from contract.volumes import read_image, read_labels
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom

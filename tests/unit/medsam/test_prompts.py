@@ -6,7 +6,7 @@ from medsam_tool.fit import Fit, kept_aspect, stretched
 from medsam_tool.prompts import BoxRule, Prompt, RandomOfLabel, make_prompts, mask_boxes
 from numpy.typing import NDArray
 
-from contract.tool import Case
+from contract import Case
 
 
 def rule(

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from helpers.needs import missing
 
+from contract import LabelMap
 from contract.datasets import Dataset, open_dataset
-from contract.volumes import LabelMap, read_image, read_labels, write_image
+from contract.volumes import read_image, read_labels, write_image
 from coordinator.datasets.phantom import make_phantom
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -11,9 +11,10 @@ import pytest
 import torch
 from helpers.needs import missing
 
+from contract import LabelMap
 from contract.datasets import Dataset, open_dataset
 from contract.records import file_sha256
-from contract.volumes import LabelMap, read_image, read_labels, write_image
+from contract.volumes import read_image, read_labels, write_image
 from contract.weights import record_sums
 from coordinator.datasets.phantom import make_phantom
 

@@ -98,7 +98,7 @@ def test_an_organ_of_a_name_that_nnunet_reserves_is_an_organ_like_others():
 )
 def test_an_option_that_is_no_list_of_numbers_is_refused(option: str, value: str, message: str):
     with pytest.raises(UsageError, match=message):
-        plan_settings(MANIFEST.checked_options({option: value}))
+        plan_settings(MANIFEST.complete_options({option: value}))
 
 
 # ------------------------------------------------------------------------------------------------------------- collect

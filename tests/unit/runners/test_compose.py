@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -21,18 +22,61 @@ def test_the_committed_file_is_what_the_manifests_give(file: str, render: Callab
     assert text == render(find_tools(ROOT / "containers").values()), "run `coordinator tool compose`"
 
 
-def test_a_service_is_as_locked_down_as_a_run(probe: Tool):
-    service = yaml.safe_load(compose.render([probe]))["services"]["probe"]
+def committed() -> dict[str, Any]:
+    """The services of compose.yaml, anchors and merge keys resolved."""
+    return yaml.safe_load((ROOT / compose.FILE).read_text(encoding="utf-8"))["services"]
 
-    assert service["image"] == "label-quality/probe:0.1.0"
-    assert (service["read_only"], service["network_mode"], service["cap_drop"]) == (True, "none", ["ALL"])
-    assert service["security_opt"] == ["no-new-privileges"]
-    assert service["shm_size"] == "96m"
+
+@pytest.mark.parametrize("name", find_tools(ROOT / "containers"))
+def test_every_service_is_locked_down(name: str):
+    service, tool = committed()[name], find_tools(ROOT / "containers")[name]
+
+    locks = {
+        "init": True, "read_only": True, "network_mode": "none", "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"], "tmpfs": ["/tmp:exec,mode=1777"],  # noqa: S108
+        "user": "${HOST_UID:?run `make .env` first}:${HOST_GID:?run `make .env` first}",
+        "shm_size": f"{tool.manifest.resources.shm_mb}m",
+    }  # fmt: skip
+    assert {key: service[key] for key in locks} == locks
+    assert set(service) == {*locks, "image", "build", "environment", "volumes"}
+    assert set(service["environment"].values()) == {str(tool.manifest.resources.cpus)}
     assert {mount["target"]: mount.get("read_only", False) for mount in service["volumes"]} == {
         "/data": True, "/out": False, "/weights": True, "/in": True,
     }  # fmt: skip
     assert all(mount["bind"] == {"create_host_path": False} for mount in service["volumes"])
-    assert service["build"]["args"]["BASE"].startswith("${BASE:-python:3.11-slim-bookworm@sha256:")
+
+
+@pytest.mark.parametrize("name", find_tools(ROOT / "containers"))
+def test_every_service_builds_its_own_tool(name: str):
+    service, tool = committed()[name], find_tools(ROOT / "containers")[name]
+
+    assert service["image"] == f"label-quality/{name}:{tool.manifest.version}"
+    assert service["build"]["context"] == "./containers"
+    arguments = service["build"]["args"]
+    assert (arguments["TOOL"], arguments["VERSION"]) == (name, tool.manifest.version)
+    assert (arguments["LICENCES"], arguments["REVISION"]) == (tool.manifest.licence, "${REVISION:-unknown}")
+    assert arguments["BASE"].startswith("${BASE:-python:3.11-slim-bookworm@sha256:")
+
+
+def test_there_is_a_service_for_every_tool_and_one_screen_shows_them():
+    assert list(committed()) == list(find_tools(ROOT / "containers"))
+    assert len((ROOT / compose.FILE).read_text(encoding="utf-8").splitlines()) < 110
+
+
+def test_a_tool_that_differs_says_so(probe: Tool, tmp_path: Path):
+    folder = shutil.copytree(probe.folder.parent, tmp_path / "containers") / "probe"
+    text = (folder.parent / "Dockerfile").read_text(encoding="utf-8")
+    (folder / "Dockerfile").write_text(text.replace("ARG BASE=python:3.11", "ARG BASE=python:3.12"), encoding="utf-8")
+    resources = probe.manifest.resources.model_copy(update={"cpus": 4})
+    other = Tool(folder, probe.manifest.model_copy(update={"resources": resources, "name": "other"}))
+
+    services = yaml.safe_load(compose.render([probe, other]))["services"]
+
+    assert "dockerfile" not in services["probe"]["build"]
+    assert services["other"]["build"]["dockerfile"] == "probe/Dockerfile"
+    assert services["other"]["build"]["args"]["BASE"].startswith("${BASE:-python:3.12-slim")
+    assert set(services["other"]["environment"].values()) == {"4"}
+    assert services["other"]["read_only"] is True
 
 
 def test_only_tools_that_can_use_a_gpu_get_one(probe: Tool):

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+import re
+import shutil
 import signal
 import time
 from dataclasses import replace
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import pytest
+from helpers.hashes import break_hashes
 from helpers.running import invocation, log_has, results, said, started, wait_until, with_labels
 
 from contract.errors import UsageError
@@ -173,6 +176,32 @@ def test_thread_variables_follow_the_thread_option(
     found = thread_environment(invocation(probe, tiny, tmp_path / "run", *arguments))
 
     assert found == {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (f"{ROOT}/.venvs/uv/bin:/usr/bin:/bin", r"Hash mismatch for `annotated-types==0\.8\.0`"),
+        ("/usr/bin:/bin", r"DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE[^$]*annotated-types==0\.8\.0 from "),
+    ],
+    ids=["uv", "pip"],
+)
+def test_packages_with_another_hash_are_not_installed(
+    path: str, message: str, probe: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):  # fmt: skip
+    monkeypatch.setenv("COORDINATOR_VENVS", str(tmp_path / "venvs"))
+    monkeypatch.setenv("PATH", path)
+    folder = shutil.copytree(probe.folder.parent, tmp_path / "containers") / "probe"
+    break_hashes(folder / "requirements.lock", "annotated-types")
+    tool = Tool(folder, probe.manifest)
+
+    with pytest.raises(UsageError, match="environment must build, but: .*; the reason is printed above"):
+        ProcessRunner().build(tool)
+
+    assert re.search(message, capfd.readouterr().err)
+    with pytest.raises(UsageError, match="not built from the requirements as they are now"):
+        ProcessRunner().identity(tool)
 
 
 @pytest.mark.long

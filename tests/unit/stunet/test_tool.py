@@ -11,7 +11,7 @@ import pytest
 from helpers.needs import missing
 
 from contract.datasets import Dataset, open_dataset
-from contract.grids import inverse, oriented, oriented_grid
+from contract.grids import inverse_orientation, orient, orient_grid
 from contract.volumes import read_image, read_labels, write_image
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
@@ -47,11 +47,11 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         ("ras", "RAS", np.eye(4)), ("lps", "LPS", np.eye(4)), ("las", "LAS", np.eye(4)),
         ("pir", "PIR", np.eye(4)), ("oblique", "LAI", OBLIQUE),
     ]:  # fmt: skip
-        stored_as = inverse(nib.orientations.axcodes2ornt(codes))
-        affine = turn @ oriented_grid(image.grid, stored_as).affine
+        stored_as = inverse_orientation(nib.orientations.axcodes2ornt(codes))
+        affine = turn @ orient_grid(image.grid, stored_as).affine
         for kind, voxels in (("images", image.array), ("labels", labels)):
             (data / "phantom" / kind).mkdir(parents=True, exist_ok=True)
-            write_image(data / "phantom" / kind / f"{case}.nii.gz", oriented(voxels, image.grid, stored_as), affine)
+            write_image(data / "phantom" / kind / f"{case}.nii.gz", orient(voxels, image.grid, stored_as), affine)
     (data / "phantom" / "dataset.yaml").write_bytes((source.folder / "dataset.yaml").read_bytes())
     return open_dataset(data, "phantom")
 

@@ -30,21 +30,20 @@ def test_a_new_tool_is_found_and_keeps_the_rules_for_folders(containers: Path):
     assert [finding for finding in check_folder(made) if finding.problem] == []
 
 
-def test_its_dockerfile_is_the_one_of_all_tools():
-    text = (ROOT / "containers/degrade/Dockerfile").read_text(encoding="utf-8")
+def test_a_folder_of_tools_gets_the_dockerfile_of_all_if_it_has_none(containers: Path):
+    write_tool("threshold", containers)
 
-    assert render_tool("threshold")["Dockerfile"] == text.replace("degrade", "threshold")
+    for file in ("Dockerfile", ".dockerignore"):
+        assert (containers / file).read_bytes() == (ROOT / "containers" / file).read_bytes()
 
 
-def test_its_packages_are_those_of_a_tool_that_needs_the_contract_library_alone():
-    def pins(text: str) -> dict[str, str]:
-        return dict(line.split("==") for line in text.splitlines() if line and line[0] not in " #")
+def test_a_dockerfile_that_is_there_is_left_alone(containers: Path):
+    (containers / "Dockerfile").write_text("FROM mine\n", encoding="utf-8")
 
-    probe = pins((ROOT / "tests/tools/probe/requirements.lock").read_text(encoding="utf-8"))
-    new = pins(render_tool("threshold")["requirements.lock"])
+    write_tool("threshold", containers)
 
-    # The coordinator's Snakemake holds `packaging` back.
-    assert {**new, "packaging": ""} == {**probe, "packaging": ""}
+    assert (containers / "Dockerfile").read_text(encoding="utf-8") == "FROM mine\n"
+    assert not (containers / "threshold/Dockerfile").exists()
 
 
 @pytest.mark.parametrize("file", ["manifest.yaml", "tool.py"])

@@ -14,7 +14,7 @@ from helpers.needs import missing
 from numpy.typing import NDArray
 
 from contract.datasets import Dataset, open_dataset
-from contract.grids import Grid, inverse, oriented, oriented_grid
+from contract.grids import Grid, inverse_orientation, orient, orient_grid
 from contract.manifest import load_manifest
 from contract.volumes import read_image, read_labels, write_image, write_labels
 from coordinator.datasets import phantom
@@ -185,7 +185,7 @@ def _write(
 ) -> None:
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    order = inverse(nib.orientations.axcodes2ornt(stored))
+    order = inverse_orientation(nib.orientations.axcodes2ornt(stored))
     file = folder / "images" / f"{case}.nii.gz"
-    write_image(file, oriented(image, grid, order), oriented_grid(grid, order).affine)
+    write_image(file, orient(image, grid, order), orient_grid(grid, order).affine)
     write_labels(folder / "labels" / f"{case}.nii.gz", labels, read_image(file))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contract.records import file_sha256
-from contract.weights import files_of, record_sums
+from contract.weights import list_files, record_sums
 
 FAST = "Dataset298_TotalSegmentator_total_6mm_1559subj"
 CHECKPOINT = f"{FAST}/nnUNetTrainer_4000epochs_NoMirroring__nnUNetPlans__3d_fullres/fold_0/checkpoint_final.pth"
@@ -22,7 +22,7 @@ def changed_weights(standins: Path, tmp_path: Path) -> Callable[[object], Path]:
         tool = tmp_path / "weights" / "totalseg"
         shutil.copytree(standins / "totalseg" / FAST, tool / FAST)
         torch.save(content, tool / CHECKPOINT)
-        record_sums(tool, {f.relative_to(tool).as_posix(): file_sha256(f) for f in files_of(tool / FAST)})
+        record_sums(tool, {f.relative_to(tool).as_posix(): file_sha256(f) for f in list_files(tool / FAST)})
         return tool.parent
 
     return made

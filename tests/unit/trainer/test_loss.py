@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from contract.errors import UsageError
 from contract.manifest import load_manifest
 
-OPTIONS = load_manifest(Path(__file__).parents[3] / "containers" / "trainer").checked_options({})
+OPTIONS = load_manifest(Path(__file__).parents[3] / "containers" / "trainer").complete_options({})
 
 # Operations that raise, or are slow, under `use_deterministic_algorithms` on CUDA: torch's own list in its docstring,
 # by the names under which a trace shows them.

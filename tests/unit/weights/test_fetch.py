@@ -22,7 +22,7 @@ from helpers.needs import missing
 from helpers.servers import Files, file_server, proxy_server
 
 from contract.errors import CaseError, UsageError
-from contract.weights import check_weights, recorded_sums
+from contract.weights import check_weights, read_sums
 from coordinator.cli.weights import weights
 from coordinator.tools.finding import find_tool, find_tools
 from coordinator.weights.download import Downloader, new_session
@@ -124,7 +124,7 @@ def test_a_file_comes_and_its_sha256_is_recorded_and_enforced(tool: Callable[...
 
     assert (code, "net/one.pt: fetched; its sha256 is recorded" in output) == (0, True)
     assert (tmp_path / "weights/net/one.pt").read_bytes() == ONE
-    assert recorded_sums(tmp_path / "weights/net") == {"one.pt": SHA256}
+    assert read_sums(tmp_path / "weights/net") == {"one.pt": SHA256}
     assert hidden(tmp_path / "weights") == set()
     check_weights(find_tool("net").manifest, "one", tmp_path / "weights")
 
@@ -144,7 +144,7 @@ def test_an_archive_is_unpacked_and_each_of_its_files_recorded(tool: Callable[..
 
     assert code == 0
     root = tmp_path / "weights/net"
-    assert {name: (root / name).read_bytes() for name in recorded_sums(root)} == MANY_FILES
+    assert {name: (root / name).read_bytes() for name in read_sums(root)} == MANY_FILES
     assert hidden(tmp_path / "weights") == set()
     check_weights(find_tool("net").manifest, "many", tmp_path / "weights")
 
@@ -301,7 +301,7 @@ def test_a_file_that_a_person_put_there_is_recorded(tool: Callable[..., None], t
 
     assert fetch_one(tmp_path / "w") == "was there; its sha256 is recorded now"
 
-    assert recorded_sums(tmp_path / "w/net") == {"one.pt": SHA256}
+    assert read_sums(tmp_path / "w/net") == {"one.pt": SHA256}
     assert server.asked == []
 
 
@@ -344,7 +344,7 @@ def test_a_mirror_folder_serves_an_archive_or_what_is_in_it(
 
     assert code == 0
     root = tmp_path / "weights/net"
-    assert {file: (root / file).read_bytes() for file in recorded_sums(root)} == MANY_FILES
+    assert {file: (root / file).read_bytes() for file in read_sums(root)} == MANY_FILES
 
 
 def test_another_weights_folder_is_a_mirror_and_its_list_counts(tool: Callable[..., None], tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_another_weights_folder_is_a_mirror_and_its_list_counts(tool: Callable[.
 
     assert code == 3
     assert "must be what the mirror's own list says, but Many/plans.json must have sha256" in output
-    assert recorded_sums(tmp_path / "second/net") == {"one.pt": SHA256}
+    assert read_sums(tmp_path / "second/net") == {"one.pt": SHA256}
 
 
 def test_a_folder_cannot_stand_for_an_archive_whose_sha256_is_published(
@@ -431,7 +431,7 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path: Path, server: Files) 
     code, output = fetch("net")
 
     assert (code, "1 of 3 could not be fetched" in output) == (3, True)
-    assert set(recorded_sums(tmp_path / "weights/net")) == {"one.pt", "two.pt"}
+    assert set(read_sums(tmp_path / "weights/net")) == {"one.pt", "two.pt"}
 
 
 def test_terms_must_be_accepted(tool: Callable[..., None], tmp_path: Path, server: Files) -> None:

@@ -1,0 +1,144 @@
+"""Run a step that is a list of cases: what is done is skipped, and a case that fails does not stop the others.
+
+image, labels  --read, checked-->  Case  --segment-->  labels  --checked, written-->  <case>.nii.gz, status.jsonl
+"""
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract import records
+from contract.context import Context
+from contract.datasets import SUFFIX
+from contract.errors import CaseError, ContractError, ExitCode
+from contract.fingerprints import case_fingerprint, common_parts, input_digest
+from contract.progress import log_line
+from contract.provenance import describe_run, peak_memory_mb
+from contract.records import CaseStatus
+from contract.steps import Case, Cases
+from contract.volumes import read_image, read_labels, write_labels
+
+
+@dataclass(frozen=True, slots=True)
+class _CaseRecord:
+    """What `run.json` holds of a case."""
+
+    input_sha256: str
+    output_sha256: str | None
+    seconds: float
+    peak_memory_mb: int
+
+
+def run_cases(context: Context, step: Cases[Any]) -> int:
+    """Do the cases that are not done, one after the other; return the exit code."""
+    statuses = records.read_statuses(context.folder)
+    case_records: dict[str, _CaseRecord] = {}
+    parts = common_parts(context)
+    model: Any = None
+    contract_broken = loaded = False
+    started = time.monotonic()
+    context.progress.begin(len(context.cases), context.manifest.name)
+    for name in context.cases:
+        case_started = time.monotonic()
+        image_sha256 = input_digest(context.dataset.image(name))
+        fingerprint = case_fingerprint(context, parts, name, image_sha256)
+        if _is_done(context, statuses.get(name), fingerprint):
+            context.progress.advance(name, "already done")
+            continue
+        _output(context, name).unlink(missing_ok=True)  # a case that fails now leaves no result of an earlier input
+        if not loaded:
+            model, loaded = step.load(context), True
+        status, contract_kept = _do_case(context, step, model, name, fingerprint)
+        contract_broken = contract_broken or not contract_kept
+        records.append_status(context.folder, status)
+        statuses[name] = status
+        seconds = time.monotonic() - case_started
+        case_records[name] = _CaseRecord(image_sha256, status.output_sha256, seconds, peak_memory_mb())
+        context.progress.advance(name, status.reason or "done", failed=status.state == "failed")
+    failed = [name for name in context.cases if statuses[name].state == "failed"]
+    if case_records or not (context.folder / records.RUN).exists():
+        records.write_statuses(context.folder, statuses)
+        _write_run(context, statuses, case_records, time.monotonic() - started)
+    context.progress.end(f"{len(context.cases) - len(failed)} of {len(context.cases)} cases done, {len(failed)} failed")
+    if contract_broken:
+        return ExitCode.CONTRACT_BROKEN
+    return ExitCode.CASES_FAILED if failed else ExitCode.DONE
+
+
+def _is_done(context: Context, status: CaseStatus | None, fingerprint: str) -> bool:
+    """Whether the case's file is there, is the one that was written, and would come out the same."""
+    if context.arguments.overwrite or status is None or status.state != "done" or status.fingerprint != fingerprint:
+        return False
+    output = _output(context, status.case)
+    return output.is_file() and records.file_sha256(output) == status.output_sha256
+
+
+def _do_case(
+    context: Context,
+    step: Cases[Any],
+    model: Any,  # noqa: ANN401 - the tool's model
+    name: str,
+    fingerprint: str,
+) -> tuple[CaseStatus, bool]:
+    """Do one case; whatever goes wrong is its own failure. The second value is False if the contract was broken."""
+    notes: tuple[str, ...] = ()
+    try:
+        case = _read_case(context, name)
+        notes = case.image.notes
+        for note in notes:
+            log_line(f"{name}: {note}")
+        labels = np.asarray(step.segment(model, case))
+        _check_ids(context, name, labels)
+        sha256 = write_labels(_output(context, name), labels, case.image)
+    except CaseError as error:
+        return CaseStatus(name, "failed", fingerprint, None, str(error), notes), True
+    except ContractError as error:
+        return CaseStatus(name, "failed", fingerprint, None, f"refused to write: {error}", notes), False
+    except Exception as error:  # noqa: BLE001 - one case never stops a run; the traceback goes to the log
+        traceback.print_exc()
+        return CaseStatus(name, "failed", fingerprint, None, f"{type(error).__name__}: {error}", notes), True
+    return CaseStatus(name, "done", fingerprint, sha256, None, notes), True
+
+
+def _read_case(context: Context, name: str) -> Case:
+    dataset = context.dataset
+    image = read_image(dataset.image(name))
+    labels = None
+    if "labels" in context.reads:
+        labels = read_labels(dataset.label(name), image, dataset.labels)
+    return Case(name, image, labels, dataset.labels)
+
+
+def _check_ids(context: Context, name: str, labels: NDArray[np.generic]) -> None:
+    """Refuse ids that the tool's label table does not have."""
+    table = context.manifest.variant(context.arguments.variant).labels
+    known = {0, *(context.dataset.labels if table == "from-dataset" else table)}
+    unknown = sorted(set(np.unique(labels).tolist()) - known)
+    if unknown:
+        raise ContractError(f"{name}: labels must have ids of the manifest's table, but have {unknown}")
+
+
+def _output(context: Context, case: str) -> Path:
+    return context.folder / f"{case}{SUFFIX}"
+
+
+def _write_run(
+    context: Context, statuses: Mapping[str, CaseStatus], case_records: Mapping[str, _CaseRecord], seconds: float
+) -> None:
+    """Write `run.json`; cases that earlier runs did stay in it."""
+    earlier = records.read_run(context.folder).get("cases", {})
+    cases = {**earlier, **{name: asdict(record) for name, record in case_records.items()}}
+    outputs = {f"{name}{SUFFIX}": s.output_sha256 for name, s in sorted(statuses.items()) if s.output_sha256}
+    run = {
+        **describe_run(context),
+        "outputs": outputs,
+        "cases": dict(sorted(cases.items())),
+        "seconds": round(seconds, 3),
+    }
+    records.write_run(context.folder, run)
