@@ -1,4 +1,4 @@
-"""The conformance test: what docs/contract.md says, tried on any tool.
+"""The conformance test: what docs/reference/tool-contract.md says, tried on any tool.
 
 targets.py   an image, or a folder's tool as a process: how one run is started and ends
 data.py      the dataset: one volume in eight orientations, and what can be wrong with it

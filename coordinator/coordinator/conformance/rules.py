@@ -1,4 +1,4 @@
-"""What must hold for a tool, in the order in which it is tried; docs/contract.md is the text behind it.
+"""What must hold for a tool, in the order in which it is tried; docs/reference/tool-contract.md is the text behind it.
 
 A rule is a function of the bench: it returns where the rule holds, raises `Broken` where not, and `NotApplicable` where
 the rule says nothing about this target.

@@ -48,7 +48,7 @@ def test_a_dockerfile_that_is_there_is_left_alone(containers: Path):
 
 @pytest.mark.parametrize("file", ["manifest.yaml", "tool.py"])
 def test_the_contracts_text_shows_a_new_tool(file: str):
-    text = (ROOT / "docs/contract.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/tool-contract.md").read_text(encoding="utf-8")
     shown = re.search(rf"`containers/threshold/{re.escape(file)}`\n\n```\w+\n(.*?)```", text, re.DOTALL)
 
     assert shown
