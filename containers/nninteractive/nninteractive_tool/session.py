@@ -16,6 +16,8 @@ from contract import UsageError
 from nninteractive_tool.prompts import Mask, Prompt
 
 FORCED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+SEED = 0
+"""Of the random numbers that nnInteractive draws at a prompt."""
 _scalar: Any = np._core.multiarray.scalar  # type: ignore[attr-defined]
 PLAIN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     _scalar,
@@ -46,10 +48,11 @@ class Session:
     def found(self, prompt: Prompt) -> Mask:
         """(Z, Y, X) the object that one prompt points at; what was asked for before has no influence."""
         self.upstream.reset_interactions()
-        if prompt.first == prompt.last:
-            self.upstream.add_point_interaction(prompt.first, include_interaction=True)
-        else:
-            self.upstream.add_bbox_interaction(prompt.half_open, include_interaction=True)
+        with _fixed_random_numbers():
+            if prompt.first == prompt.last:
+                self.upstream.add_point_interaction(prompt.first, include_interaction=True)
+            else:
+                self.upstream.add_bbox_interaction(prompt.half_open, include_interaction=True)
         return np.asarray(self.mask.numpy() > 0)
 
 
@@ -85,6 +88,21 @@ def quiet() -> Iterator[None]:
     """Inside, nothing is printed: nnInteractive tells each of its steps, also from other threads."""
     with redirect_stdout(io.StringIO()):
         yield
+
+
+@contextmanager
+def _fixed_random_numbers() -> Iterator[None]:
+    """Inside, numpy's global random numbers are the same each time; afterwards they go on as if none had been drawn.
+
+    nnInteractive refines a mask in patches. Where its regular places leave voxels uncovered, it draws further ones from
+    numpy's global generator, which it never seeds: the same prompt would give another mask each time.
+    """
+    before = np.random.get_state()
+    np.random.seed(SEED)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 @contextmanager
