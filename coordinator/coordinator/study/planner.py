@@ -62,7 +62,7 @@ def scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> 
     """Complete a step that scores: what it asks, its processes, its fingerprint. No other step has a convention."""
     settings = {
         **step.settings,
-        "scoring": planner.study.content.score.scoring.settings(),
+        "scoring": planner.study.content.score.scoring.as_json(),
         "reference": base.output,
         "prediction": prediction.output,
     }
