@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.manifest import OptionValue
-from coordinator.datasets.check import Checked
+from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Train, trainer_options
 from coordinator.study.labelversions import base_step, refuse_unscorable
 from coordinator.study.planner import Planner, Split, label_table, option_arguments, scoring_step
@@ -42,7 +42,7 @@ class Course:
     """
 
     place: str
-    dataset: Checked
+    dataset: DatasetCheck
     split: Split
     labels: Mapping[str, Step]
     reference: Step
@@ -51,7 +51,7 @@ class Course:
 
 
 def network_steps(
-    training: Training, checked: Mapping[str, Checked], splits: Mapping[str, Split], before: list[Step]
+    training: Training, checked: Mapping[str, DatasetCheck], splits: Mapping[str, Split], before: list[Step]
 ) -> list[Step]:
     """Networks on every label version of each dataset; then from each of these, and from scratch, on each target."""
     study, steps = training.planner.study, []

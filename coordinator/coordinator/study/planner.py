@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contract.manifest import OptionValue
 from contract.records import digest
-from coordinator.datasets.check import Checked
+from coordinator.datasets.check import DatasetCheck
 from coordinator.runners import Runner
 from coordinator.study.file import Study
 from coordinator.study.steps import Step
@@ -87,6 +87,6 @@ def option_arguments(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
     return tuple(arguments)
 
 
-def label_table(dataset: Checked) -> dict[str, str]:
+def label_table(dataset: DatasetCheck) -> dict[str, str]:
     """Label id -> organ, as JSON has it."""
     return {str(label): organ for label, organ in dataset.labels.items()}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contract.datasets import Dataset, open_dataset
-from coordinator.datasets.check import Checked, check_dataset
+from coordinator.datasets.check import DatasetCheck, check_dataset
 
 AFFINE = np.array([[1.5, 0.3, 0, -9], [-0.3, 1.4, 0.1, 5], [0, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
 
@@ -65,31 +65,31 @@ def test_what_is_odd_about_the_whole_is_said(dataset: Dataset) -> None:
     for case in "abcd":
         nib.save(nib.Nifti1Image(np.ones((6, 5, 4), np.uint8), AFFINE), dataset.label(case))
 
-    said = " ".join(check_dataset(dataset, {"x": "gone"}).warnings)
+    warnings = " ".join(check_dataset(dataset, {"x": "gone"}).warnings)
 
-    assert "the same scan came more than once: a, b" in said
-    assert "labels without an image: orphan" in said
-    assert "organs that occur in no case: spleen" in said
-    assert "excluded cases that do not exist: x" in said
+    assert "cases with the same image: a, b" in warnings
+    assert "labels without an image: orphan" in warnings
+    assert "organs that occur in no case: spleen" in warnings
+    assert "excluded cases that do not exist: x" in warnings
 
 
 def test_a_second_check_reads_only_what_changed(dataset: Dataset, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
 
-    def check() -> Checked:
-        told.clear()
+    def check() -> DatasetCheck:
+        progress.clear()
         return check_dataset(
-            dataset, cache=tmp_path / "cache.json", tell=lambda done, total: told.append((done, total))
+            dataset, cache=tmp_path / "cache.json", show_progress=lambda done, total: progress.append((done, total))
         )
 
     first = check()
     second = check()
     assert second == first
-    assert told == [(4, 4)]
+    assert progress == [(4, 4)]
 
     dataset.image("a").write_bytes(b"")
     assert "zero bytes" in check().set_aside["a"][0]
-    assert told == [(3, 4), (4, 4)]
+    assert progress == [(3, 4), (4, 4)]
 
 
 def test_many_cases_are_read_by_several_processes_with_the_same_result(dataset: Dataset) -> None:

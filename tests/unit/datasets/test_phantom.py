@@ -124,7 +124,7 @@ def test_a_phantom_with_a_file_missing_is_refused(tmp_path: Path):
     make_phantom(folder, cases=2, shape=(16, 16, 8))
     (folder / "labels" / "phantom_002.nii.gz").unlink()
 
-    with pytest.raises(UsageError, match="was changed after it was made"):
+    with pytest.raises(UsageError, match="must not change after it was made"):
         make_phantom(folder, cases=2, shape=(16, 16, 8))
 
 
