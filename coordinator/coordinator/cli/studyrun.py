@@ -161,7 +161,7 @@ def failed_cases(run: Path, plan: Plan) -> dict[str, str]:
 
 def _gpu_count(wanted: str | int | tuple[int, ...]) -> int:
     """How many GPUs steps may use at once."""
-    there = len(gpus.host_gpus())
+    there = len(gpus.list_gpus())
     if wanted == "all":
         return there
     asked = wanted if isinstance(wanted, int) else len(wanted)

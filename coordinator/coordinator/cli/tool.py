@@ -49,7 +49,7 @@ def build(names: tuple[str, ...], runtime: str, base: str | None) -> None:
             continue
         for each in tools:
             runner.build(each)
-            click.echo(f"{each.name} ({name}): built, {runner.identity(each)}")
+            click.echo(f"{each.name} ({name}): built, {runner.code_id(each)}")
 
 
 @tool.command("compose")

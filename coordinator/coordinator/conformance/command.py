@@ -116,9 +116,9 @@ def _targets(tool: Tool, runtime: str) -> Iterator[Target]:
     """The runtimes that are asked for; of all, those that the tool is built for."""
     docker, process = DockerRunner(), ProcessRunner()
     if runtime == "docker" or (runtime == "all" and is_built(docker, tool)):
-        yield ImageTarget(docker.identity(tool), docker.client)
+        yield ImageTarget(docker.code_id(tool), docker.client)
     if runtime == "process" or (runtime == "all" and is_built(process, tool)):
-        process.identity(tool)
+        process.code_id(tool)
         yield ProcessTarget(tool)
 
 

@@ -22,7 +22,7 @@ from docker.models.containers import Container
 from contract.errors import UsageError
 from coordinator.runners import Invocation
 from coordinator.runners.process import ProcessRunner
-from coordinator.runners.sandbox import Sandbox, sandbox_of
+from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S
 from coordinator.tools.finding import Tool
 
@@ -179,7 +179,7 @@ class ImageTarget:
 
     def describe(self) -> str:
         """What `describe` prints in a container that sees nothing."""
-        container = self._container(Sandbox(self.image_id).settings(("describe",)))
+        container = self._container(Sandbox(self.image_id).container_settings(("describe",)))
         try:
             container.start()
             code, _ = _end_of(lambda: _exit_code(container), container.kill, lambda: False)
@@ -198,7 +198,7 @@ class ImageTarget:
         invocation = start.invocation
         invocation.out.mkdir(parents=True, exist_ok=True)
         invocation.out.chmod(0o777)
-        settings = sandbox_of(invocation, self.image_id).settings(invocation.arguments)
+        settings = make_sandbox(invocation, self.image_id).container_settings(invocation.arguments)
         settings["environment"] |= start.environment
         begin = time.monotonic()
         container = self._container(settings, start.granted)
@@ -212,7 +212,7 @@ class ImageTarget:
     def hand_over(self, folder: Path) -> None:
         """Files are the containers' user's: it opens them to all."""
         sandbox = Sandbox(self.image_id, writable={"/out": folder})
-        container = self._container(sandbox.settings(("-R", "a+rwX", "/out")) | {"entrypoint": ["chmod"]})
+        container = self._container(sandbox.container_settings(("-R", "a+rwX", "/out")) | {"entrypoint": ["chmod"]})
         with suppress(APIError):  # an image without chmod; who removes the files then says which are left
             container.start()
             container.wait()

@@ -59,7 +59,7 @@ def check_dockerfile(file: Path) -> list[Finding]:
 def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
     """Whether a runner could run a tool now."""
     try:
-        runner.identity(tool)
+        runner.code_id(tool)
     except UsageError:
         return False
     return True

@@ -13,7 +13,7 @@ import yaml
 from contract.errors import UsageError
 from coordinator.runners.docker import build_arguments, image_name
 from coordinator.runners.sandbox import NO_NEW_PRIVILEGES, TMP, TMP_OPTIONS
-from coordinator.runners.view import threads_set_to
+from coordinator.runners.view import thread_variables
 from coordinator.tools.finding import Tool
 
 FILE, GPU_FILE = "compose.yaml", "compose.gpu.yaml"
@@ -101,7 +101,7 @@ def _service(tool: Tool, containers: str) -> dict[str, object]:
         "security_opt": [NO_NEW_PRIVILEGES],
         "tmpfs": [f"{TMP}:{TMP_OPTIONS}"],
         "shm_size": f"{resources.shm_mb}m",
-        "environment": threads_set_to(str(resources.cpus)),
+        "environment": thread_variables(str(resources.cpus)),
         "volumes": [
             _bind("${DATA:-./data}", "/data"),
             _bind("${OUT:-./out}", "/out", read_only=False),

@@ -45,7 +45,7 @@ class Planner:
         uses_gpu = resources.gpu != "none" and (name is None or tool.manifest.steps[name].gpu)
         cpus = self.study.content.run.threads or resources.cpus
         arguments = (*step.arguments, "--threads", str(cpus))
-        identity = {"tool": self.runner.identity(tool), "runtime": self.runner.runtime, "arguments": arguments}
+        identity = {"tool": self.runner.code_id(tool), "runtime": self.runner.runtime, "arguments": arguments}
         return step._replace(
             kind="tool",
             tool=tool.name,

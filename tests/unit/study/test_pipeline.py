@@ -31,7 +31,7 @@ class NamedCode:
 
     runtime = "process"
 
-    def identity(self, tool: Tool) -> str:
+    def code_id(self, tool: Tool) -> str:
         return self.code.get(tool.name, "as it is")
 
     def run(self, invocation: Invocation) -> int:

@@ -201,7 +201,7 @@ class NamedCode:
 
     runtime = "process"
 
-    def identity(self, tool: Tool) -> str:
+    def code_id(self, tool: Tool) -> str:
         return "as it is"
 
     def run(self, invocation: Invocation) -> int:
