@@ -38,11 +38,11 @@ def make(tmp_path: Path, venvs: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     folder = tmp_path / "containers"
     shutil.copytree(ROOT / "containers/contract", folder / "contract", ignore=shutil.ignore_patterns("*.egg-info"))
 
-    def made(broken: str, name: str = "broken") -> Tool:
+    def make_broken(broken: str, name: str = "broken") -> Tool:
         shutil.copytree(ROOT / "tests/tools" / name, folder / name)
         (folder / name / "broken").write_text(broken, encoding="utf-8")
         tool = Tool(folder / name, load_manifest(folder / name))
         ProcessRunner().build(tool)
         return tool
 
-    return made
+    return make_broken

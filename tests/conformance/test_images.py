@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 from click.testing import CliRunner
-from helpers.checking import found, wrong
+from helpers.checking import check_rules, problems_by_rule
 
 from coordinator.cli.tool import tool
 from coordinator.conformance.targets import LOCKS, UID, ImageTarget
@@ -32,7 +32,7 @@ def stranger(probe_image: str, engine: docker.DockerClient, tmp_path: Path) -> I
     """Makes the image of a stranger's tool with one thing wrong: the probe's, with another program."""
     images: list[str] = []
 
-    def made(broken: str) -> ImageTarget:
+    def make_broken(broken: str) -> ImageTarget:
         for file in ("tool.py", "manifest.yaml"):
             shutil.copy(ROOT / "tests/tools/broken" / file, tmp_path)
         (tmp_path / "broken").write_text(broken, encoding="utf-8")
@@ -42,7 +42,7 @@ def stranger(probe_image: str, engine: docker.DockerClient, tmp_path: Path) -> I
         images.append(str(image.id))
         return ImageTarget(images[-1], engine)
 
-    yield made
+    yield make_broken
     for image in images:
         engine.images.remove(image)
 
@@ -67,17 +67,17 @@ def test_an_image_passes_by_its_name(probe_image: str):
 def test_the_lock_that_an_image_cannot_live_with_is_found(
     broken: str, rules: set[str], stranger: Callable[[str], ImageTarget], weights: Path
 ):
-    findings = found(stranger(broken), weights, "run", *LOCKS, "grid")
+    results = check_rules(stranger(broken), weights, "run", *LOCKS, "grid")
 
-    assert set(wrong(findings)) == rules
-    assert all("runs where it has that, but fails without (" in problem for problem in wrong(findings).values())
+    assert set(problems_by_rule(results)) == rules
+    assert all("runs where it has that, but fails without (" in problem for problem in problems_by_rule(results).values())
 
 
 def test_what_is_no_tool_is_told_by_its_describe(engine: docker.DockerClient, base_image: str):
-    findings = found(ImageTarget(str(engine.images.get(base_image).id), engine), None, "describe", "run")
+    results = check_rules(ImageTarget(str(engine.images.get(base_image).id), engine), None, "describe", "run")
 
-    assert set(wrong(findings)) == {"describe"}
-    assert [finding.skipped for finding in findings] == ["", "needs a sound `describe`"]
+    assert set(problems_by_rule(results)) == {"describe"}
+    assert [result.skipped for result in results] == ["", "needs a sound `describe`"]
 
 
 def test_an_unknown_image_is_refused(engine: docker.DockerClient):
@@ -91,7 +91,7 @@ def test_weights_that_a_stranger_cannot_read_are_refused(probe_image: str, tmp_p
 
     done = CliRunner().invoke(tool, ["check", probe_image, "--weights", str(tmp_path / "weights")])
 
-    assert "weights: must be readable for user 12345, as whom containers run here" in str(done.exception)
+    assert "weights: must be readable for user 12345, as which containers run here" in str(done.exception)
 
 
 def test_what_containers_wrote_can_be_removed_by_anybody(stranger: Callable[[str], ImageTarget], tmp_path: Path):

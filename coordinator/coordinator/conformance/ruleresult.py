@@ -1,18 +1,18 @@
-"""What became of a rule."""
+"""The result of checking a rule."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at.
+class RuleResult:
+    """The result of checking a rule.
 
     Attributes:
-        rule: its id.
-        what: must hold.
-        problem: why it doesn't; empty where it does.
-        skipped: why it says nothing about this target; empty where it does.
-        seconds: how long it took to find out.
+        rule: id of the rule.
+        what: what must hold.
+        problem: why it does not hold; empty where it does.
+        skipped: why the rule does not apply to this target; empty where it does.
+        seconds: duration of the check.
     """
 
     rule: str
@@ -23,5 +23,5 @@ class Finding:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the rule holds; None where it says nothing."""
+        """Whether the rule holds; None where it does not apply."""
         return None if self.skipped else not self.problem

@@ -1,7 +1,7 @@
-"""Where a target is tried: its runs on the dataset, of which the costly ones serve several rules.
+"""The runs of a target on the dataset; several rules share a costly run.
 
-chain("base")     every step on sound cases, undisturbed: the yardstick of most rules
-run(Trial(...))   one step once more: on other data, with other arguments, in a copy of what `base` wrote
+undisturbed       every step on sound cases: most rules compare with it
+run(Trial(...))   one more run of a step: on other data, with other arguments, or in a copy of the undisturbed results
 
 WORK/<place>/<step>/out/check/<label version>/    results
 """
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from contract.datasets import SUFFIX, case_names
 from contract.manifest import GIVEN_INPUTS, Manifest, OptionValue
-from coordinator.conformance.data import CASES, NAME, Data, Kind
-from coordinator.conformance.targets import Ended, Start, Target, files_below
+from coordinator.conformance.data import CASES, NAME, CheckData, Kind
+from coordinator.conformance.targets import RunOutcome, RunRequest, Target, files_below
 from coordinator.runners import Invocation
 from coordinator.tools.finding import Tool
 
 
-class Broken(Exception):
+class RuleBroken(Exception):
     """A rule doesn't hold; the message says what is wrong."""
 
 
@@ -31,18 +31,18 @@ class NotApplicable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of one step.
+    """The settings of one run of a step.
 
     Attributes:
-        place: folder of its results.
-        step: of the manifest; None for a tool without steps, or for all of them.
-        arguments: after those that every run gets.
-        kind: of data.
-        inputs: name -> folder; None for the results of `base`.
+        place: name of the folder for its results.
+        step: step of the manifest; None for a tool without steps, or for all steps.
+        arguments: arguments after those of every run.
+        kind: kind of data.
+        inputs: name -> folder; None for the undisturbed results.
         environment: variables.
-        weights: instead of the folder that was given.
-        dataset: its name; None where the environment says it.
-        stop: when it is sent SIGTERM.
+        weights: folder of weights; None for the session's.
+        dataset: its name; None where the environment names it.
+        should_stop: SIGTERM is sent when it becomes true.
     """
 
     place: str
@@ -53,167 +53,169 @@ class Trial:
     environment: Mapping[str, str] = field(default_factory=dict)
     weights: Path | None = None
     dataset: str | None = NAME
-    stop: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What a trial came to.
+class StepResult:
+    """The result of a trial.
 
     Attributes:
-        step: of the manifest.
-        place: of the trial.
-        ended: how it ended.
-        folder: of its results.
+        step: step of the manifest.
+        place: place of the trial.
+        outcome: how the run ended.
+        folder: folder of the results.
     """
 
     step: str | None
     place: str
-    ended: Ended
+    outcome: RunOutcome
     folder: Path
 
     @property
-    def words(self) -> str:
-        """How a message about it begins; empty for a tool without steps."""
+    def prefix(self) -> str:
+        """Beginning of messages about it; empty for a tool without steps."""
         return f"step {self.step}: " if self.step else ""
 
     def label_map(self, case: str) -> Path:
-        """Where a case's labels are, or should be."""
+        """Path of a case's label map, whether it is there or not."""
         return self.folder / f"{case}{SUFFIX}"
 
 
-Chain = tuple[Stage, ...]
-"""Every step of a tool, one after the other; ends with the first that fails."""
+Chain = tuple[StepResult, ...]
+"""The results of a tool's steps in order, up to the first step that failed."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """A target, one of its variants, and where it is tried.
+class CheckSession:
+    """The check of one variant of a target.
 
     Attributes:
-        target: what is tried.
+        target: the image or process to check.
         manifest: as `describe` prints it.
-        variant: which one is tried.
+        variant: the variant to check.
         data: the dataset.
         work: folder for results.
         weights: folder of weights; None where there is none.
-        before: what data and weights were before the first run.
-        strays: what runs have left outside of their places.
+        initial_files: `protected_files` before the first run.
+        strays: files that runs have left outside of /out and /tmp.
     """
 
     target: Target
     manifest: Manifest
     variant: str
-    data: Data
+    data: CheckData
     work: Path
     weights: Path | None
-    before: Mapping[str, object]
+    initial_files: Mapping[str, object]
     strays: set[str] = field(default_factory=set)
 
     @property
     def steps(self) -> tuple[str | None, ...]:
-        """The steps in order; None alone for a tool that has none."""
+        """The steps in order; a single None for a tool without steps."""
         return tuple(self.manifest.steps) or (None,)
 
     @property
-    def last(self) -> str | None:
+    def last_step(self) -> str | None:
         """The step that makes label maps."""
         return self.steps[-1]
 
     @property
-    def few(self) -> tuple[str, ...]:
-        """The cases of a small run."""
+    def few_cases(self) -> tuple[str, ...]:
+        """The cases for a small run."""
         return CASES[: self.manifest.check.cases]
 
     @property
     def label_version(self) -> str:
-        """The name of results where none is given."""
+        """The default label version of the results."""
         return f"{self.manifest.name}-{self.variant}"
 
     @cached_property
-    def locked(self) -> Chain:
-        """Every step on sound cases, behind all locks."""
-        return self.chain("locked", granted=frozenset())
+    def locked_chain(self) -> Chain:
+        """The results of every step on sound cases, behind all locks."""
+        return self.run_chain("locked", open_locks=frozenset())
 
     @cached_property
-    def granted(self) -> frozenset[str]:
-        """The locks that the tool can't live with, found one by one."""
+    def open_locks(self) -> frozenset[str]:
+        """The locks that must stay open for the tool to run, found one by one."""
         locks = frozenset(self.target.locks)
-        if not locks or self._is_whole(self.locked) or not self._is_whole(self.chain("open", granted=locks)):
+        if not locks or self._is_complete(self.locked_chain):
+            return frozenset()
+        if not self._is_complete(self.run_chain("open", open_locks=locks)):
             return frozenset()
         return frozenset(
-            lock for lock in locks if not self._is_whole(self.chain(f"behind-{lock}", granted=locks - {lock}))
+            lock for lock in locks if not self._is_complete(self.run_chain(f"behind-{lock}", open_locks=locks - {lock}))
         )
 
     @cached_property
-    def base(self) -> Chain:
-        """Every step on sound cases, undisturbed, behind the locks that it can live with.
+    def undisturbed(self) -> Chain:
+        """The results of every step on sound cases, undisturbed, behind all locks that need not stay open.
 
         Raises:
-            NotApplicable: it fails, so that nothing can be compared with it.
+            NotApplicable: a step fails, so that nothing can be compared with it.
         """
-        chain = self.chain("base", granted=self.granted) if self.granted else self.locked
-        if not self._is_whole(chain):
+        chain = self.run_chain("base", open_locks=self.open_locks) if self.open_locks else self.locked_chain
+        if not self._is_complete(chain):
             raise NotApplicable("needs a run that does all sound cases (rule `run`)")
         return chain
 
     @cached_property
-    def damaged(self) -> tuple[Stage, dict[str, tuple[int, int]]]:
-        """The last step once more, in what it wrote before, on damaged data; and the files' states before."""
-        folder = self.copied("damaged", self.last)
-        before = states(folder)
-        return self.run(Trial("damaged", self.last, kind="damaged")), before
+    def damaged_run(self) -> tuple[StepResult, dict[str, tuple[int, int]]]:
+        """The last step, run again on damaged data in a copy of its results; and the states of the files before."""
+        folder = self.copy_results("damaged", self.last_step)
+        before = file_states(folder)
+        return self.run(Trial("damaged", self.last_step, kind="damaged")), before
 
     @property
     def reads_labels(self) -> bool:
-        """Whether the step that makes label maps reads the dataset's labels."""
-        return "labels" in self.manifest.reads(self.last)
+        """Whether the step that makes label maps reads the reference labels."""
+        return "labels" in self.manifest.reads(self.last_step)
 
-    def chain(self, place: str, kind: Kind = "sound", granted: frozenset[str] | None = None) -> Chain:
-        """Do every step on a kind of data, each with the results of those before."""
-        stages: list[Stage] = []
+    def run_chain(self, place: str, kind: Kind = "sound", open_locks: frozenset[str] | None = None) -> Chain:
+        """Run every step on a kind of data, each with the results of the steps before."""
+        results: list[StepResult] = []
         for step in self.steps:
-            stages.append(self.run(Trial(place, step, kind=kind, inputs=self.inputs(step, stages)), granted))
-            if stages[-1].ended.code != 0:
+            results.append(self.run(Trial(place, step, kind=kind, inputs=self.inputs(step, results)), open_locks))
+            if results[-1].outcome.code != 0:
                 break
-        return tuple(stages)
+        return tuple(results)
 
-    def run(self, trial: Trial, granted: frozenset[str] | None = None) -> Stage:
-        """Do one step once."""
-        folder = self._folder(trial.place, trial.step)
+    def run(self, trial: Trial, open_locks: frozenset[str] | None = None) -> StepResult:
+        """Run one step."""
+        folder = self._work_folder(trial.place, trial.step)
         folder.mkdir(parents=True, exist_ok=True)
         manifest, inputs = self.manifest, trial.inputs
         reads = manifest.reads(trial.step) if trial.step or not manifest.steps else _all_reads(manifest)
         invocation = Invocation(
             name="check", fingerprint="", tool=Tool(folder, manifest), arguments=self._arguments(trial),
             data=self.data.root(trial.kind), dataset=NAME, shows_labels="labels" in reads,
-            inputs=self.inputs(trial.step, self.base if trial.step else ()) if inputs is None else inputs,
+            inputs=self.inputs(trial.step, self.undisturbed if trial.step else ()) if inputs is None else inputs,
             out=folder / "out", log=folder / "log.txt", weights=trial.weights or self.weights,
             gpus=(0,) if manifest.resources.gpu == "required" else (),
         )  # fmt: skip
-        start = Start(invocation, self.granted if granted is None else granted, trial.environment, trial.stop)
-        ended = self.target.run(start)
-        self.strays.update(ended.strays)
-        return Stage(trial.step, trial.place, ended, self.results(trial.place, trial.step))
+        locks = self.open_locks if open_locks is None else open_locks
+        outcome = self.target.run(RunRequest(invocation, locks, trial.environment, trial.should_stop))
+        self.strays.update(outcome.strays)
+        return StepResult(trial.step, trial.place, outcome, self.results_folder(trial.place, trial.step))
 
-    def inputs(self, step: str | None, stages: "Chain | list[Stage]") -> dict[str, Path]:
-        """What a step finds below /in: results of stages, or what the coordinator gives."""
+    def inputs(self, step: str | None, results: "Chain | list[StepResult]") -> dict[str, Path]:
+        """The folders that a step gets below /in: results of earlier steps, or inputs that the coordinator makes."""
         if step is None:
             return {}
-        made = {stage.step: stage.folder for stage in stages}
+        folders = {result.step: result.folder for result in results}
         sources = self.manifest.steps[step].inputs
-        return {name: self.data.given(s) if s in GIVEN_INPUTS else made[s] for name, s in sources.items()}
+        return {name: self.data.input_folder(s) if s in GIVEN_INPUTS else folders[s] for name, s in sources.items()}
 
-    def results(self, place: str, step: str | None) -> Path:
-        """Where a step of a place writes."""
-        return self._folder(place, step) / "out" / NAME / self.label_version
+    def results_folder(self, place: str, step: str | None) -> Path:
+        """The folder to which a step writes its results."""
+        return self._work_folder(place, step) / "out" / NAME / self.label_version
 
-    def copied(self, place: str, step: str | None) -> Path:
-        """Copy what `base` wrote in a step to another place, open to all, and give the folder of results there."""
-        source = next(stage.folder for stage in self.base if stage.step == step)
-        folder = self.results(place, step)
+    def copy_results(self, place: str, step: str | None) -> Path:
+        """Copy a step's undisturbed results to another place, writable for all; return the new folder of results."""
+        source = next(result.folder for result in self.undisturbed if result.step == step)
+        folder = self.results_folder(place, step)
         shutil.copytree(source, folder)
-        for parent, folders, files in os.walk(self._folder(place, step)):
+        for parent, folders, files in os.walk(self._work_folder(place, step)):
             for name in (*folders, *files):
                 path = Path(parent, name)
                 path.chmod(path.stat().st_mode | (0o777 if path.is_dir() else 0o666))
@@ -225,21 +227,21 @@ class Bench:
         options = as_arguments(self.manifest.check.options)
         return (*dataset, "--variant", self.variant, *step, *options, *trial.arguments)
 
-    def _folder(self, place: str, step: str | None) -> Path:
+    def _work_folder(self, place: str, step: str | None) -> Path:
         return self.work / place / (step or "all")
 
-    def _is_whole(self, chain: Chain) -> bool:
+    def _is_complete(self, chain: Chain) -> bool:
         last = chain[-1]
-        return last.ended.code == 0 and last.step == self.last and set(CASES) <= set(case_names(last.folder))
+        return last.outcome.code == 0 and last.step == self.last_step and set(CASES) <= set(case_names(last.folder))
 
 
-def surroundings(data: Data, weights: Path | None, tool: str) -> dict[str, object]:
-    """What no run of a tool may change: sha256 of the data, size and time of its weights."""
+def protected_files(data: CheckData, weights: Path | None, tool: str) -> dict[str, object]:
+    """The state of the files that no run may change: sha256 of the data, size and time of the tool's weights."""
     return {**data.digests(), **(files_below(weights / tool) if weights else {})}
 
 
 def as_arguments(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
-    """Options as arguments of a command line."""
+    """Format options as arguments of a command line."""
     arguments = []
     for name, value in options.items():
         if isinstance(value, bool):
@@ -249,20 +251,21 @@ def as_arguments(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
     return tuple(arguments)
 
 
-def states(folder: Path) -> dict[str, tuple[int, int]]:
-    """File that is not hidden, from a folder of results -> its inode and time of change."""
-    return {str(path.relative_to(folder)): (path.stat().st_ino, path.stat().st_mtime_ns) for path in visible(folder)}
+def file_states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Visible file of a folder of results -> its inode and time of change."""
+    status = {path: path.stat() for path in visible_files(folder)}
+    return {str(path.relative_to(folder)): (s.st_ino, s.st_mtime_ns) for path, s in status.items()}
 
 
-def visible(folder: Path) -> list[Path]:
-    """Files of a folder of results that are not hidden, sorted."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+def visible_files(folder: Path) -> list[Path]:
+    """List the files of a folder of results that are not hidden, sorted."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def redone(before: Mapping[str, tuple[int, int]], folder: Path) -> set[str]:
-    """Cases whose label map was written again since."""
-    now = states(folder)
+def rewritten_cases(before: Mapping[str, tuple[int, int]], folder: Path) -> set[str]:
+    """Find the cases whose label map was written since the states `before`."""
+    now = file_states(folder)
     files = {f"{case}{SUFFIX}": case for case in CASES}
     return {case for file, case in files.items() if file in now and now[file] != before.get(file)}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from contract.manifest import load_manifest
-from coordinator.conformance.findings import Finding
+from coordinator.conformance.ruleresult import RuleResult
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
 from coordinator.tools.finding import Tool
@@ -18,18 +18,18 @@ SCRATCH = ("HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 IMAGE_LABELS = ("title", "version", "revision", "licenses")
 
 
-def check_folder(folder: Path) -> list[Finding]:
+def check_folder(folder: Path) -> list[RuleResult]:
     """Look at a tool's folder; nothing needs to be built for it."""
     findings = [
-        Finding(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
+        RuleResult(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
         for name in REQUIRED
     ]
     if (folder / "Dockerfile").is_file():
         findings += check_dockerfile(folder / "Dockerfile")
-    return [*findings, Finding(FOLDER, "manifest.yaml is sound", _manifest_problem(folder))]
+    return [*findings, RuleResult(FOLDER, "manifest.yaml is sound", _manifest_problem(folder))]
 
 
-def check_dockerfile(file: Path) -> list[Finding]:
+def check_dockerfile(file: Path) -> list[RuleResult]:
     """Look at a Dockerfile: pinned, in two stages, not root, scratch below /tmp, labelled."""
     lines = _instructions(file.read_text(encoding="utf-8"))
     froms = [index for index, line in enumerate(lines) if line.startswith("FROM ")]
@@ -53,7 +53,7 @@ def check_dockerfile(file: Path) -> list[Finding]:
         **{f"image label {name}": f"org.opencontainers.image.{name}=" in labels for name in IMAGE_LABELS},
     }
     broken = "must hold, but does not; compare it with another tool's"
-    return [Finding(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
+    return [RuleResult(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
 
 
 def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
