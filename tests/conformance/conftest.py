@@ -1,4 +1,4 @@
-"""A stranger's tool with one thing wrong, as a folder with its environment."""
+"""A foreign tool with one thing wrong, as a folder with its environment."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights folder with those of the stranger's tool."""
+    """A weights folder with those of the foreign tool."""
     folder = tmp_path_factory.mktemp("weights")
     folder.chmod(0o755)
     (folder / "broken").mkdir()

@@ -1,4 +1,4 @@
-"""Every rule is broken by a stranger's tool, and the check says which."""
+"""Every rule is broken by a foreign tool, and the check says which."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_what_is_broken_is_found(broken: str, make: Callable[..., Tool], weights
     assert words in " ".join(problems.values())
 
 
-def test_a_stranger_that_keeps_the_contract_passes(make: Callable[..., Tool], weights: Path):
+def test_a_foreign_tool_that_keeps_the_contract_passes(make: Callable[..., Tool], weights: Path):
     results = check_rules(ProcessTarget(make("")), weights)
 
     assert problems_by_rule(results) == {}

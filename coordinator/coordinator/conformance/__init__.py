@@ -2,10 +2,10 @@
 
 command ──► check ──┬──► `describe`            is the manifest valid?
                     └──► rules                 all rules, one function each         <- read this
-                           ├──► undisturbed    rules on the undisturbed run
-                           └──► reruns         rules that need runs of their own
-                                  └──► evidence ──► session ──► targets
+                           ├──► undisturbed    rules on the undisturbed run      ──┬──► evidence ──► session ──► targets
+                           └──► reruns         rules that need runs of their own ──┘
 toolcheck    a tool's folder, before anything is built
+evidence     reads and compares what a run left
 session      a target's runs; costly runs are shared by several rules
 targets      an image, or a folder's tool as a process: one run of it
 data         the dataset: one volume in eight orientations, and damaged copies

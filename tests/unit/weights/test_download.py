@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 from helpers.servers import Files, file_server, proxy_server
 from helpers.weights import ONE, fetch, fetch_one, make_fetcher, start_fetch
 
@@ -129,21 +129,21 @@ def test_ctrl_c_leaves_a_part_that_the_next_run_resumes(
 def test_the_proxy_of_the_environment_is_used(
     tool: Callable[..., None], server: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with proxy_server() as (address, came):
+    with proxy_server() as (address, requests):
         monkeypatch.setenv("HTTP_PROXY", address)
         monkeypatch.setenv("http_proxy", address)
 
         code, output = fetch("net")
 
     assert code == 0, output
-    assert came == [f"GET {server.url('/one.pt')} HTTP/1.1"]
+    assert requests == [f"GET {server.url('/one.pt')} HTTP/1.1"]
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of 127.0.0.1 that no authority has signed, and its key, in one file."""
     if shutil.which("openssl") is None:
-        missing("no openssl to make a certificate with")
+        skip_or_fail("no openssl to make a certificate with")
     file = tmp_path_factory.mktemp("certificate") / "both.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", file, "-out", f"{file}.crt",
@@ -159,7 +159,7 @@ def test_https_goes_through_the_proxy_and_trusts_the_systems_certificates(
 ) -> None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
-    with file_server({"/one.pt": ONE}, certificate) as secure, proxy_server() as (address, came):
+    with file_server({"/one.pt": ONE}, certificate) as secure, proxy_server() as (address, requests):
         tool(url=secure.url("/one.pt"))
         monkeypatch.setenv("HTTPS_PROXY", address)
         with pytest.raises(CaseError, match="certificate verify failed"):
@@ -168,7 +168,7 @@ def test_https_goes_through_the_proxy_and_trusts_the_systems_certificates(
         monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
         fetch_one(tmp_path / "w")
 
-    assert {line.rsplit(" ", 1)[0] for line in came} == {f"CONNECT {secure.address.removeprefix('https://')}"}
+    assert {line.rsplit(" ", 1)[0] for line in requests} == {f"CONNECT {secure.address.removeprefix('https://')}"}
     assert (tmp_path / "w/net/one.pt").read_bytes() == ONE
 
 
