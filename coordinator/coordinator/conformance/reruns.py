@@ -27,12 +27,12 @@ from coordinator.conformance.session import (
     RuleBroken,
     StepResult,
     Trial,
-    as_arguments,
     file_states,
     protected_files,
     rewritten_cases,
 )
 from coordinator.runners.stopping import GRACE_S
+from coordinator.tools.options import option_arguments
 
 QUICK_S = 1.5
 """A run with nothing to do may take this much longer than `describe`, or half of the first run's time."""
@@ -248,7 +248,7 @@ def _changed_options(session: CheckSession) -> Iterator[tuple[str, ...]]:
     for name in session.manifest.options_of(session.last_step):
         value = _another_value(session.manifest.options[name])
         if value is not None and name not in session.manifest.check.options:
-            yield as_arguments({name: value})
+            yield option_arguments({name: value})
     yield ("--threads", str(session.manifest.resources.cpus + 1))
 
 

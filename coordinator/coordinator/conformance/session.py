@@ -14,11 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 from contract.datasets import SUFFIX, case_names
-from contract.manifest import GIVEN_INPUTS, Manifest, OptionValue
+from contract.manifest import GIVEN_INPUTS, Manifest
 from coordinator.conformance.data import CASES, NAME, CheckData, Kind
 from coordinator.conformance.targets import RunOutcome, RunRequest, Target, files_below
 from coordinator.runners import Invocation
 from coordinator.tools.finding import Tool
+from coordinator.tools.options import option_arguments
 
 
 class RuleBroken(Exception):
@@ -224,7 +225,7 @@ class CheckSession:
     def _arguments(self, trial: Trial) -> tuple[str, ...]:
         dataset = () if trial.dataset is None else ("--dataset", trial.dataset)
         step = () if trial.step is None else ("--step", trial.step)
-        options = as_arguments(self.manifest.check.options)
+        options = option_arguments(self.manifest.check.options)
         return (*dataset, "--variant", self.variant, *step, *options, *trial.arguments)
 
     def _work_folder(self, place: str, step: str | None) -> Path:
@@ -238,17 +239,6 @@ class CheckSession:
 def protected_files(data: CheckData, weights: Path | None, tool: str) -> dict[str, object]:
     """The state of the files that no run may change: sha256 of the data, size and time of the tool's weights."""
     return {**data.digests(), **(files_below(weights / tool) if weights else {})}
-
-
-def as_arguments(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
-    """Format options as arguments of a command line."""
-    arguments = []
-    for name, value in options.items():
-        if isinstance(value, bool):
-            arguments.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            arguments.append(f"--{name}={value}")
-    return tuple(arguments)
 
 
 def file_states(folder: Path) -> dict[str, tuple[int, int]]:

@@ -8,8 +8,9 @@ from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Generator, Study
 from coordinator.study.labelspaces import LabelSpace
-from coordinator.study.planner import Planner, label_table, option_arguments, scoring_step
+from coordinator.study.planner import Planner, label_table, scoring_step
 from coordinator.study.steps import BASE, Step
+from coordinator.tools.options import option_arguments
 
 
 def refuse_unscorable(dataset: DatasetCheck) -> None:

@@ -8,9 +8,10 @@ from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Train, trainer_options
 from coordinator.study.labelversions import base_step, refuse_unscorable
-from coordinator.study.planner import Planner, Split, label_table, option_arguments, scoring_step
+from coordinator.study.planner import Planner, Split, label_table, scoring_step
 from coordinator.study.steps import BASE, NO_PRETRAIN, Step
 from coordinator.tools.finding import Tool
+from coordinator.tools.options import option_arguments
 
 
 @dataclass(frozen=True, slots=True)

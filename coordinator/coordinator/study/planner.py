@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from contract.manifest import OptionValue
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.runners import Runner
@@ -74,17 +73,6 @@ def scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> 
         memory_mb=SCORING_MB * workers,
         fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, prediction.fingerprint, settings]),
     )
-
-
-def option_arguments(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
-    """Options as arguments, all of them, so that a log line says everything."""
-    arguments: list[str] = []
-    for name, value in options.items():
-        if isinstance(value, bool):
-            arguments.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            arguments.append(f"--{name}={value}")
-    return tuple(arguments)
 
 
 def label_table(dataset: DatasetCheck) -> dict[str, str]:

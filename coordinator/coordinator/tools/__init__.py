@@ -2,6 +2,7 @@
 
 containers/*/manifest.yaml ──► finding ──► tools by name
 templates/ ──► new ──► the folder of a new tool
+options ──► arguments of a tool's command line
 """
 
 from typing import TYPE_CHECKING
