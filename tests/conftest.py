@@ -8,7 +8,7 @@ import docker
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 
 from contract.errors import UsageError
 from coordinator.runners.docker import DockerRunner
@@ -22,7 +22,7 @@ def samples() -> Path:
     """Folder of the real CT samples; dataset folders are in `datasets` below it."""
     folder = (ROOT / os.environ.get("SAMPLES_DIR", "../shared/data")).resolve()
     if not (folder / "datasets").is_dir():
-        missing(f"{folder}: no CT samples; set SAMPLES_DIR")
+        skip_or_fail(f"{folder}: no CT samples; set SAMPLES_DIR")
     return folder
 
 
@@ -32,7 +32,7 @@ def engine() -> docker.DockerClient:
     try:
         return DockerRunner().client
     except UsageError as error:
-        missing(str(error))
+        skip_or_fail(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A stranger's tool with one thing wrong, as a folder with its environment."""
+"""A foreign tool with one thing wrong, as a folder with its environment."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights folder with those of the stranger's tool."""
+    """A weights folder with those of the foreign tool."""
     folder = tmp_path_factory.mktemp("weights")
     folder.chmod(0o755)
     (folder / "broken").mkdir()
@@ -38,11 +38,11 @@ def make(tmp_path: Path, venvs: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     folder = tmp_path / "containers"
     shutil.copytree(ROOT / "containers/contract", folder / "contract", ignore=shutil.ignore_patterns("*.egg-info"))
 
-    def made(broken: str, name: str = "broken") -> Tool:
+    def make_broken(broken: str, name: str = "broken") -> Tool:
         shutil.copytree(ROOT / "tests/tools" / name, folder / name)
         (folder / name / "broken").write_text(broken, encoding="utf-8")
         tool = Tool(folder / name, load_manifest(folder / name))
         ProcessRunner().build(tool)
         return tool
 
-    return made
+    return make_broken

@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 from click.testing import CliRunner
-from helpers.checking import found, wrong
+from helpers.checking import check_rules, problems_by_rule
 
 from coordinator.cli.tool import tool
 from coordinator.conformance.targets import LOCKS, UID, ImageTarget
@@ -28,11 +28,11 @@ def probe_image(probe: Tool, engine: docker.DockerClient, base_image: str) -> st
 
 
 @pytest.fixture
-def stranger(probe_image: str, engine: docker.DockerClient, tmp_path: Path) -> Iterator[Callable[[str], ImageTarget]]:
-    """Makes the image of a stranger's tool with one thing wrong: the probe's, with another program."""
+def make_image(probe_image: str, engine: docker.DockerClient, tmp_path: Path) -> Iterator[Callable[[str], ImageTarget]]:
+    """Makes the image of a foreign tool with one thing wrong: the probe's, with another program."""
     images: list[str] = []
 
-    def made(broken: str) -> ImageTarget:
+    def make_broken(broken: str) -> ImageTarget:
         for file in ("tool.py", "manifest.yaml"):
             shutil.copy(ROOT / "tests/tools/broken" / file, tmp_path)
         (tmp_path / "broken").write_text(broken, encoding="utf-8")
@@ -42,7 +42,7 @@ def stranger(probe_image: str, engine: docker.DockerClient, tmp_path: Path) -> I
         images.append(str(image.id))
         return ImageTarget(images[-1], engine)
 
-    yield made
+    yield make_broken
     for image in images:
         engine.images.remove(image)
 
@@ -65,19 +65,21 @@ def test_an_image_passes_by_its_name(probe_image: str):
     ],
 )
 def test_the_lock_that_an_image_cannot_live_with_is_found(
-    broken: str, rules: set[str], stranger: Callable[[str], ImageTarget], weights: Path
+    broken: str, rules: set[str], make_image: Callable[[str], ImageTarget], weights: Path
 ):
-    findings = found(stranger(broken), weights, "run", *LOCKS, "grid")
+    results = check_rules(make_image(broken), weights, "run", *LOCKS, "grid")
 
-    assert set(wrong(findings)) == rules
-    assert all("runs where it has that, but fails without (" in problem for problem in wrong(findings).values())
+    assert set(problems_by_rule(results)) == rules
+    assert all(
+        "runs where it has that, but fails without (" in problem for problem in problems_by_rule(results).values()
+    )
 
 
-def test_what_is_no_tool_is_told_by_its_describe(engine: docker.DockerClient, base_image: str):
-    findings = found(ImageTarget(str(engine.images.get(base_image).id), engine), None, "describe", "run")
+def test_an_image_that_is_no_tool_fails_at_describe(engine: docker.DockerClient, base_image: str):
+    results = check_rules(ImageTarget(str(engine.images.get(base_image).id), engine), None, "describe", "run")
 
-    assert set(wrong(findings)) == {"describe"}
-    assert [finding.skipped for finding in findings] == ["", "needs a sound `describe`"]
+    assert set(problems_by_rule(results)) == {"describe"}
+    assert [result.skipped for result in results] == ["", "needs a sound `describe`"]
 
 
 def test_an_unknown_image_is_refused(engine: docker.DockerClient):
@@ -86,15 +88,15 @@ def test_an_unknown_image_is_refused(engine: docker.DockerClient):
     assert "nobody/has:this: must be a tool, a folder or an image that is here, but is none" in str(done.exception)
 
 
-def test_weights_that_a_stranger_cannot_read_are_refused(probe_image: str, tmp_path: Path):
+def test_weights_that_the_containers_user_cannot_read_are_refused(probe_image: str, tmp_path: Path):
     (tmp_path / "weights").mkdir(mode=0o700)
 
     done = CliRunner().invoke(tool, ["check", probe_image, "--weights", str(tmp_path / "weights")])
 
-    assert "weights: must be readable for user 12345, as whom containers run here" in str(done.exception)
+    assert "weights: must be readable for user 12345, as which containers run here" in str(done.exception)
 
 
-def test_what_containers_wrote_can_be_removed_by_anybody(stranger: Callable[[str], ImageTarget], tmp_path: Path):
+def test_files_of_containers_can_be_made_removable(make_image: Callable[[str], ImageTarget], tmp_path: Path):
     folder = tmp_path / "work/out"
     folder.mkdir(parents=True)
     (folder / "file").write_text("")
@@ -104,6 +106,6 @@ def test_what_containers_wrote_can_be_removed_by_anybody(stranger: Callable[[str
         os.chown(path, UID, UID)
         path.chmod(0o700)
 
-    stranger("").hand_over(tmp_path / "work")
+    make_image("").make_removable(tmp_path / "work")
 
     assert [oct(path.stat().st_mode & 0o777) for path in (folder, folder / "file")] == ["0o777", "0o777"]

@@ -1,10 +1,10 @@
-"""Every rule is broken by a stranger's tool, and the check says which."""
+"""Every rule is broken by a foreign tool, and the check says which."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.checking import found, wrong
+from helpers.checking import check_rules, problems_by_rule
 
 from coordinator.conformance.check import DESCRIBE
 from coordinator.conformance.rules import RULES
@@ -57,17 +57,17 @@ BROKEN = {
 def test_what_is_broken_is_found(broken: str, make: Callable[..., Tool], weights: Path):
     rules, words = BROKEN[broken]
 
-    problems = wrong(found(ProcessTarget(make(broken)), weights, *rules.split()))
+    problems = problems_by_rule(check_rules(ProcessTarget(make(broken)), weights, *rules.split()))
 
     assert set(problems) == set(rules.split())
     assert words in " ".join(problems.values())
 
 
-def test_a_stranger_that_keeps_the_contract_passes(make: Callable[..., Tool], weights: Path):
-    findings = found(ProcessTarget(make("")), weights)
+def test_a_foreign_tool_that_keeps_the_contract_passes(make: Callable[..., Tool], weights: Path):
+    results = check_rules(ProcessTarget(make("")), weights)
 
-    assert wrong(findings) == {}
-    assert {finding.rule for finding in findings if finding.skipped} == {*LOCKS, "whole"}
+    assert problems_by_rule(results) == {}
+    assert {result.rule for result in results if result.skipped} == {*LOCKS, "whole"}
 
 
 def test_every_rule_is_broken_by_some_tool():

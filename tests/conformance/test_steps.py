@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from helpers.checking import found, wrong
+from helpers.checking import check_rules, problems_by_rule
 
 from contract.manifest import load_manifest
 from coordinator.conformance.targets import LOCKS, ProcessTarget
@@ -16,10 +16,10 @@ Make = Callable[[str, str], Tool]
 
 @pytest.mark.long
 def test_a_tool_of_steps_passes(make: Make):
-    findings = found(ProcessTarget(make("", "stepped")), None)
+    results = check_rules(ProcessTarget(make("", "stepped")), None)
 
-    assert wrong(findings) == {}
-    skipped = {finding.rule: finding.skipped for finding in findings if finding.skipped and finding.rule not in LOCKS}
+    assert problems_by_rule(results) == {}
+    skipped = {result.rule: result.skipped for result in results if result.skipped and result.rule not in LOCKS}
     assert skipped == {
         "label-grid": "reads no labels in its last step",
         "weights": "has no weights, or they come with its package",
@@ -33,10 +33,10 @@ def test_inputs_that_no_step_makes_are_given(make: Make):
     given = text.replace("reads: [images, labels]}", "inputs: {split: split, labels: label-version}, reads: [images]}")
     manifest.write_text(given, encoding="utf-8")
 
-    findings = found(ProcessTarget(Tool(tool.folder, load_manifest(tool.folder))), None, "run", "stop", "whole")
+    results = check_rules(ProcessTarget(Tool(tool.folder, load_manifest(tool.folder))), None, "run", "stop", "whole")
 
-    assert wrong(findings) == {}
-    assert [finding.skipped for finding in findings] == ["", "", "its steps need inputs from outside"]
+    assert problems_by_rule(results) == {}
+    assert [result.skipped for result in results] == ["", "", "its steps need inputs from outside"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_inputs_that_no_step_makes_are_given(make: Make):
     ],
 )
 def test_what_is_broken_in_steps_is_found(broken: str, words: str, make: Make):
-    problems = wrong(found(ProcessTarget(make(broken, "stepped")), None, broken))
+    problems = problems_by_rule(check_rules(ProcessTarget(make(broken, "stepped")), None, broken))
 
     assert set(problems) == {broken}
     assert words in problems[broken]

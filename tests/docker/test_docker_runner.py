@@ -12,12 +12,20 @@ from pathlib import Path
 import docker
 import pytest
 from helpers.hashes import break_hashes
-from helpers.running import invocation, log_has, results, said, started, wait_until, with_labels
+from helpers.running import (
+    log_has,
+    make_invocation,
+    read_probe_facts,
+    read_results,
+    show_labels,
+    start_runner,
+    wait_until,
+)
 
 from contract.errors import UsageError
 from coordinator.runners.docker import DockerRunner, image_name
-from coordinator.runners.sandbox import sandbox_of
-from coordinator.runners.sources import NOT_BUILT_FROM
+from coordinator.runners.sandbox import make_sandbox
+from coordinator.runners.toolsources import IGNORED_NAMES
 from coordinator.tools.finding import Tool
 
 pytestmark = pytest.mark.docker
@@ -39,11 +47,11 @@ def runner(engine: docker.DockerClient) -> Iterator[DockerRunner]:
 
 
 def test_a_container_is_locked_down(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
-    given = invocation(built, tiny, tmp_path / "run")
+    invocation = make_invocation(built, tiny, tmp_path / "run")
 
-    code = runner.run(given)
+    code = runner.run(invocation)
 
-    facts = said(given)
+    facts = read_probe_facts(invocation)
     assert code == 0
     assert facts["uid"] == os.getuid()
     assert facts["writes"] == {"/": False, "/app": False, "/tmp": True, "/data": False}  # noqa: S108
@@ -51,21 +59,23 @@ def test_a_container_is_locked_down(built: Tool, runner: DockerRunner, tiny: Pat
     assert facts["capabilities"] == "0000000000000000"
     assert facts["shm_mb"] == 96
     assert (facts["home"], facts["threads"]) == ("/tmp", "1")  # noqa: S108
-    assert facts["image_id"] == runner.identity(built)
-    assert {path.stat().st_uid for path in given.out.rglob("*")} == {os.getuid()}
+    assert facts["image_id"] == runner.code_id(built)
+    assert {path.stat().st_uid for path in invocation.out.rglob("*")} == {os.getuid()}
 
 
 def test_only_what_is_shown_is_seen(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
     (tmp_path / "earlier").mkdir()
-    without = invocation(built, tiny, tmp_path / "without")
-    with_both = replace(with_labels(invocation(built, tiny, tmp_path / "with")), inputs={"store": tmp_path / "earlier"})
+    without = make_invocation(built, tiny, tmp_path / "without")
+    with_both = replace(
+        show_labels(make_invocation(built, tiny, tmp_path / "with")), inputs={"store": tmp_path / "earlier"}
+    )
 
     runner.run(without)
     runner.run(with_both)
 
-    assert (said(without)["data"], said(without)["inputs"]) == (["dataset.yaml", "images"], [])
-    assert said(with_both)["data"] == ["dataset.yaml", "images", "labels"]
-    assert said(with_both)["inputs"] == ["store"]
+    assert (read_probe_facts(without)["data"], read_probe_facts(without)["inputs"]) == (["dataset.yaml", "images"], [])
+    assert read_probe_facts(with_both)["data"] == ["dataset.yaml", "images", "labels"]
+    assert read_probe_facts(with_both)["inputs"] == ["store"]
 
 
 def test_images_that_are_links_are_seen(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
@@ -74,58 +84,58 @@ def test_images_that_are_links_are_seen(built: Tool, runner: DockerRunner, tiny:
     shutil.copy(tiny / "tiny/dataset.yaml", images.parent)
     for source in (tiny / "tiny/images").iterdir():
         (images / source.name).symlink_to(source)
-    given = invocation(built, tmp_path / "data", tmp_path / "run")
+    invocation = make_invocation(built, tmp_path / "data", tmp_path / "run")
 
-    assert runner.run(given) == 0
-    assert list(results(given)) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
+    assert runner.run(invocation) == 0
+    assert list(read_results(invocation)) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
 
 
 def test_the_printed_line_does_the_same_when_pasted(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
-    given = invocation(built, tiny, tmp_path / "it's, a run")
-    runner.run(given)
-    first = results(given)
-    shutil.rmtree(given.out / "tiny")
+    invocation = make_invocation(built, tiny, tmp_path / "it's, a run")
+    runner.run(invocation)
+    first = read_results(invocation)
+    shutil.rmtree(invocation.out / "tiny")
 
-    line = given.log.read_text().splitlines()[0]
+    line = invocation.log.read_text().splitlines()[0]
     subprocess.run(["bash", "-c", line], check=True, capture_output=True)
 
     assert line.startswith("docker run --rm --init --name ")
-    assert results(given) == first
+    assert read_results(invocation) == first
     assert len(first) == 3
 
 
 def test_sigterm_stops_the_container_and_only_whole_files_stay(
     built: Tool, engine: docker.DockerClient, tiny: Path, tmp_path: Path
 ):
-    given = invocation(built, tiny, tmp_path / "run", "--pause-s", "2")
-    with started("docker", given) as program:
-        wait_until(lambda: log_has(given, "working on b"))
+    invocation = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "2")
+    with start_runner("docker", invocation) as program:
+        wait_until(lambda: log_has(invocation, "working on b"))
         program.send_signal(signal.SIGTERM)
 
         assert program.wait(40) == 143
-    assert log_has(given, "stopped by SIGTERM")
-    assert list(results(given)) == ["a.nii.gz"]
-    assert not list(given.out.rglob("*.part"))
-    assert not engine.containers.list(all=True, filters={"name": given.name})
+    assert log_has(invocation, "stopped by SIGTERM")
+    assert list(read_results(invocation)) == ["a.nii.gz"]
+    assert not list(invocation.out.rglob("*.part"))
+    assert not engine.containers.list(all=True, filters={"name": invocation.name})
 
 
 def test_a_container_that_outlived_its_coordinator_is_taken_over(
     built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path
 ):
-    given = invocation(built, tiny, tmp_path / "run", "--pause-s", "1.5")
-    with started("docker", given) as program:
-        wait_until(lambda: log_has(given, "working on a"))
+    invocation = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "1.5")
+    with start_runner("docker", invocation) as program:
+        wait_until(lambda: log_has(invocation, "working on a"))
         program.kill()
 
-    assert runner.run(given) == 0
-    log = given.log.read_text()
+    assert runner.run(invocation) == 0
+    log = invocation.log.read_text()
     assert [log.count(text) for text in ("docker run ", "probe: ", "working on a", "working on c")] == [1, 1, 1, 1]
     assert log.endswith("3 of 3 cases done, 0 failed\n")
 
 
 def test_a_container_of_an_older_plan_is_replaced(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
-    older = invocation(built, tiny, tmp_path / "run", "--pause-s", "30")
-    with started("docker", older) as program:
+    older = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "30")
+    with start_runner("docker", older) as program:
         wait_until(lambda: log_has(older, "working on a"))
         program.kill()
 
@@ -138,8 +148,8 @@ def test_a_container_of_an_older_plan_is_replaced(built: Tool, runner: DockerRun
 def test_a_container_of_another_run_is_left_alone(
     built: Tool, runner: DockerRunner, engine: docker.DockerClient, tiny: Path, tmp_path: Path
 ):
-    other = invocation(built, tiny, tmp_path / "run", "--pause-s", "30")
-    with started("docker", other) as program:
+    other = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "30")
+    with start_runner("docker", other) as program:
         wait_until(lambda: log_has(other, "working on a"))
         try:
             with pytest.raises(
@@ -152,20 +162,20 @@ def test_a_container_of_another_run_is_left_alone(
 
 
 def test_the_tools_exit_code_comes_back(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
-    given = invocation(built, tiny, tmp_path / "run", "--cases", "nobody")
+    invocation = make_invocation(built, tiny, tmp_path / "run", "--cases", "nobody")
 
-    assert runner.run(given) == 2
-    assert log_has(given, "tiny has no case 'nobody'")
+    assert runner.run(invocation) == 2
+    assert log_has(invocation, "tiny has no case 'nobody'")
 
 
 def test_gpus_that_the_engine_cannot_give_are_refused(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
-    given = replace(invocation(built, tiny, tmp_path / "run"), gpus=(0, 1))
-    assert """--gpus '"device=0,1"'""" in sandbox_of(given, "image").command_line(())
+    invocation = replace(make_invocation(built, tiny, tmp_path / "run"), gpus=(0, 1))
+    assert """--gpus '"device=0,1"'""" in make_sandbox(invocation, "image").command_line(())
     if "nvidia" in runner.client.info()["Runtimes"]:
         pytest.skip("this engine can give GPUs")
 
     with pytest.raises(UsageError, match="install the NVIDIA container toolkit"):
-        runner.run(given)
+        runner.run(invocation)
 
 
 def test_the_image_holds_our_files_and_no_compiler(built: Tool, engine: docker.DockerClient):
@@ -174,7 +184,7 @@ def test_the_image_holds_our_files_and_no_compiler(built: Tool, engine: docker.D
         image_name(built), ["-c", script + "; true"], entrypoint="/bin/sh", remove=True, user="12345:54321"
     )
 
-    expected = {path.name for path in built.folder.iterdir()} - NOT_BUILT_FROM - {"requirements.lock"}
+    expected = {path.name for path in built.folder.iterdir()} - IGNORED_NAMES - {"requirements.lock"}
     assert output.decode().split() == sorted(f"./{name}" for name in expected)
 
 
@@ -207,26 +217,26 @@ def test_an_image_is_built_again_when_the_dockerfile_of_all_tools_changes(
 ):
     folder = shutil.copytree(built.folder.parent, tmp_path / "containers") / "probe"
     tool = Tool(folder, built.manifest)
-    assert runner.identity(tool) == runner.identity(built)
+    assert runner.code_id(tool) == runner.code_id(built)
 
     with (folder.parent / "Dockerfile").open("a", encoding="utf-8") as file:
         file.write("# another word\n")
 
     with pytest.raises(UsageError, match="is from other sources; run `coordinator tool build probe`"):
-        runner.identity(tool)
+        runner.code_id(tool)
 
 
 def test_an_image_is_built_again_only_when_its_sources_change(built: Tool, base_image: str, runner: DockerRunner):
-    identity = runner.identity(built)
+    code_id = runner.code_id(built)
     DockerRunner(base_image).build(built)
-    assert runner.identity(built) == identity
+    assert runner.code_id(built) == code_id
 
     settings = built.folder / "settings.py"
     code = settings.read_text()
     settings.write_text(f"{code}\n# another word\n")
     try:
         with pytest.raises(UsageError, match="is from other sources; run `coordinator tool build probe`"):
-            runner.identity(built)
+            runner.code_id(built)
     finally:
         settings.write_text(code)
 
@@ -235,7 +245,7 @@ def test_a_tool_without_an_image_says_how_to_build_it(built: Tool, runner: Docke
     unbuilt = replace(built, manifest=built.manifest.model_copy(update={"version": "99.0.0"}))
 
     with pytest.raises(UsageError, match="not built: run `coordinator tool build probe`"):
-        runner.identity(unbuilt)
+        runner.code_id(unbuilt)
 
 
 def test_both_runtimes_write_the_same_bytes(
@@ -245,10 +255,10 @@ def test_both_runtimes_write_the_same_bytes(
 
     monkeypatch.setenv("PATH", str(Path(__file__).resolve().parents[2] / ".venvs/uv/bin"), prepend=os.pathsep)
     ProcessRunner().build(built)
-    in_container, in_process = (invocation(built, tiny, tmp_path / name) for name in ("container", "process"))
+    in_container, in_process = (make_invocation(built, tiny, tmp_path / name) for name in ("container", "process"))
 
     runner.run(in_container)
     ProcessRunner().run(in_process)
 
-    assert results(in_container) == results(in_process)
+    assert read_results(in_container) == read_results(in_process)
     assert shlex.split(in_container.log.read_text().splitlines()[0])[-2:] == ["--dataset", "tiny"]

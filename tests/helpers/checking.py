@@ -1,18 +1,18 @@
-"""Helpers of the conformance tests: checking a target, and what was found wrong with it."""
+"""Helpers of the conformance tests: checking a target, and the rules that it breaks."""
 
 from pathlib import Path
 
-from coordinator.conformance.check import Request, check_target
-from coordinator.conformance.findings import Finding
+from coordinator.conformance.check import CheckRequest, check_target
+from coordinator.conformance.ruleresult import RuleResult
 from coordinator.conformance.targets import Target
 
 
-def found(target: Target, weights: Path | None, *only: str) -> list[Finding]:
-    """What a check of the default variant finds."""
-    ((_, findings),) = check_target(target, None, Request(weights=weights, only=only), lambda line: None)
-    return findings
+def check_rules(target: Target, weights: Path | None, *only: str) -> list[RuleResult]:
+    """Check rules on the default variant; all rules if none is named."""
+    ((_, results),) = check_target(target, None, CheckRequest(weights=weights, only=only), lambda line: None)
+    return results
 
 
-def wrong(findings: list[Finding]) -> dict[str, str]:
-    """Rules that don't hold -> why."""
-    return {finding.rule: finding.problem for finding in findings if finding.problem}
+def problems_by_rule(results: list[RuleResult]) -> dict[str, str]:
+    """Broken rule -> its problem."""
+    return {result.rule: result.problem for result in results if result.problem}

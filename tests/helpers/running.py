@@ -1,4 +1,4 @@
-"""Helpers of the runner tests: invocations of the probe, and reading what it said."""
+"""Helpers of the runner tests: invocations of the probe, its results and the facts that it prints."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from coordinator.runners import Invocation
 from coordinator.tools.finding import Tool
 
 
-def invocation(probe: Tool, data: Path, folder: Path, *arguments: str) -> Invocation:
-    """A run of the probe on `tiny` with results and log in a folder."""
+def make_invocation(probe: Tool, data: Path, folder: Path, *arguments: str) -> Invocation:
+    """Make an invocation of the probe on `tiny` with results and log in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return Invocation(
         name=re.sub("[^a-z0-9]+", "-", f"lq-test-{folder.parent.name}-{folder.name}"), fingerprint="f1",
@@ -24,41 +24,43 @@ def invocation(probe: Tool, data: Path, folder: Path, *arguments: str) -> Invoca
     )  # fmt: skip
 
 
-def with_labels(given: Invocation) -> Invocation:
-    """The same, but the tool may see labels."""
-    return replace(given, shows_labels=True)
+def show_labels(invocation: Invocation) -> Invocation:
+    """Copy an invocation, with the reference labels shown to the tool."""
+    return replace(invocation, shows_labels=True)
 
 
-def said(given: Invocation) -> dict[str, Any]:
-    """What the probe told about its place."""
-    lines = [line for line in given.log.read_text(encoding="utf-8").splitlines() if line.startswith("probe: ")]
+def read_probe_facts(invocation: Invocation) -> dict[str, Any]:
+    """Read the facts that the probe printed about its surroundings."""
+    lines = [line for line in invocation.log.read_text(encoding="utf-8").splitlines() if line.startswith("probe: ")]
     return json.loads(lines[-1].removeprefix("probe: "))  # type: ignore[no-any-return]
 
 
-def results(given: Invocation) -> dict[str, bytes]:
-    """Bytes of every label map that was written."""
-    folder = given.out / "tiny/probe-bone"
+def read_results(invocation: Invocation) -> dict[str, bytes]:
+    """Read the bytes of every label map that was written."""
+    folder = invocation.out / "tiny/probe-bone"
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.nii.gz"))}
 
 
-def started(runtime: str, given: Invocation, environment: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
-    """Start it in a program of its own."""
-    file = given.log.with_name("invocation.json")
+def start_runner(
+    runtime: str, invocation: Invocation, environment: dict[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a runner in a program of its own."""
+    file = invocation.log.with_name("invocation.json")
     content = {
-        "name": given.name, "fingerprint": given.fingerprint, "tools": str(given.tool.folder.parent),
-        "arguments": given.arguments, "data": str(given.data), "out": str(given.out), "log": str(given.log),
-        "held_files": given.held_files,
+        "name": invocation.name, "fingerprint": invocation.fingerprint, "tools": str(invocation.tool.folder.parent),
+        "arguments": invocation.arguments, "data": str(invocation.data), "out": str(invocation.out), "log": str(invocation.log),
+        "held_files": invocation.held_files,
     }  # fmt: skip
     file.write_text(json.dumps(content), encoding="utf-8")
     program = [sys.executable, str(Path(__file__).with_name("start.py")), runtime, str(file)]
-    return subprocess.Popen(program, env=environment, pass_fds=given.held_files)
+    return subprocess.Popen(program, env=environment, pass_fds=invocation.held_files)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 90) -> None:
-    """Wait for something to become true.
+    """Wait until a condition is true.
 
     Raises:
-        TimeoutError: it does not.
+        TimeoutError: it is still false after `seconds`.
     """
     end = time.monotonic() + seconds
     while not condition():
@@ -67,6 +69,6 @@ def wait_until(condition: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.05)
 
 
-def log_has(given: Invocation, text: str) -> bool:
-    """Whether the log holds a text by now."""
-    return given.log.exists() and text in given.log.read_text(encoding="utf-8")
+def log_has(invocation: Invocation, text: str) -> bool:
+    """Whether the log holds a text."""
+    return invocation.log.exists() and text in invocation.log.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A run folder with volumes, as a study leaves it: label versions of known badness, their real scores, predictions."""
+"""A run folder with volumes, as a study leaves it: label versions of known quality, their real scores, predictions."""
 
 import atexit
 import json
@@ -50,23 +50,23 @@ def write_json(file: Path, content: object) -> None:
 
 
 def make_run(folder: Path) -> Path:
-    """A dataset folder and a run folder of it below `folder`; returns the run folder."""
-    shutil.copytree(_made(), folder, dirs_exist_ok=True)
+    """Make a dataset folder and its run folder below `folder`; return the run folder."""
+    shutil.copytree(_make_template(), folder, dirs_exist_ok=True)
     run = folder / "runs" / "demo-study"
     write_json(run / "plan.json", plan(folder / "data"))
     return run
 
 
 @cache
-def _made() -> Path:
-    """Made once, since scoring takes most of the time; the folder goes when Python ends."""
-    made = TemporaryDirectory(prefix="label-quality-run-")
-    atexit.register(made.cleanup)
-    _make(Path(made.name))
-    return Path(made.name)
+def _make_template() -> Path:
+    """Make the folders once, since scoring takes most of the time; they are removed when Python ends."""
+    template = TemporaryDirectory(prefix="label-quality-run-")
+    atexit.register(template.cleanup)
+    _fill(Path(template.name))
+    return Path(template.name)
 
 
-def _make(folder: Path) -> None:
+def _fill(folder: Path) -> None:
     run, data = folder / "runs" / "demo-study", folder / "data" / "word"
     random = np.random.default_rng(3)
     for i, case in enumerate(CASES):

@@ -1,4 +1,4 @@
-"""Real HTTP servers for tests of downloads: one with files, which can misbehave, and a proxy that notes who comes by."""
+"""Real HTTP servers for tests of downloads: one with files, which can misbehave, and a proxy that records requests."""
 
 import hashlib
 import select
@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Files:
-    """What a server has, how it behaves, and what it was asked.
+    """A server's files, its behaviour, and the requests that it got.
 
     Attributes:
         content: path -> bytes.
-        drops: how many answers break off, each after `drop_after` bytes.
-        ranges: whether it heeds Range; `blind` heeds it whatever If-Range says.
-        validator: what it says of a file beside its size: an ETag of the content, a weak one, nothing.
-        fails: answers with this status instead, so many times.
-        hold: where given, an answer stops after `drop_after` bytes until it is set.
+        drops: number of answers that break off, each after `drop_after` bytes.
+        ranges: whether it heeds Range; `blind` heeds it regardless of If-Range.
+        validator: kind of the ETag: `etag` for one of the content, `weak`, or `none`.
+        fails: status codes of the next answers.
+        hold: if set, an answer stops after `drop_after` bytes until this event.
         asked: (path, Range header) of each request.
     """
 
@@ -56,14 +56,14 @@ def file_server(content: dict[str, bytes], certificate: Path | None = None) -> I
             pass
 
         def do_GET(self) -> None:
-            answer(self, files)
+            send_answer(self, files)
 
-    with _serving(Handler, certificate) as address:
+    with _run_server(Handler, certificate) as address:
         files.address = address
         yield files
 
 
-def answer(handler: BaseHTTPRequestHandler, files: Files) -> None:
+def send_answer(handler: BaseHTTPRequestHandler, files: Files) -> None:
     asked = handler.headers.get("Range")
     files.asked.append((handler.path, asked))
     handler.close_connection = True
@@ -105,54 +105,54 @@ def _send(handler: BaseHTTPRequestHandler, files: Files, body: bytes) -> None:
 
 @contextmanager
 def proxy_server() -> Iterator[tuple[str, list[str]]]:
-    """A proxy; its address, and the first lines of the requests that came by."""
-    came: list[str] = []
+    """Run a proxy; yield its address and the first lines of the requests that it got."""
+    requests: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
         def do_GET(self) -> None:
-            came.append(self.requestline)
+            requests.append(self.requestline)
             parts = urlsplit(self.path)
             upstream = HTTPConnection(parts.netloc, timeout=10)
             upstream.request("GET", parts.path, headers=dict(self.headers))
-            got = upstream.getresponse()
-            self.send_response(got.status)
-            for name, value in got.getheaders():
+            response = upstream.getresponse()
+            self.send_response(response.status)
+            for name, value in response.getheaders():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(got.read())
+            self.wfile.write(response.read())
             upstream.close()
 
         def do_CONNECT(self) -> None:
-            came.append(self.requestline)
+            requests.append(self.requestline)
             host, _, port = self.path.partition(":")
             with socket.create_connection((host, int(port)), timeout=10) as upstream:
                 self.send_response(200)
                 self.end_headers()
-                _pass_on(self.connection, upstream)
+                _relay(self.connection, upstream)
             self.close_connection = True
 
-    with _serving(Handler, None) as address:
-        yield address, came
+    with _run_server(Handler, None) as address:
+        yield address, requests
 
 
-def _pass_on(one: socket.socket, other: socket.socket) -> None:
-    """Copy both ways until one side ends."""
+def _relay(client: socket.socket, upstream: socket.socket) -> None:
+    """Copy bytes both ways until one side ends."""
     while True:
-        ready, _, _ = select.select([one, other], [], [], 10)
+        ready, _, _ = select.select([client, upstream], [], [], 10)
         for source in ready:
             piece = source.recv(65536)
             if not piece:
                 return
-            (other if source is one else one).sendall(piece)
+            (upstream if source is client else client).sendall(piece)
         if not ready:
             return
 
 
 @contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler], certificate: Path | None) -> Iterator[str]:
+def _run_server(handler: type[BaseHTTPRequestHandler], certificate: Path | None) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     if certificate is not None:

@@ -15,12 +15,12 @@ from coordinator.tools.finding import find_tool
 
 
 def main(runtime: str, file: str) -> int:
-    """Run what the file says."""
-    given = json.loads(Path(file).read_text(encoding="utf-8"))
+    """Run the invocation that a file describes."""
+    content = json.loads(Path(file).read_text(encoding="utf-8"))
     invocation = Invocation(
-        name=given["name"], fingerprint=given["fingerprint"], tool=find_tool("probe", Path(given["tools"])),
-        arguments=tuple(given["arguments"]), data=Path(given["data"]), dataset="tiny", shows_labels=False,
-        out=Path(given["out"]), log=Path(given["log"]), held_files=tuple(given["held_files"]),
+        name=content["name"], fingerprint=content["fingerprint"], tool=find_tool("probe", Path(content["tools"])),
+        arguments=tuple(content["arguments"]), data=Path(content["data"]), dataset="tiny", shows_labels=False,
+        out=Path(content["out"]), log=Path(content["log"]), held_files=tuple(content["held_files"]),
     )  # fmt: skip
     try:
         return (DockerRunner() if runtime == "docker" else ProcessRunner()).run(invocation)

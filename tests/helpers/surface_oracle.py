@@ -1,4 +1,4 @@
-"""Dice, surface Dice and distances as DeepMind's surface-distance makes them: masks, distance transforms, floats."""
+"""Dice, surface Dice and distances, computed as DeepMind's surface-distance does: masks, distance transforms."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def oracle_surface_dice(
     """At each tolerance; NaN when both are empty."""
     surfaces = list(_surfaces(reference, prediction, spacing_mm))
     whole = sum(areas.sum() for _, areas in surfaces)
-    within = (sum(areas[away <= t].sum() for away, areas in surfaces) for t in tolerances_mm)
+    within = (sum(areas[distances_mm <= t].sum() for distances_mm, areas in surfaces) for t in tolerances_mm)
     return [float(part / whole) if whole else math.nan for part in within]
 
 
@@ -36,26 +36,28 @@ def oracle_distances(reference: Mask, prediction: Mask, spacing_mm: Spacing) -> 
         return (math.inf, math.inf) if reference.any() or prediction.any() else (math.nan, math.nan)
     surfaces = list(_surfaces(reference, prediction, spacing_mm))
     percentiles = []
-    for away, areas in surfaces:
-        pairs = sorted(zip(away, areas, strict=True))
+    for distances_mm, areas in surfaces:
+        pairs = sorted(zip(distances_mm, areas, strict=True))
         share = np.cumsum([area for _, area in pairs]) / areas.sum()
         percentiles.append(pairs[min(int(np.searchsorted(share, 0.95)), len(pairs) - 1)][0])
-    mean = sum((away * areas).sum() for away, areas in surfaces) / sum(areas.sum() for _, areas in surfaces)
+    mean = sum((distances_mm * areas).sum() for distances_mm, areas in surfaces) / sum(
+        areas.sum() for _, areas in surfaces
+    )
     return float(max(percentiles)), float(mean)
 
 
 def _surfaces(
     reference: Mask, prediction: Mask, spacing_mm: Spacing
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Of both masks, each surface element's distance to the other surface, and its area."""
+    """For each mask, the distance of each surface element to the other surface, and its area."""
     codes = [
         ndimage.correlate(np.pad(mask, (0, 1)).astype(np.uint8), KERNEL, mode="constant", output=np.uint8)
         for mask in (reference, prediction)
     ]
     borders = [(code != 0) & (code != 255) for code in codes]
-    for mine, other in ((0, 1), (1, 0)):
-        areas = surface_areas(spacing_mm)[codes[mine][borders[mine]]]
-        if not borders[other].any():
+    for source, target in ((0, 1), (1, 0)):
+        areas = surface_areas(spacing_mm)[codes[source][borders[source]]]
+        if not borders[target].any():
             yield np.full(len(areas), np.inf), areas
         else:
-            yield ndimage.distance_transform_edt(~borders[other], sampling=spacing_mm)[borders[mine]], areas
+            yield ndimage.distance_transform_edt(~borders[target], sampling=spacing_mm)[borders[source]], areas

@@ -14,7 +14,7 @@ from contract import atomic
 from contract.errors import UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
-from coordinator.datasets.check import Checked
+from coordinator.datasets.check import DatasetCheck
 from coordinator.engine import snakemake
 from coordinator.runners import gpus
 from coordinator.runners.choose import choose_runner
@@ -32,7 +32,7 @@ class Prepared:
     """A study, checked and planned."""
 
     study: Study
-    checked: dict[str, Checked]
+    checked: dict[str, DatasetCheck]
     plan: Plan
     runtime: str
 
@@ -129,7 +129,9 @@ def write_report(run: Path) -> Path:
     return page
 
 
-def tell_outcome(run: Path, plan: Plan, failed: dict[str, str], checked: dict[str, Checked], console: Console) -> int:
+def tell_outcome(
+    run: Path, plan: Plan, failed: dict[str, str], checked: dict[str, DatasetCheck], console: Console
+) -> int:
     """Say what failed and where the report is; returns the exit code."""
     aside = {f"{name}/{case}": errors for name, c in checked.items() for case, errors in c.set_aside.items()}
     cases = failed_cases(run, plan)
@@ -159,7 +161,7 @@ def failed_cases(run: Path, plan: Plan) -> dict[str, str]:
 
 def _gpu_count(wanted: str | int | tuple[int, ...]) -> int:
     """How many GPUs steps may use at once."""
-    there = len(gpus.host_gpus())
+    there = len(gpus.list_gpus())
     if wanted == "all":
         return there
     asked = wanted if isinstance(wanted, int) else len(wanted)

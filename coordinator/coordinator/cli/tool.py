@@ -49,7 +49,7 @@ def build(names: tuple[str, ...], runtime: str, base: str | None) -> None:
             continue
         for each in tools:
             runner.build(each)
-            click.echo(f"{each.name} ({name}): built, {runner.identity(each)}")
+            click.echo(f"{each.name} ({name}): built, {runner.code_id(each)}")
 
 
 @tool.command("compose")
@@ -104,10 +104,10 @@ def check(  # noqa: PLR0913 - one argument an option
     \b
     Exit code: 0 all rules hold or say nothing about it, 2 it can't be checked, 3 some rules don't hold.
     """
-    from coordinator.conformance.check import Request
+    from coordinator.conformance.check import CheckRequest
     from coordinator.conformance.command import run_check
 
-    request = Request(variant, weights.resolve() if weights.is_dir() else None, only)
+    request = CheckRequest(variant, weights.resolve() if weights.is_dir() else None, only)
     holds = run_check(what, runtime, request, as_json=as_json)
     context.exit(ExitCode.DONE if holds else ExitCode.CASES_FAILED)
 

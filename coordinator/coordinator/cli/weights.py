@@ -44,7 +44,7 @@ def list_weights(root: Path) -> None:
     """Show what each tool and variant needs, where it comes from, and whether it is there."""
     rows: list[tuple[str, ...]] = []
     for tool in find_tools().values():
-        items = w.all_items({tool.name: tool})
+        items = w.list_weights({tool.name: tool})
         without = [v for v in tool.manifest.variants if not any(v in item.variants for item in items)]
         rows += [_row(item, root) for item in items]
         if without:
@@ -77,7 +77,7 @@ def fetch(
     if bool(names) == everything:
         raise UsageError("weights fetch: must be given TOOL[-VARIANT] or --all; `coordinator weights list` shows them")
     tools = find_tools()
-    items = w.all_items(tools) if everything else w.wanted_items(tools, names)
+    items = w.list_weights(tools) if everything else w.select_weights(tools, names)
     if not items:
         click.echo(f"{', '.join(names)}: needs no weights")
     failed = 0
@@ -108,7 +108,7 @@ def verify(context: click.Context, names: tuple[str, ...], root: Path) -> None:
     """
     tools = find_tools()
     rows: list[tuple[str, ...]] = []
-    for item in w.wanted_items(tools, names) if names else w.all_items(tools):
+    for item in w.select_weights(tools, names) if names else w.list_weights(tools):
         verdict, about = w.verify(item, root)
         rows.append((item.name, verdict, about))
     _show(("weights", "", ""), rows)
@@ -123,7 +123,7 @@ class _Terms:
     paused: Callable[[], None]
     _answers: dict[str, bool] = field(default_factory=dict)
 
-    def __call__(self, item: w.Item) -> bool:
+    def __call__(self, item: w.WeightsItem) -> bool:
         terms = item.entry.terms or ""
         if self.accepted:
             return True
@@ -141,7 +141,7 @@ class _Display:
     progress: Progress
     _task: TaskID | None = None
 
-    def begin(self, item: w.Item) -> None:
+    def begin(self, item: w.WeightsItem) -> None:
         self._task = self.progress.add_task(item.entry.file[-40:], total=None, visible=False)
 
     def say(self, line: str) -> None:
@@ -155,7 +155,7 @@ class _Display:
     def paused(self) -> None:
         self.progress.stop()
 
-    def end(self, item: w.Item, outcome: str, *, failed: bool) -> None:
+    def end(self, item: w.WeightsItem, outcome: str, *, failed: bool) -> None:
         if self._task is not None:
             self.progress.remove_task(self._task)
         line = f"error: {outcome}" if failed else f"{item.name}: {outcome}"
@@ -192,12 +192,12 @@ def _mirror(given: str | None) -> Path | str | None:
     return Path(given).resolve()
 
 
-def _row(item: w.Item, root: Path) -> tuple[str, ...]:
+def _row(item: w.WeightsItem, root: Path) -> tuple[str, ...]:
     entry = item.entry
     size = f"{entry.size_mb:g} MB" if entry.size_mb else "?"
     source = f"package {entry.package}" if entry.package else entry.url or f"by hand: {entry.page or '?'}"
     licence = entry.licence + (" (terms)" if entry.terms else "")
-    sha256 = w.sha256_is(item, root)
+    sha256 = w.sha256_source(item, root)
     return item.tool, ", ".join(item.variants), entry.file, size, sha256, licence, w.presence(item, root), source
 
 

@@ -1,8 +1,12 @@
-"""The conformance test: what docs/reference/tool-contract.md says, tried on any tool.
+"""The conformance test: checks any tool against the rules of docs/reference/tool-contract.md.
 
-targets.py   an image, or a folder's tool as a process: how one run is started and ends
-data.py      the dataset: one volume in eight orientations, and what can be wrong with it
-bench.py     a target's runs on the dataset; the costly ones serve several rules
-rules.py     what must hold, one function a rule         <- read this
-check.py     `describe`, then rule after rule
+command ──► check ──┬──► `describe`            is the manifest valid?
+                    └──► rules                 all rules, one function each         <- read this
+                           ├──► undisturbed    rules on the undisturbed run      ──┬──► evidence ──► session ──► targets
+                           └──► reruns         rules that need runs of their own ──┘
+toolcheck    a tool's folder, before anything is built
+evidence     reads and compares what a run left
+session      a target's runs; costly runs are shared by several rules
+targets      an image, or a folder's tool as a process: one run of it
+data         the dataset: one volume in eight orientations, and damaged copies
 """

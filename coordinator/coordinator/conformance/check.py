@@ -1,4 +1,4 @@
-"""All rules, one after the other, on a target."""
+"""Checks a target against all rules, one after the other."""
 
 import shutil
 import tempfile
@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from contract.errors import CaseError, UsageError
 from contract.manifest import Manifest
 from contract.yamlfiles import did_you_mean
-from coordinator.conformance.bench import Bench, Broken, NotApplicable, surroundings
 from coordinator.conformance.data import make_data
-from coordinator.conformance.findings import Finding
+from coordinator.conformance.ruleresult import RuleResult
 from coordinator.conformance.rules import RULES, Rule
+from coordinator.conformance.session import CheckSession, NotApplicable, RuleBroken, protected_files
 from coordinator.conformance.targets import Target
 
 DESCRIBE = ("describe", "`describe` prints a sound manifest as JSON; needs no network, data, weights or GPU")
@@ -25,13 +25,13 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a check was asked for.
+class CheckRequest:
+    """What to check.
 
     Attributes:
-        variant: one, `all` of them, or None for the default one.
+        variant: a variant's name, `all`, or None for the default one.
         weights: folder of weights; None where there is none.
-        only: ids of the rules to try; empty for all.
+        only: ids of the rules to check; empty for all.
     """
 
     variant: str | None = None
@@ -39,15 +39,19 @@ class Request:
     only: Collection[str] = ()
 
     def wants(self, rule: str) -> bool:
-        """Whether a rule is to be tried."""
+        """Whether to check a rule."""
         return not self.only or rule in self.only
 
 
-def check_rules_exist(only: Collection[str], others: Collection[str] = ()) -> None:
-    """Refuse ids of rules that there are not.
+def refuse_unknown_rules(only: Collection[str], others: Collection[str] = ()) -> None:
+    """Refuse ids of rules that do not exist.
+
+    Args:
+        only: ids to look up.
+        others: ids of further rules.
 
     Raises:
-        UsageError: names the nearest.
+        UsageError: a rule does not exist; the message suggests the nearest.
     """
     known = [*others, DESCRIBE[0], *(rule.id for rule in RULES)]
     for name in only:
@@ -56,53 +60,53 @@ def check_rules_exist(only: Collection[str], others: Collection[str] = ()) -> No
 
 
 def check_target(
-    target: Target, expected: Manifest | None, request: Request, say: Say
-) -> Iterator[tuple[str, list[Finding]]]:
-    """Try a target.
+    target: Target, expected: Manifest | None, request: CheckRequest, say: Say
+) -> Iterator[tuple[str, list[RuleResult]]]:
+    """Check a target.
 
     Args:
         target: an image or a process.
-        expected: the manifest of its folder; None where nothing is known but what it says itself.
-        request: what is asked for.
-        say: takes a line of progress.
+        expected: the manifest of its folder; None for an image, which is known only by its own `describe`.
+        request: what to check.
+        say: shows a line of progress.
 
     Yields:
-        Variant and findings; a single pair with variant "" where `describe` fails, since all else needs it.
+        Variant and results; a single pair with variant "" where `describe` fails, since all other rules need it.
 
     Raises:
-        UsageError: there is no such variant.
+        UsageError: the variant does not exist.
     """
     begin = time.monotonic()
     try:
-        manifest = described(target, expected)
-    except (Broken, UsageError) as error:
-        needs = [Finding(rule.id, rule.what, skipped="needs a sound `describe`") for rule in RULES]
-        yield "", [Finding(*DESCRIBE, str(error)), *(finding for finding in needs if request.wants(finding.rule))]
+        manifest = read_manifest(target, expected)
+    except (RuleBroken, UsageError) as error:
+        skipped = [RuleResult(rule.id, rule.what, skipped="needs a sound `describe`") for rule in RULES]
+        yield "", [RuleResult(*DESCRIBE, str(error)), *(result for result in skipped if request.wants(result.rule))]
         return
-    first = Finding(*DESCRIBE, seconds=time.monotonic() - begin)
+    first = RuleResult(*DESCRIBE, seconds=time.monotonic() - begin)
     for variant in _variants(manifest, request.variant):
-        with _bench(target, manifest, variant, request.weights) as bench:
+        with _open_session(target, manifest, variant, request.weights) as session:
             rules = [rule for rule in RULES if request.wants(rule.id)]
             yield (
                 variant,
-                [*([first] if request.wants(first.rule) else []), *(_try(rule, bench, say) for rule in rules)],
+                [*([first] if request.wants(first.rule) else []), *(_try_rule(rule, session, say) for rule in rules)],
             )
 
 
-def described(target: Target, expected: Manifest | None) -> Manifest:
-    """The manifest that a target prints.
+def read_manifest(target: Target, expected: Manifest | None) -> Manifest:
+    """Read the manifest that a target's `describe` prints.
 
     Raises:
-        Broken: it is unsound, or not the one of the folder.
+        RuleBroken: the manifest is invalid, or differs from that of the folder.
         UsageError: the target fails.
     """
     try:
         manifest = Manifest.model_validate_json(target.describe())
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc'])) or 'output'}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise Broken(f"must print a sound manifest as JSON, but: {'; '.join(wrong[:3])}") from None
+        problems = [f"{'.'.join(map(str, e['loc'])) or 'output'}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise RuleBroken(f"must print a sound manifest as JSON, but: {'; '.join(problems[:3])}") from None
     if expected is not None and manifest != expected:
-        raise Broken("must print what manifest.yaml says, but prints something else; build it again")
+        raise RuleBroken("must print what manifest.yaml says, but prints something else; build it again")
     return manifest
 
 
@@ -118,33 +122,33 @@ def _variants(manifest: Manifest, asked: str | None) -> list[str]:
 
 
 @contextmanager
-def _bench(target: Target, manifest: Manifest, variant: str, weights: Path | None) -> Iterator[Bench]:
-    """A bench in a temporary folder."""
+def _open_session(target: Target, manifest: Manifest, variant: str, weights: Path | None) -> Iterator[CheckSession]:
+    """Open a session in a temporary folder, which is removed afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="label-quality-check-"))
     try:
         (folder / "data").mkdir()
         data = make_data(folder / "data")
-        before = surroundings(data, weights, manifest.name)
-        yield Bench(target, manifest, variant, data, folder / "work", weights, before)
+        before = protected_files(data, weights, manifest.name)
+        yield CheckSession(target, manifest, variant, data, folder / "work", weights, before)
     finally:
         with suppress(FileNotFoundError):
             try:
                 shutil.rmtree(folder)
             except PermissionError:
-                target.hand_over(folder / "work")
+                target.make_removable(folder / "work")
                 shutil.rmtree(folder)
 
 
-def _try(rule: Rule, bench: Bench, say: Say) -> Finding:
+def _try_rule(rule: Rule, session: CheckSession, say: Say) -> RuleResult:
     begin = time.monotonic()
-    say(f"{bench.manifest.name} {bench.variant} ({bench.target.runtime}): {rule.id}: {rule.what}")
+    say(f"{session.manifest.name} {session.variant} ({session.target.runtime}): {rule.id}: {rule.what}")
     problem = skipped = ""
     try:
-        rule.check(bench)
+        rule.check(session)
     except NotApplicable as reason:
         skipped = str(reason)
-    except (Broken, UsageError) as error:
+    except (RuleBroken, UsageError) as error:
         problem = str(error)
     except (CaseError, ImageFileError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"what it wrote can't be read: {type(error).__name__}: {error}"
-    return Finding(rule.id, rule.what, problem, skipped, time.monotonic() - begin)
+    return RuleResult(rule.id, rule.what, problem, skipped, time.monotonic() - begin)

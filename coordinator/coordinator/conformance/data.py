@@ -1,14 +1,14 @@
-"""The dataset on which tools are tried: one abdomen in eight files, and the same files damaged in several ways.
+"""The dataset on which tools are checked: one abdomen in eight files, and the same files damaged in several ways.
 
 FOLDER/<kind>/check/{dataset.yaml,images,labels}
 
 sound       one volume, oblique and anisotropic, in eight orientations; one file has no sform, one no qform
 upright     the same cases, all stored in RAS
-damaged     sound, but one image is another one, one image is cut in the middle, one label map lies elsewhere
-unreadable  every image is cut in the middle: shows what a tool tries, in no time
+damaged     sound, but one image has other voxels, one image is truncated, one label map is on another grid
+unreadable  every image is truncated: quickly shows which cases a tool reads
 empty       no case
 
-FOLDER/split             which cases a trainer is to learn from: all
+FOLDER/split             the cases that a trainer learns from: all of them
 FOLDER/label-version     labels on the images' grids, as a generator writes them
 """
 
@@ -32,7 +32,7 @@ from coordinator.datasets.phantom import make_phantom
 
 Kind = Literal["sound", "upright", "damaged", "unreadable", "empty"]
 NAME = "check"
-FORMS = {
+HEADERS = {
     # case: (orientation, sform code, qform code): all six orders of the axes, mirrored and not
     "a_ras": ("RAS", 1, 1),
     "b_lps": ("LPS", 1, 1),
@@ -43,59 +43,59 @@ FORMS = {
     "g_ipl": ("IPL", 4, 1),
     "h_ari": ("ARI", 1, 1),
 }
-CASES = tuple(FORMS)
-CHANGED, TRUNCATED, ELSEWHERE = CASES[:3]
-"""What the cases of `damaged` suffer from: other voxels, an image cut in the middle, labels on another grid."""
+CASES = tuple(HEADERS)
+CHANGED, TRUNCATED, OTHER_GRID = CASES[:3]
+"""The damaged cases: one with other voxels, one with a truncated image, one with labels on another grid."""
 SHAPE = (48, 40, 12)
 SCALE_MM = (6 / 1024, 6 / 1024, 9 / 1024)
-TURN = (24, 1, -1, 1)
-"""A quaternion of whole numbers: 8 degrees about no axis of the volume."""
+ROTATION = (24, 1, -1, 1)
+"""A quaternion of whole numbers: a rotation by 8 degrees about an oblique axis."""
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """The dataset in all its kinds."""
+class CheckData:
+    """The dataset in all kinds."""
 
     folder: Path
 
     def root(self, kind: Kind) -> Path:
-        """What a tool is given as /data."""
+        """The folder that a tool gets as /data."""
         return self.folder / kind
 
     def image(self, case: str, kind: Kind = "sound") -> Path:
-        """An image file."""
+        """Path of an image."""
         return self.root(kind) / NAME / "images" / f"{case}{SUFFIX}"
 
-    def given(self, name: str) -> Path:
-        """An input that no step makes: `split` or `label-version`."""
+    def input_folder(self, name: str) -> Path:
+        """Folder of an input that no step makes: `split` or `label-version`."""
         return self.folder / name
 
     def digests(self) -> dict[str, str]:
-        """File -> sha256 of all that tools are shown."""
+        """File -> sha256 of all files."""
         files = sorted(path for path in self.folder.rglob("*") if path.is_file())
         return {str(path.relative_to(self.folder)): file_sha256(path) for path in files}
 
 
-def make_data(folder: Path) -> Data:
+def make_data(folder: Path) -> CheckData:
     """Make the dataset in an empty folder."""
     hu, labels = _abdomen()
-    data = Data(folder)
+    data = CheckData(folder)
     kinds: tuple[Kind, ...] = ("sound", "upright", "damaged", "unreadable", "empty")
     for kind in kinds:
-        _describe(data.root(kind) / NAME)
-    for case, (orientation, sform, qform) in FORMS.items():
+        _write_description(data.root(kind) / NAME)
+    for case, (orientation, sform, qform) in HEADERS.items():
         _write(data, "sound", case, (hu, labels), (orientation, sform, qform))
         _write(data, "upright", case, (hu, labels), ("RAS", 1, 1))
         shutil.copy(data.image(case), data.image(case, "unreadable"))
-        _cut(data.image(case, "unreadable"))
+        _truncate(data.image(case, "unreadable"))
     _damage(data, (hu[::-1], labels))
     _make_inputs(data)
     return data
 
 
 def grid() -> Grid:
-    """The voxels in RAS+. Few binary digits, so that the affine is the same number in each orientation's header."""
-    a, b, c, d = TURN
+    """The grid in RAS+. Its affine has few binary digits, so that the header of every orientation holds it exactly."""
+    a, b, c, d = ROTATION
     turn = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
@@ -115,17 +115,17 @@ def _abdomen() -> tuple[NDArray[np.generic], NDArray[np.generic]]:
     with tempfile.TemporaryDirectory(prefix="label-quality-") as name:
         folder = Path(name) / "phantom"
         make_phantom(folder, cases=1, shape=(2 * SHAPE[0], 2 * SHAPE[1], 2 * SHAPE[2] - 4))
-        hu, labels = (_middle(path) for kind in ("images", "labels") for path in (folder / kind).iterdir())
+        hu, labels = (_crop_middle(path) for kind in ("images", "labels") for path in (folder / kind).iterdir())
     return hu, labels
 
 
-def _middle(path: Path) -> NDArray[np.generic]:
+def _crop_middle(path: Path) -> NDArray[np.generic]:
     array = volumes.read_image(path).array
     starts = [(n - m) // 2 for n, m in zip(array.shape, SHAPE, strict=True)]
     return array[tuple(slice(start, start + m) for start, m in zip(starts, SHAPE, strict=True))]
 
 
-def _describe(folder: Path) -> None:
+def _write_description(folder: Path) -> None:
     for kind in ("images", "labels"):
         (folder / kind).mkdir(parents=True)
     table = "".join(f"  {label}: {organ}\n" for label, organ in LABELS.items())
@@ -133,13 +133,21 @@ def _describe(folder: Path) -> None:
 
 
 def _write(
-    data: Data,
+    data: CheckData,
     kind: Kind,
     case: str,
     voxels: tuple[NDArray[np.generic], NDArray[np.generic]],
     form: tuple[str, int, int],
 ) -> None:
-    """Write image and labels of a case, both (X, Y, Z) in RAS+, as (orientation, sform code, qform code) say."""
+    """Write the image and labels of a case.
+
+    Args:
+        data: the dataset.
+        kind: kind of data.
+        case: name of the case.
+        voxels: (X, Y, Z) image and labels in RAS+.
+        form: orientation, sform code and qform code of the image file.
+    """
     code, sform, qform = form
     stored_as = inverse_orientation(nib.orientations.axcodes2ornt(code))
     stored = orient_grid(grid(), stored_as)
@@ -149,31 +157,31 @@ def _write(
     image.set_sform(stored.affine if sform else None, code=sform)
     file = data.image(case, kind)
     nib.save(image, file)
-    volumes.write_labels(_labels(file), voxels[1], volumes.read_image(file))
+    volumes.write_labels(_label_map_path(file), voxels[1], volumes.read_image(file))
 
 
-def _labels(image: Path) -> Path:
+def _label_map_path(image: Path) -> Path:
     return image.parent.with_name("labels") / image.name
 
 
-def _cut(file: Path) -> None:
+def _truncate(file: Path) -> None:
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
 
 
-def _damage(data: Data, changed: tuple[NDArray[np.generic], NDArray[np.generic]]) -> None:
+def _damage(data: CheckData, changed: tuple[NDArray[np.generic], NDArray[np.generic]]) -> None:
     shutil.copytree(data.root("sound"), data.root("damaged"), dirs_exist_ok=True)
-    _write(data, "damaged", CHANGED, changed, FORMS[CHANGED])
-    _cut(data.image(TRUNCATED, "damaged"))
-    file = _labels(data.image(ELSEWHERE, "damaged"))
+    _write(data, "damaged", CHANGED, changed, HEADERS[CHANGED])
+    _truncate(data.image(TRUNCATED, "damaged"))
+    file = _label_map_path(data.image(OTHER_GRID, "damaged"))
     labels = nib.load(file)
     affine = labels.affine.copy()
     affine[0, 3] += 10
     volumes.write_image(file, np.asarray(labels.dataobj), affine)
 
 
-def _make_inputs(data: Data) -> None:
-    split, version = data.given("split"), data.given("label-version")
+def _make_inputs(data: CheckData) -> None:
+    split, version = data.input_folder("split"), data.input_folder("label-version")
     split.mkdir()
     parts = {"train": CASES, "holdout": CASES}
     for name, cases in {**parts, "all": CASES}.items():

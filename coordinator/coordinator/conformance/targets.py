@@ -1,7 +1,8 @@
-"""What is tried: an image, of which nothing is known but what its `describe` says; or a folder's tool as a process.
+"""The targets of a check: an image, known only by its `describe`; or a folder's tool as a process.
 
-Both run the same invocations. A container is locked in, lock by lock, so that the one which a tool can't live with
-can be found; a process is not, but what it leaves outside of its places is seen.
+Both run the same invocations. A container is restricted by locks that can be opened one by one, so that the lock under
+which a tool fails can be found. A process is not restricted, but files that it leaves outside of /out and /tmp are
+found.
 """
 
 import os
@@ -22,12 +23,12 @@ from docker.models.containers import Container
 from contract.errors import UsageError
 from coordinator.runners import Invocation
 from coordinator.runners.process import ProcessRunner
-from coordinator.runners.sandbox import Sandbox, sandbox_of
+from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S
 from coordinator.tools.finding import Tool
 
 UID = 12345
-"""Of containers: nobody, with no line in /etc/passwd."""
+"""User of the containers: one without a line in /etc/passwd."""
 LOCKS: dict[str, dict[str, Any]] = {
     "uid": {"user": "0:0"},
     "network": {"network_mode": "bridge"},
@@ -35,55 +36,55 @@ LOCKS: dict[str, dict[str, Any]] = {
     "privileges": {"cap_drop": [], "security_opt": []},
     "shm": {"shm_size": "2g"},
 }
-"""What a container is not given -> what it is made with instead where that is granted: root, a way out, …"""
+"""Lock -> settings of a container for which this lock is open."""
 CACHE = "__pycache__"
-"""Not written by our runs, but by those of others."""
+"""Our runs don't write this folder, but other runs of the tool may."""
 LIMIT_S = 3600
 """A run that takes longer is killed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A run that ended.
+class RunOutcome:
+    """How a run ended.
 
     Attributes:
-        code: exit code, as a shell gives it; 137 where it had to be killed.
-        log: what it said.
-        seconds: how long it took.
-        went_on_s: how long after SIGTERM it ended; 0 where none was sent.
+        code: exit code, as a shell gives it; 137 if the run was killed.
+        log: its output.
+        seconds: duration of the run.
+        after_sigterm_s: seconds from SIGTERM to the end; 0 if none was sent.
         strays: files that it left outside of /out and /tmp.
     """
 
     code: int
     log: str
     seconds: float
-    went_on_s: float = 0.0
+    after_sigterm_s: float = 0.0
     strays: tuple[str, ...] = ()
 
     @property
-    def last_words(self) -> str:
-        """The last line of what it said, or that it had to be killed."""
+    def last_line(self) -> str:
+        """The last line of its output, or that it was killed."""
         if self.seconds > LIMIT_S:
             return f"killed: it was not done after {LIMIT_S} s"
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "it said nothing"
+        return lines[-1][:300] if lines else "no output"
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """How a run is started and ended.
+class RunRequest:
+    """How to run a target.
 
     Attributes:
-        invocation: what is run.
-        granted: locks that are left open.
-        environment: variables beside those that every run gets.
-        stop: SIGTERM is sent when it becomes true; it is asked all the time.
+        invocation: the invocation to run.
+        open_locks: locks to leave open.
+        environment: variables in addition to those of every run.
+        should_stop: called all the time; SIGTERM is sent when it becomes true.
     """
 
     invocation: Invocation
-    granted: Collection[str] = ()
+    open_locks: Collection[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    stop: Callable[[], bool] = lambda: False
+    should_stop: Callable[[], bool] = lambda: False
 
 
 class Target(Protocol):
@@ -95,28 +96,28 @@ class Target(Protocol):
 
     @property
     def locks(self) -> tuple[str, ...]:
-        """Which of `LOCKS` it runs behind."""
+        """The `LOCKS` that restrict it."""
 
     @property
     def owner(self) -> int | None:
-        """The user id that files in /out must have; None where it can't be told."""
+        """The user id that files in /out must have; None where it can't be known."""
 
     @property
     def image_id(self) -> str | None:
-        """What `run.json` must name as the image."""
+        """The image id that `run.json` must hold."""
 
     def describe(self) -> str:
-        """What `describe` prints, without anything to see.
+        """Return the output of `describe`, run without data.
 
         Raises:
             UsageError: it fails.
         """
 
-    def run(self, start: Start) -> Ended:
+    def run(self, request: RunRequest) -> RunOutcome:
         """Run it to its end."""
 
-    def hand_over(self, folder: Path) -> None:
-        """Let the caller remove what runs wrote below a folder."""
+    def make_removable(self, folder: Path) -> None:
+        """Let the caller remove the files that runs wrote below a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,41 +131,41 @@ class ProcessTarget:
     image_id: str | None = None
 
     def describe(self) -> str:
-        """What `describe` prints."""
+        """Return the output of `describe`."""
         try:
             return ProcessRunner().describe(self.tool)
         except subprocess.CalledProcessError as error:
             raise UsageError(f"`describe` must end with exit code 0, but ends with {error.returncode}") from None
 
-    def run(self, start: Start) -> Ended:
-        """Run it in a scratch folder of links; what it leaves there or in its own folder is a stray."""
-        invocation = replace(start.invocation, tool=self.tool)
+    def run(self, request: RunRequest) -> RunOutcome:
+        """Run it in a scratch folder of links; new files there or in its own folder are strays."""
+        invocation = replace(request.invocation, tool=self.tool)
         invocation.out.mkdir(parents=True, exist_ok=True)
         code_before, begin = files_below(self.tool.folder), time.monotonic()
         with tempfile.TemporaryDirectory(prefix="label-quality-") as name, invocation.log.open("wb") as log:
             scratch = Path(name)
-            process = ProcessRunner().start(invocation, scratch, log, start.environment)
+            process = ProcessRunner().start(invocation, scratch, log, request.environment)
             try:
-                code, went_on_s = _end_of(process.poll, process.send_signal, start.stop)
+                code, after_sigterm_s = _wait_for_end(process.poll, process.send_signal, request.should_stop)
             finally:
                 process.kill()
                 process.wait()
             seconds = time.monotonic() - begin
             strays = [path for path in files_below(scratch) if not path.startswith("tmp/")]
-        # Only what is new: who checks a tool may be working on it.
+        # Only new files: the user may be working on the tool meanwhile.
         strays += sorted(
             path for path in files_below(self.tool.folder).keys() - code_before.keys() if CACHE not in path
         )
         text = invocation.log.read_text(encoding="utf-8", errors="replace")
-        return Ended(code if code >= 0 else 128 - code, text, seconds, went_on_s, tuple(strays))
+        return RunOutcome(code if code >= 0 else 128 - code, text, seconds, after_sigterm_s, tuple(strays))
 
-    def hand_over(self, folder: Path) -> None:
-        """Its files are the caller's."""
+    def make_removable(self, folder: Path) -> None:
+        """Do nothing: the files belong to the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageTarget:
-    """A Docker image, run as a user that it does not know."""
+    """A Docker image, run as a user that the image does not know."""
 
     image_id: str
     client: DockerClient
@@ -178,11 +179,11 @@ class ImageTarget:
         return None if any("rootless" in option or "userns" in option for option in options) else UID
 
     def describe(self) -> str:
-        """What `describe` prints in a container that sees nothing."""
-        container = self._container(Sandbox(self.image_id).settings(("describe",)))
+        """Return the output of `describe`, run in a container without mounts."""
+        container = self._container(Sandbox(self.image_id).container_settings(("describe",)))
         try:
             container.start()
-            code, _ = _end_of(lambda: _exit_code(container), container.kill, lambda: False)
+            code, _ = _wait_for_end(lambda: _exit_code(container), container.kill, lambda: False)
             if code != 0:
                 raise UsageError(
                     f"`describe` must end with exit code 0, but ends with {code}: {_log(container)[-300:]}"
@@ -193,57 +194,57 @@ class ImageTarget:
         finally:
             container.remove(force=True)
 
-    def run(self, start: Start) -> Ended:
-        """Run it behind all locks that are not left open."""
-        invocation = start.invocation
+    def run(self, request: RunRequest) -> RunOutcome:
+        """Run it behind all locks except the open ones."""
+        invocation = request.invocation
         invocation.out.mkdir(parents=True, exist_ok=True)
         invocation.out.chmod(0o777)
-        settings = sandbox_of(invocation, self.image_id).settings(invocation.arguments)
-        settings["environment"] |= start.environment
+        settings = make_sandbox(invocation, self.image_id).container_settings(invocation.arguments)
+        settings["environment"] |= request.environment
         begin = time.monotonic()
-        container = self._container(settings, start.granted)
+        container = self._container(settings, request.open_locks)
         try:
             container.start()
-            code, went_on_s = _end_of(lambda: _exit_code(container), container.kill, start.stop)
-            return Ended(code, _log(container), time.monotonic() - begin, went_on_s)
+            code, after_sigterm_s = _wait_for_end(lambda: _exit_code(container), container.kill, request.should_stop)
+            return RunOutcome(code, _log(container), time.monotonic() - begin, after_sigterm_s)
         finally:
             container.remove(force=True)
 
-    def hand_over(self, folder: Path) -> None:
-        """Files are the containers' user's: it opens them to all."""
+    def make_removable(self, folder: Path) -> None:
+        """Make the files of the containers' user writable for all, in a container of that user."""
         sandbox = Sandbox(self.image_id, writable={"/out": folder})
-        container = self._container(sandbox.settings(("-R", "a+rwX", "/out")) | {"entrypoint": ["chmod"]})
-        with suppress(APIError):  # an image without chmod; who removes the files then says which are left
+        container = self._container(sandbox.container_settings(("-R", "a+rwX", "/out")) | {"entrypoint": ["chmod"]})
+        with suppress(APIError):  # an image without chmod; the removal then says which files are left
             container.start()
             container.wait()
         container.remove(force=True)
 
-    def _container(self, settings: dict[str, Any], granted: Collection[str] = ()) -> Container:
+    def _container(self, settings: dict[str, Any], open_locks: Collection[str] = ()) -> Container:
         settings = settings | {"name": None, "user": f"{UID}:{UID}"}
-        for lock in granted:
+        for lock in open_locks:
             settings |= LOCKS[lock]
         return self.client.containers.create(**settings)
 
 
-def _end_of(
-    code: Callable[[], int | None], send: Callable[[signal.Signals], None], stop: Callable[[], bool]
+def _wait_for_end(
+    read_code: Callable[[], int | None], send: Callable[[signal.Signals], None], should_stop: Callable[[], bool]
 ) -> tuple[int, float]:
-    """Wait for the exit code; send SIGTERM when `stop` says so, and SIGKILL to what does not end in time.
+    """Wait for a run to end; send SIGTERM when `should_stop` becomes true, and SIGKILL if it does not end in time.
 
     Returns:
         The exit code, and the seconds from SIGTERM to the end.
     """
-    deadline, asked = time.monotonic() + LIMIT_S, 0.0
-    while (ended := code()) is None:
-        if not asked and stop():
+    deadline, stopped_at = time.monotonic() + LIMIT_S, 0.0
+    while (code := read_code()) is None:
+        if not stopped_at and should_stop():
             send(signal.SIGTERM)
-            asked = time.monotonic()
-            deadline = asked + GRACE_S
+            stopped_at = time.monotonic()
+            deadline = stopped_at + GRACE_S
         if time.monotonic() > deadline:
             send(signal.SIGKILL)
             deadline = float("inf")
         time.sleep(0.05)
-    return ended, time.monotonic() - asked if asked else 0.0
+    return code, time.monotonic() - stopped_at if stopped_at else 0.0
 
 
 def _exit_code(container: Container) -> int | None:
@@ -257,12 +258,12 @@ def _log(container: Container) -> str:
 
 
 def files_below(folder: Path) -> dict[str, tuple[int, int]]:
-    """File below a folder -> size and time of change; links are not followed, what vanishes meanwhile is left out."""
-    states = {}
+    """File below a folder -> size and time of change, without links and without files that vanish meanwhile."""
+    file_states = {}
     for parent, _, names in os.walk(folder):
         for path in (Path(parent) / name for name in names):
             with suppress(FileNotFoundError):
                 if not path.is_symlink():
                     status = path.stat()
-                    states[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
-    return states
+                    file_states[str(path.relative_to(folder))] = (status.st_size, status.st_mtime_ns)
+    return file_states

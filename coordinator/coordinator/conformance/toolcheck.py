@@ -5,10 +5,10 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from contract.manifest import load_manifest
-from coordinator.conformance.findings import Finding
+from coordinator.conformance.ruleresult import RuleResult
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
-from coordinator.runners.sources import dockerfiles
+from coordinator.runners.toolsources import dockerfiles
 from coordinator.tools.finding import Tool
 
 FOLDER = "folder"
@@ -19,24 +19,24 @@ SCRATCH = ("HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
 IMAGE_LABELS = ("title", "version", "revision", "licenses")
 
 
-def check_folder(folder: Path) -> list[Finding]:
+def check_folder(folder: Path) -> list[RuleResult]:
     """Look at a tool's folder; nothing needs to be built for it."""
     findings = [
-        Finding(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
+        RuleResult(FOLDER, f"{name} is there", "" if (folder / name).is_file() else "missing: every tool has one")
         for name in REQUIRED
     ]
     findings += [
-        Finding(FOLDER, f"{lock.name}: packages have hashes", _without_hash(lock))
+        RuleResult(FOLDER, f"{lock.name}: packages have hashes", _without_hash(lock))
         for lock in sorted(folder.glob("requirements*.lock"))
     ]
     recipes = [file for file in dockerfiles(folder) if file.is_file()]
     missing = "missing: a tool has one of its own, or that of all tools lies beside the contract library"
-    findings += [Finding(FOLDER, "Dockerfile is there", "" if recipes else missing)]
+    findings += [RuleResult(FOLDER, "Dockerfile is there", "" if recipes else missing)]
     findings += check_dockerfile(recipes[0]) if recipes else []
-    return [*findings, Finding(FOLDER, "manifest.yaml is sound", _manifest_problem(folder))]
+    return [*findings, RuleResult(FOLDER, "manifest.yaml is sound", _manifest_problem(folder))]
 
 
-def check_dockerfile(file: Path) -> list[Finding]:
+def check_dockerfile(file: Path) -> list[RuleResult]:
     """Look at a Dockerfile: pinned, in two stages, not root, scratch below /tmp, labelled."""
     lines = _instructions(file.read_text(encoding="utf-8"))
     froms = [index for index, line in enumerate(lines) if line.startswith("FROM ")]
@@ -60,13 +60,13 @@ def check_dockerfile(file: Path) -> list[Finding]:
         **{f"image label {name}": f"org.opencontainers.image.{name}=" in labels for name in IMAGE_LABELS},
     }
     broken = f"must hold for {file}, but does not; compare it with containers/Dockerfile"
-    return [Finding(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
+    return [RuleResult(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
 
 
 def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
     """Whether a runner could run a tool now."""
     try:
-        runner.identity(tool)
+        runner.code_id(tool)
     except UsageError:
         return False
     return True

@@ -1,9 +1,9 @@
-"""Dataset folders: made, checked, described.
+"""Dataset folders: checks their files, makes a synthetic one, describes the public ones, remaps label ids.
 
-check      reads every file; lists all problems of a dataset
-phantom    a synthetic dataset, from anatomy
-remap      label maps in other ids
-known/     descriptions of public datasets
+dataset.yaml, images/, labels/ ──► check ──► sound cases, errors, warnings
+anatomy ──► phantom ──► a synthetic dataset folder
+known/ ──► dataset.yaml of a public dataset
+label map, label mapping ──► remap ──► label map in other ids
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""The anatomy of the phantom: a typical abdomen, a patient who differs from it, and what a scanner would show.
+"""The phantom's anatomy: a typical abdomen, random patients that differ from it, and their CT images.
 
-typical organs ──moved, scaled, bent──► a patient, drawn at twice the resolution ──► HU and organ of each fine voxel
-──mean of 2x2x2──►  image with partial volume, then noise      ──majority──►  labels
+typical organs ──move, scale, bend──► a patient, drawn at twice the resolution ──► HU and organ of each fine voxel
+    fine HU ──mean of 2x2x2──► image with partial volume ──► noise       fine organs ──majority──► labels
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,12 @@ from scipy.ndimage import gaussian_filter
 from contract.grids import Grid
 
 LABELS = {1: "spleen", 2: "kidney_right", 3: "kidney_left", 4: "liver", 5: "stomach", 6: "aorta", 7: "pancreas"}
-
-
 IDS = {organ: i for i, organ in LABELS.items()}
-
-
 WAVES = 5
-
+"""Plane waves in a smooth random function."""
 
 Floats = NDArray[np.float32]
-
-
 Mask = NDArray[np.bool_]
-
-
 Point = tuple[float, float, float]
 
 
@@ -41,7 +33,7 @@ class Ellipsoid:
 
 @dataclass(frozen=True, slots=True)
 class Organ:
-    """An organ: the union of its parts, without its hollows."""
+    """An organ: the union of its parts minus its hollows."""
 
     hu: float
     parts: tuple[Ellipsoid, ...]
@@ -49,7 +41,7 @@ class Organ:
 
 
 ORGANS = {
-    # In the order of drawing: where two overlap, the later one is seen.
+    # In drawing order: where two organs overlap, the later one covers the earlier one.
     "stomach": Organ(
         45,
         (
@@ -84,11 +76,11 @@ ORGANS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patient:
-    """What differs between cases.
+    """A random patient.
 
     Attributes:
-        random: for everything that is drawn.
-        x, y, z: place of each fine voxel in the typical patient, mm.
+        random: generator for the rest of the drawing.
+        x, y, z: position of each fine voxel in the typical patient, mm.
     """
 
     random: np.random.Generator
@@ -99,12 +91,12 @@ class Patient:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
-    """What is drawn on; later strokes cover earlier ones.
+    """The voxels to draw on; later strokes cover earlier ones.
 
     Attributes:
         hu: (2X, 2Y, 2Z) HU of each fine voxel.
-        labels: (2X, 2Y, 2Z) organ of each.
-        cavity: (2X, 2Y, 2Z) inside the wall of ribs and muscle, where organs may be.
+        labels: (2X, 2Y, 2Z) label id of each fine voxel.
+        cavity: (2X, 2Y, 2Z) mask of the space inside ribs and muscle, where organs may be.
     """
 
     hu: Floats
@@ -113,30 +105,34 @@ class Canvas:
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> "Canvas":
-        """Air."""
+        """A canvas full of air."""
         return cls(np.full(shape, -1000, np.float32), np.zeros(shape, np.uint8), np.zeros(shape, np.bool_))
 
     def paint(self, mask: Mask, hu: float, label: int = 0) -> None:
-        """Cover what is drawn below a mask."""
+        """Set HU and label of the voxels in a mask."""
         self.hu[mask] = hu
         self.labels[mask] = label
 
 
 def draw_case(random: np.random.Generator, grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Image and labels of a new patient on a grid."""
+    """Draw a random patient on a grid.
+
+    Returns:
+        (X, Y, Z) image in HU, and (X, Y, Z) labels.
+    """
     patient = _patient(random, grid)
     canvas = Canvas.empty(patient.x.shape)
     _draw_body(canvas, patient)
     _draw_bowel(canvas, patient)
     _draw_organs(canvas, patient)
-    image = _blocks(canvas.hu).mean(axis=-1) + _noise(random, grid)
-    blocks = _blocks(canvas.labels)
-    votes = np.stack([(blocks == i).sum(axis=-1, dtype=np.uint8) for i in (0, *LABELS)])
+    image = _group_fine_voxels(canvas.hu).mean(axis=-1) + _noise(random, grid)
+    groups = _group_fine_voxels(canvas.labels)
+    votes = np.stack([(groups == i).sum(axis=-1, dtype=np.uint8) for i in (0, *LABELS)])
     return np.rint(image).astype(np.int16), np.asarray(votes.argmax(axis=0), dtype=np.uint8)
 
 
 def _patient(random: np.random.Generator, grid: Grid) -> Patient:
-    """Draw a patient: size, place in the scanner and a smooth deformation of the typical one."""
+    """Draw a patient: size, position in the scanner, and a smooth deformation of the typical patient."""
     fine = [np.arange(2 * n, dtype=np.float32) / 2 - 0.25 for n in grid.shape]
     i, j, k = np.meshgrid(*fine, indexing="ij", sparse=True)
     a = grid.affine.astype(np.float32)
@@ -149,19 +145,19 @@ def _patient(random: np.random.Generator, grid: Grid) -> Patient:
     return Patient(random, x, y, z)
 
 
-def _waves(random: np.random.Generator, at: Sequence[Floats], longest_mm: float, shortest_mm: float) -> Floats:
-    """A smooth random function of mean 0 and variance 1: a few plane waves."""
-    total = np.zeros(np.broadcast_shapes(*(axis.shape for axis in at)), np.float32)
+def _waves(random: np.random.Generator, axes: Sequence[Floats], longest_mm: float, shortest_mm: float) -> Floats:
+    """A smooth random function of mean 0 and variance 1: the sum of a few plane waves."""
+    total = np.zeros(np.broadcast_shapes(*(axis.shape for axis in axes)), np.float32)
     for _ in range(WAVES):
         direction = random.standard_normal(3)
         direction *= 2 * np.pi / np.linalg.norm(direction) / random.uniform(shortest_mm, longest_mm)
-        phase = sum(np.float32(d) * axis for d, axis in zip(direction, at, strict=True))
+        phase = sum(np.float32(d) * axis for d, axis in zip(direction, axes, strict=True))
         total += np.cos(phase + np.float32(random.uniform(0, 2 * np.pi)))
     return total * np.float32((2 / WAVES) ** 0.5)
 
 
 def _draw_body(canvas: Canvas, patient: Patient) -> None:
-    """Skin, fat, muscle, ribs, spine, lung bases and the vena cava: everything without a label but bowel."""
+    """Draw everything without a label except bowel: skin, fat, muscle, ribs, spine, lung bases and the vena cava."""
     x, y, z, random = patient.x, patient.y, patient.z, patient.random
     trunk = (np.abs(x / 138) ** 2.3 + np.abs(y / 100) ** 2.3) ** np.float32(1 / 2.3)
     fat = random.uniform(0.10, 0.16)
@@ -187,7 +183,7 @@ def _draw_body(canvas: Canvas, patient: Patient) -> None:
 
 
 def _draw_spine(canvas: Canvas, patient: Patient) -> None:
-    """Vertebrae with discs between them, canal, arch and spinous process."""
+    """Draw vertebrae with discs, canal, arch and spinous process."""
     x, y, z = patient.x, patient.y, patient.z
     disc = np.cos(z * (2 * np.pi / 34)) > 0.86
     arch = _inside(patient, Ellipsoid((0, -72, 0), (17, 12, 2000)))
@@ -202,7 +198,7 @@ def _draw_spine(canvas: Canvas, patient: Patient) -> None:
 
 
 def _draw_bowel(canvas: Canvas, patient: Patient) -> None:
-    """Loops in the fat of the front of the cavity, gas in some of them."""
+    """Draw loops in the fat at the front of the cavity, some of them with gas."""
     x, y, z, random = patient.x, patient.y, patient.z, patient.random
     loops = _waves(random, (x, y, z), longest_mm=75, shortest_mm=38)
     inside = np.sqrt((x / 100) ** 2 + ((y - 4) / 66) ** 2) < 1
@@ -213,15 +209,15 @@ def _draw_bowel(canvas: Canvas, patient: Patient) -> None:
 
 
 def _draw_organs(canvas: Canvas, patient: Patient) -> None:
-    """The labelled organs, each a little moved, scaled, brighter or darker, with what is seen inside them."""
+    """Draw the labelled organs, each slightly moved, scaled and brightened, with the structures inside them."""
     random = patient.random
     vessels = [_waves(random, (patient.x, patient.y, patient.z), longest_mm=90, shortest_mm=45) for _ in range(2)]
     for name, organ in ORGANS.items():
         shift, scale = random.normal(0, 2.5, 3), random.uniform(0.93, 1.07, 3)
-        parts = [_varied(part, shift, scale) for part in organ.parts]
+        parts = [_vary(part, shift, scale) for part in organ.parts]
         mask = np.logical_or.reduce([_inside(patient, part) for part in parts])
         for hollow in organ.hollows:
-            mask &= ~_inside(patient, _varied(hollow, shift, scale))
+            mask &= ~_inside(patient, _vary(hollow, shift, scale))
         mask &= canvas.cavity & ((canvas.hu < 50) | (canvas.labels > 0))
         hu = organ.hu + random.normal(0, 5)
         canvas.paint(mask, hu, IDS[name])
@@ -248,20 +244,20 @@ def _inside(patient: Patient, part: Ellipsoid, shrunk_mm: float = 0.0) -> Mask:
     return np.asarray(total < 1)
 
 
-def _varied(part: Ellipsoid, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> Ellipsoid:
+def _vary(part: Ellipsoid, shift: NDArray[np.float64], scale: NDArray[np.float64]) -> Ellipsoid:
     x, y, z = (np.array(part.centre_mm) + shift).tolist()
     a, b, c = (np.array(part.semi_axes_mm) * scale).tolist()
     return Ellipsoid((x, y, z), (a, b, c))
 
 
-def _blocks(fine: NDArray[np.generic]) -> NDArray[np.generic]:
-    """(X, Y, Z, 8): the fine voxels of each voxel."""
+def _group_fine_voxels(fine: NDArray[np.generic]) -> NDArray[np.generic]:
+    """(X, Y, Z, 8) the eight fine voxels of each voxel."""
     x, y, z = (n // 2 for n in fine.shape)
     return fine.reshape(x, 2, y, 2, z, 2).transpose(0, 2, 4, 1, 3, 5).reshape(x, y, z, 8)
 
 
 def _noise(random: np.random.Generator, grid: Grid) -> Floats:
-    """Noise in HU of standard deviation about 12: grainy in plane as a reconstruction kernel leaves it, and white."""
+    """(X, Y, Z) noise of about 12 HU: in-plane grain like that of a reconstruction kernel, plus white noise."""
     grains = gaussian_filter(random.standard_normal(grid.shape, dtype=np.float32), (0.9, 0.9, 0.3))
     white = random.standard_normal(grid.shape, dtype=np.float32)
     return np.asarray(9 * grains / grains.std() + 8 * white, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""Looking at every file of a dataset before anything runs, and saying all that is wrong at once.
+"""Checks every file of a dataset before anything runs, and lists all problems at once.
 
-Errors set a case aside: it takes part in nothing, and the report lists it. Warnings are said, and the case takes part.
-What was found is kept in the run folder by file size and time, so that the next run reads only what changed.
+A case with errors is set aside: no step uses it, and the report lists it. A case with warnings is used. The results are
+kept in the run folder with each file's size and time, so that the next run reads only changed files.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ from contract.errors import CaseError
 from contract.volumes import Volume, read_image, read_labels
 
 AIR_HU = -200
-"""Every CT of a body shows some air or lung below this; none below it means that the HU offset is missing."""
+"""Every CT of a body has some air or lung below this value. If no voxel is below it, the HU offset is missing."""
 FEW_CASES = 8
-"""So many are read in this process; more are worth starting others."""
+"""Up to this many cases are read in this process; starting others pays off only for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseCheck:
-    """What was found about a case.
+    """The result of checking a case.
 
     Attributes:
-        errors: why it cannot take part; empty for a sound case.
+        errors: why it cannot be used; empty for a sound case.
         warnings: what its user should know.
         image_sha256: of the image file.
-        labels_sha256: of the label file; None where the dataset has no labels.
-        voxels_sha256: of the image's voxels, whatever the header says; finds scans that came twice.
+        labels_sha256: of the label map file; None where the dataset has no labels.
+        voxels_sha256: of the image's voxels without the header; equal for cases with the same image.
         organs: label ids that occur.
     """
 
@@ -49,15 +49,15 @@ class CaseCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A dataset after its check.
+class DatasetCheck:
+    """The result of checking a dataset.
 
     Attributes:
         name: of the dataset.
         labels: label id -> organ.
-        cases: the sound ones, sorted.
-        checks: case -> what was found, for all cases.
-        excluded: case -> reason, by dataset.yaml or by the study.
+        cases: the sound cases, sorted.
+        checks: case -> its check, for all cases that are not excluded.
+        excluded: case -> reason, from dataset.yaml or the study.
         warnings: about the dataset as a whole.
     """
 
@@ -70,18 +70,18 @@ class Checked:
 
     @property
     def set_aside(self) -> dict[str, list[str]]:
-        """Cases with errors, and these."""
+        """Case with errors -> its errors."""
         return {case: list(check.errors) for case, check in self.checks.items() if check.errors}
 
     def digests(self, *, labels: bool) -> list[list[str | None]]:
-        """Names and file digests of the sound cases, for fingerprints."""
+        """Name and file digests of each sound case, for fingerprints."""
         return [
             [case, self.checks[case].image_sha256, self.checks[case].labels_sha256 if labels else None]
             for case in self.cases
         ]
 
     def summary(self) -> dict[str, Any]:
-        """What `check.json` of a run folder holds."""
+        """The content of a run folder's `check.json`."""
         return {
             "cases": len(self.checks),
             "sound": len(self.cases),
@@ -95,33 +95,33 @@ def check_dataset(
     dataset: Dataset,
     exclude: Mapping[str, str] | None = None,
     cache: Path | None = None,
-    tell: Callable[[int, int], None] = lambda done, total: None,
-) -> Checked:
+    show_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> DatasetCheck:
     """Read every image and label map of a dataset.
 
     Args:
-        dataset: opened.
-        exclude: case -> reason, beside those of dataset.yaml.
-        cache: file that keeps what was found; None keeps nothing.
-        tell: called with (cases done, cases in all).
+        dataset: the dataset; it is never written to.
+        exclude: case -> reason, in addition to those of dataset.yaml.
+        cache: file that keeps the results; None keeps nothing.
+        show_progress: called with (cases done, all cases).
 
     Returns:
-        What was found; the dataset itself is never written to.
+        The checks of all cases that are not excluded.
     """
     excluded = {**dataset.description.exclude, **(exclude or {})}
     cases = [case for case in dataset.cases() if case not in excluded]
-    known = _read_cache(cache)
+    cached = _read_cache(cache)
     stamps = {case: _stamp(dataset, case) for case in cases}
-    checks = {case: known[case][1] for case in cases if case in known and known[case][0] == stamps[case]}
+    checks = {case: cached[case][1] for case in cases if case in cached and cached[case][0] == stamps[case]}
     todo = [case for case in cases if case not in checks]
-    tell(len(checks), len(cases))
-    for case, check in _check_all(dataset, todo):
+    show_progress(len(checks), len(cases))
+    for case, check in _check_cases(dataset, todo):
         checks[case] = check
-        tell(len(checks), len(cases))
+        show_progress(len(checks), len(cases))
     checks = dict(sorted(checks.items()))
     if cache is not None and todo:
         atomic.write_text(cache, json.dumps({case: [stamps[case], asdict(check)] for case, check in checks.items()}))
-    return Checked(
+    return DatasetCheck(
         name=dataset.name,
         labels=dataset.labels,
         cases=tuple(case for case, check in checks.items() if not check.errors),
@@ -132,30 +132,30 @@ def check_dataset(
 
 
 def check_case(dataset: Dataset, case: str) -> CaseCheck:
-    """Read one case's image and label map, and say what is wrong and what is odd."""
+    """Read one case's image and label map, and list its errors and warnings."""
     try:
         image = read_image(dataset.image(case))
     except CaseError as error:
         return CaseCheck(errors=(str(error),), warnings=())
     warnings = [*image.notes, *_voxel_warnings(image, dataset.image(case))]
-    found: dict[str, Any] = {
+    digests: dict[str, Any] = {
         "image_sha256": image.sha256,
         "voxels_sha256": hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),
     }
     if not dataset.labels:
-        return CaseCheck(errors=(), warnings=tuple(warnings), **found)
+        return CaseCheck(errors=(), warnings=tuple(warnings), **digests)
     try:
         labels = read_labels(dataset.label(case), image, dataset.labels)
     except CaseError as error:
-        return CaseCheck(errors=(str(error),), warnings=tuple(warnings), **found)
+        return CaseCheck(errors=(str(error),), warnings=tuple(warnings), **digests)
     organs = tuple(int(i) for i in np.unique(labels) if i)
     if not organs:
         warnings.append("no organ is labelled; scores follow the convention for empty masks")
-    found["labels_sha256"] = records.file_sha256(dataset.label(case))
-    return CaseCheck(errors=(), warnings=tuple(warnings), organs=organs, **found)
+    digests["labels_sha256"] = records.file_sha256(dataset.label(case))
+    return CaseCheck(errors=(), warnings=tuple(warnings), organs=organs, **digests)
 
 
-def _check_all(dataset: Dataset, cases: list[str]) -> Iterable[tuple[str, CaseCheck]]:
+def _check_cases(dataset: Dataset, cases: list[str]) -> Iterable[tuple[str, CaseCheck]]:
     if len(cases) <= FEW_CASES:
         yield from ((case, check_case(dataset, case)) for case in cases)
         return
@@ -164,12 +164,12 @@ def _check_all(dataset: Dataset, cases: list[str]) -> Iterable[tuple[str, CaseCh
 
 
 def _voxel_warnings(image: Volume, path: Path) -> list[str]:
-    """What the voxels themselves look like."""
+    """Warnings about the voxels of an image."""
     warnings = []
     lowest, highest = float(image.array.min()), float(image.array.max())
     if lowest >= AIR_HU:
         warnings.append(
-            f"not in HU: voxels go from {lowest:g} to {highest:g}, and no voxel is air (below {AIR_HU}); "
+            f"not in HU: voxels lie in {lowest:g} to {highest:g}, and no voxel is air (below {AIR_HU}); "
             "subtract the missing offset (often 1024)"
         )
     if image.header.get_data_dtype().itemsize == 1:
@@ -188,20 +188,20 @@ def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], exclude
     unknown = sorted(set(excluded) - images)
     if unknown:
         warnings.append(f"excluded cases that do not exist: {', '.join(unknown)}")
-    seen = {organ for check in checks.values() for organ in check.organs}
-    never = [organ for label, organ in dataset.labels.items() if label not in seen]
-    if never and seen:
-        warnings.append(f"organs that occur in no case: {', '.join(never)}")
-    twins: dict[str, list[str]] = {}
+    present = {label for check in checks.values() for label in check.organs}
+    absent = [organ for label, organ in dataset.labels.items() if label not in present]
+    if absent and present:
+        warnings.append(f"organs that occur in no case: {', '.join(absent)}")
+    cases_by_image: dict[str, list[str]] = {}
     for case, check in checks.items():
         if check.voxels_sha256:
-            twins.setdefault(check.voxels_sha256, []).append(case)
-    warnings += [f"the same scan came more than once: {', '.join(same)}" for same in twins.values() if len(same) > 1]
+            cases_by_image.setdefault(check.voxels_sha256, []).append(case)
+    warnings += [f"cases with the same image: {', '.join(same)}" for same in cases_by_image.values() if len(same) > 1]
     return warnings
 
 
 def _stamp(dataset: Dataset, case: str) -> list[Any]:
-    """Size and time of a case's files, and the label table: when these are as before, so is what was found."""
+    """Size and time of a case's files, and the label ids: while these stay the same, a cached check is valid."""
     stamp: list[Any] = [sorted(dataset.labels)]
     for path in (dataset.image(case), dataset.label(case)):
         try:

@@ -1,10 +1,9 @@
-"""A procedural abdominal CT dataset: no patient, no download, the right answer known.
+"""A synthetic abdominal CT dataset: no patient, no download, exact labels.
 
-    anatomy of a case  ──drawn at twice the resolution──►  HU and organ of each fine voxel
-        ──mean of 2x2x2──►  image with partial volume, then noise      ──majority──►  labels
+    seed, case name ──► grid, anatomy.draw_case ──► image and labels ──► stored in one of several orientations
 
-It looks enough like a portal venous CT for programs to be tried on: organs in their places with their HU, the liver on
-the patient's right, voxels that are not cubes, files stored in several orientations. It says nothing about accuracy.
+It is similar enough to a portal venous CT for trying programs: organs in their places with their HU, the liver on the
+patient's right, anisotropic voxels, files in several orientations. Results on it say nothing about accuracy.
 """
 
 import hashlib
@@ -24,10 +23,10 @@ from contract.gzipfiles import compress
 from coordinator.datasets.anatomy import LABELS, draw_case
 
 VERSION = 1
-"""Of the anatomy: a folder made by another one is not taken for the same."""
+"""Version of the anatomy: a folder that another version made does not count as the same dataset."""
 FIELD_OF_VIEW_MM = (307.2, 256.0, 144.0)
-STORED = ("RAS", "LPS", "LAS", "RAS", "LPS", "PIR")
-"""Orientations in which files are stored, case by case in turn."""
+ORIENTATIONS = ("RAS", "LPS", "LAS", "RAS", "LPS", "PIR")
+"""Orientations of the stored files; the cases use them in turn."""
 OBLIQUE_EVERY = 4
 QFORM_ONLY_EVERY = 6
 
@@ -36,8 +35,8 @@ def make_phantom(folder: Path, *, cases: int = 12, seed: int = 0, shape: tuple[i
     """Make a dataset folder of synthetic abdominal CT volumes with organ labels.
 
     Args:
-        folder: to make; its name is the dataset's. The same arguments again do nothing.
-        cases: how many, from 1; the first cases of a larger dataset are those of a smaller one.
+        folder: to make; its name is the dataset's. A second call with the same arguments does nothing.
+        cases: number of cases, from 1; a smaller dataset holds the first cases of a larger one.
         seed: the same seed gives the same bytes.
         shape: voxels from right to left, back to front and feet to head; the field of view stays the same.
 
@@ -48,7 +47,7 @@ def make_phantom(folder: Path, *, cases: int = 12, seed: int = 0, shape: tuple[i
         raise UsageError(f"a phantom must have cases and at least 8 voxels along each axis, but: {cases}, {shape}")
     text = _description(folder.name, cases, seed, shape)
     names = [f"phantom_{i:03d}" for i in range(1, cases + 1)]
-    if _is_made(folder, text, names):
+    if _is_complete(folder, text, names):
         return
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -61,8 +60,8 @@ def make_phantom(folder: Path, *, cases: int = 12, seed: int = 0, shape: tuple[i
     atomic.sync(folder.parent)
 
 
-def _is_made(folder: Path, text: str, names: Sequence[str]) -> bool:
-    """Whether the folder holds this dataset already.
+def _is_complete(folder: Path, text: str, names: Sequence[str]) -> bool:
+    """Whether the folder already holds this dataset.
 
     Raises:
         UsageError: it holds something else.
@@ -77,7 +76,7 @@ def _is_made(folder: Path, text: str, names: Sequence[str]) -> bool:
         )
     if any(case_names(folder / part) != list(names) for part in ("images", "labels")):
         raise UsageError(
-            f"{folder}: holds a phantom that was changed after it was made; remove it, and it is made anew"
+            f"{folder}: phantom must not change after it was made, but it did; remove the folder, then make it again"
         )
     return True
 
@@ -95,14 +94,11 @@ def _description(name: str, cases: int, seed: int, shape: tuple[int, int, int]) 
     )
 
 
-# -------------------------------------------------------------------------------------------------------------- a case
-
-
 def _write_case(folder: Path, name: str, index: int, seed: int, shape: tuple[int, int, int]) -> None:
     random = _random(seed, name)
     grid = _grid(random, shape, oblique=index % OBLIQUE_EVERY == 2)
     image, labels = draw_case(random, grid)
-    stored_as = inverse_orientation(nib.orientations.axcodes2ornt(STORED[index % len(STORED)]))
+    stored_as = inverse_orientation(nib.orientations.axcodes2ornt(ORIENTATIONS[index % len(ORIENTATIONS)]))
     stored = orient_grid(grid, stored_as)
     file = folder / "images" / f"{name}{SUFFIX}"
     write = _write_with_qform_only if index % QFORM_ONLY_EVERY == 3 else volumes.write_image
@@ -111,13 +107,13 @@ def _write_case(folder: Path, name: str, index: int, seed: int, shape: tuple[int
 
 
 def _random(seed: int, name: str) -> np.random.Generator:
-    """Numbers that depend on the seed and the case alone."""
+    """A generator that depends only on the seed and the case."""
     key = hashlib.sha256(f"phantom\0{seed}\0{name}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], np.uint64)))
 
 
 def _grid(random: np.random.Generator, shape: tuple[int, int, int], *, oblique: bool) -> Grid:
-    """Voxels around the middle of the body, spacing a little different in each case; turned when oblique."""
+    """A grid around the middle of the body; the spacing varies slightly by case, and oblique grids are rotated."""
     in_plane, along = random.uniform(0.97, 1.05), random.uniform(0.94, 1.06)
     spacing = np.array(FIELD_OF_VIEW_MM) / shape * [in_plane, in_plane, along]
     tilt, turn = np.deg2rad(random.uniform(4, 9, 2)) if oblique else (0.0, 0.0)
@@ -130,12 +126,9 @@ def _grid(random: np.random.Generator, shape: tuple[int, int, int], *, oblique: 
 
 
 def _write_with_qform_only(file: Path, image: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
-    """Leave the qform as the only orientation, as some converters do."""
+    """Write an image whose only orientation is the qform, as some converters do."""
     nifti = nib.Nifti1Image(image, affine)
     nifti.header.set_xyzt_units("mm")
     nifti.set_qform(affine, code=1)
     nifti.set_sform(None, code=0)
     atomic.write_bytes(file, compress(nifti.to_bytes()))
-
-
-# ------------------------------------------------------------------------------------------------------------- anatomy

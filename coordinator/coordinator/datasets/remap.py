@@ -1,4 +1,4 @@
-"""Label maps in other ids: every voxel's id is replaced at once, and no id is dropped in silence."""
+"""Remaps the ids of label maps; an id without a target is an error."""
 
 from collections.abc import Mapping
 
@@ -9,19 +9,15 @@ from contract.errors import CaseError
 from contract.labelmaps import LabelMap
 
 BLOCK = 32
-"""Voxels that are looked at, or skipped as background, together."""
-
-
+"""Voxels that are skipped together if all of them are background."""
 CHUNK = 1 << 20
-"""Voxels that are worked on at a time, so that they stay in the processor's cache; a multiple of BLOCK."""
-
-
+"""Voxels that are remapped at a time, so that they stay in the processor's cache; a multiple of BLOCK."""
 UNKNOWN = 255
-"""In a table of bytes: the source id is not named."""
+"""Entry of the lookup table for a source id without a target."""
 
 
 def remap_labels(labels: NDArray[np.integer], to_target: dict[int, int]) -> LabelMap:
-    """Replace every label id by its target id, all at once, so that swaps don't chain.
+    """Replace every label id by its target id. All ids are replaced at once, so that swaps don't chain.
 
     Args:
         labels: (X, Y, Z) integer label map; 0 is background.
@@ -35,21 +31,21 @@ def remap_labels(labels: NDArray[np.integer], to_target: dict[int, int]) -> Labe
             0 to discard them.
     """
     table = {**to_target, 0: 0}
-    lowest, highest = _range(labels)
+    lowest, highest = _id_range(labels)
     fits_bytes = lowest >= 0 and highest <= 255 and max(table.values()) < UNKNOWN
-    result = _translated(labels, table) if fits_bytes else _looked_up(labels, table)
+    result = _translate_bytes(labels, table) if fits_bytes else _look_up(labels, table)
     if result is None:
         unknown = [i for i in np.unique(labels).tolist() if i not in table]
-        raise CaseError(f"label ids must be named in the label map, but these are not: {unknown}")
+        raise CaseError(f"label ids must be named in the label mapping, but these are not: {unknown}")
     return result
 
 
-def _translated(labels: NDArray[np.integer], table: Mapping[int, int]) -> LabelMap | None:
-    """Remap ids 0..255 to targets 0..254; None where an id is not named.
+def _translate_bytes(labels: NDArray[np.integer], table: Mapping[int, int]) -> LabelMap | None:
+    """Remap ids 0..255 to targets 0..254; None if an id has no target.
 
-    Speed matters here: a study remaps every case of every version. `bytearray.translate` is the fastest lookup of bytes
-    that NumPy and the standard library have, several times faster than an array as index; and most of a label map is
-    background, so blocks of nothing but 0 are skipped.
+    Speed matters here: a study remaps every case of every label version. `bytearray.translate` is the fastest lookup of
+    bytes in NumPy and the standard library, several times faster than indexing an array. Most of a label map is
+    background, so blocks of only 0 are skipped.
     """
     lookup = bytes(table.get(i, UNKNOWN) for i in range(256))
     axes = np.argsort([-abs(stride) for stride in labels.strides], kind="stable")
@@ -61,10 +57,10 @@ def _translated(labels: NDArray[np.integer], table: Mapping[int, int]) -> LabelM
         chunk = slice(start, min(start + CHUNK, whole))
         words = flat[chunk].view(np.uint64)
         filled = (words != 0).view(np.uint32) != 0  # four words are one block
-        found = bytearray(flat[chunk].view(f"V{BLOCK}")[filled]).translate(lookup)
-        if UNKNOWN in found:
+        remapped = bytearray(flat[chunk].view(f"V{BLOCK}")[filled]).translate(lookup)
+        if UNKNOWN in remapped:
             return None
-        out[chunk].view(f"V{BLOCK}")[filled] = np.frombuffer(found, f"V{BLOCK}")
+        out[chunk].view(f"V{BLOCK}")[filled] = np.frombuffer(remapped, f"V{BLOCK}")
     rest = flat[whole:].tobytes().translate(lookup)
     if UNKNOWN in rest:
         return None
@@ -72,17 +68,17 @@ def _translated(labels: NDArray[np.integer], table: Mapping[int, int]) -> LabelM
     return out.reshape(ordered.shape).transpose(np.argsort(axes))
 
 
-def _looked_up(labels: NDArray[np.integer], table: Mapping[int, int]) -> LabelMap | None:
-    """Remap any ids; None where one is not named."""
-    found, where = np.unique(labels, return_inverse=True)
-    if any(i not in table for i in found.tolist()):
+def _look_up(labels: NDArray[np.integer], table: Mapping[int, int]) -> LabelMap | None:
+    """Remap any ids; None if an id has no target."""
+    ids, indices = np.unique(labels, return_inverse=True)
+    if any(i not in table for i in ids.tolist()):
         return None
-    kind = np.uint8 if max(table.values()) <= np.iinfo(np.uint8).max else np.uint16
-    return np.asarray(np.array([table[i] for i in found.tolist()], kind)[where.reshape(labels.shape)])
+    dtype = np.uint8 if max(table.values()) <= np.iinfo(np.uint8).max else np.uint16
+    return np.asarray(np.array([table[i] for i in ids.tolist()], dtype)[indices.reshape(labels.shape)])
 
 
-def _range(labels: NDArray[np.integer]) -> tuple[int, int]:
-    """Lowest and highest id; of bytes, those that are possible, without looking."""
+def _id_range(labels: NDArray[np.integer]) -> tuple[int, int]:
+    """Lowest and highest id; for uint8, the possible ones, without reading the voxels."""
     if labels.dtype == np.uint8:
         return 0, 255
     return int(labels.min(initial=0)), int(labels.max(initial=0))

@@ -8,7 +8,7 @@ from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
-from coordinator.scoring.settings import from_settings
+from coordinator.scoring.settings import scoring_from_json
 from coordinator.study.steps import Plan, Step
 
 
@@ -44,7 +44,7 @@ def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
         run / step.settings["reference"],
         run / step.settings["prediction"],
         organs={int(label): organ for label, organ in plan.about["labels"][step.dataset].items()},
-        scoring=from_settings(step.settings["scoring"]),
+        scoring=scoring_from_json(step.settings["scoring"]),
         workers=step.cpus,
     )
     names = [pl.lit(step.dataset).alias("dataset"), pl.lit(step.label_version).alias("version")]

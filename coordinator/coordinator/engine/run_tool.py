@@ -4,7 +4,7 @@ from pathlib import Path
 
 from contract.records import digest
 from coordinator.runners import Invocation, gpus
-from coordinator.runners.choose import runner_of
+from coordinator.runners.choose import make_runner
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 from coordinator.tools.finding import find_tool
@@ -26,9 +26,9 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     # On a machine without GPUs a step that could use one runs on the CPU: the tool says so in run.json.
-    wanted = min(step.gpus, len(gpus.host_gpus()))
+    wanted = min(step.gpus, len(gpus.list_gpus()))
     with gpus.lease(wanted) as devices:
-        return runner_of(step.runtime).run(
+        return make_runner(step.runtime).run(
             Invocation(
                 name=f"lq-{plan.study}-{digest(str(run.resolve()))[:8]}-{step.id.replace('/', '-')}",
                 fingerprint=step.fingerprint,

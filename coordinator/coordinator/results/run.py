@@ -176,7 +176,7 @@ class Run:
     def tolerances(self) -> str:
         """The tolerances of surface Dice in words, of all organs that are scored."""
         labels = [dataset.labels for dataset in self.datasets] + [transfer.labels for transfer in self.transfers]
-        return self.score.scoring.said(organ for organs in labels for organ in organs.values())
+        return self.score.scoring.describe_tolerances(organ for organs in labels for organ in organs.values())
 
     @property
     def common_labels(self) -> dict[str, tuple[int, ...]]:

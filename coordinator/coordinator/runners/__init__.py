@@ -1,6 +1,11 @@
-"""How a tool is started: in Docker, or as a process in the tool's own virtual environment.
+"""Runs tools in containers or virtual environments, and shares out the GPUs.
 
-A runner is a module-sized class that fulfils `Runner`; everything that is the same for all of them is in `Invocation`.
+Invocation ──► choose ──┬──► docker  ──► sandbox    a container and its restrictions
+                        └──► process                the tool's own virtual environment
+view           what a tool may read, in every runner
+toolsources    what a tool is built from, and its digests
+gpus           which GPUs there are; leases
+compose        compose.yaml from the manifests
 """
 
 from collections.abc import Mapping
@@ -16,20 +21,20 @@ class Invocation:
     """One run of a tool.
 
     Attributes:
-        name: unique on this machine and the same again for the same step of the same study, so that a run that
-            outlived its coordinator is found again.
-        fingerprint: of the step; a container of this name with another fingerprint is of an older plan.
-        tool: which tool.
-        arguments: of its command line, without those that say where folders are.
+        name: unique on this machine, and always the same for a step of a study, so that a run that outlived its
+            coordinator can be found.
+        fingerprint: of the step; a container of this name with another fingerprint belongs to an older plan.
+        tool: the tool to run.
+        arguments: of its command line, without those that name folders.
         data: folder of dataset folders, read-only.
-        dataset: the one that the tool may see.
-        shows_labels: whether it may see the dataset's labels.
-        out: folder it writes to.
+        dataset: name of the dataset that the tool may read.
+        shows_labels: whether it may read the reference labels.
+        out: folder to write to.
         inputs: name -> folder, read-only below /in.
         weights: folder of weights, read-only; None where there is none.
-        log: file that its output is appended to.
-        gpus: indices of the leased devices; empty for none.
-        held_files: descriptors of locks that must stay held as long as the tool lives.
+        log: file to append its output to.
+        gpus: indices of the leased GPUs; empty for none.
+        held_files: descriptors of locks that must stay held while the tool runs.
     """
 
     name: str
@@ -54,15 +59,15 @@ class Runner(Protocol):
     def runtime(self) -> str:
         """Its name in study files and plans, such as "docker"."""
 
-    def identity(self, tool: Tool) -> str:
-        """What the tool's code is: changes when and only when its results may change.
+    def code_id(self, tool: Tool) -> str:
+        """An id of the tool's code, which changes exactly when its results may change.
 
         Raises:
             UsageError: the tool is not built; the message says how to build it.
         """
 
     def run(self, invocation: Invocation) -> int:
-        """Run a tool to its end and return its exit code; a run of the same step that still lives is adopted."""
+        """Run a tool to its end and return its exit code; adopt a run of the same step that is still alive."""
 
     def build(self, tool: Tool) -> None:
-        """Make the tool's image or environment; nothing is done where it is up to date."""
+        """Make the tool's image or environment, unless it is up to date."""

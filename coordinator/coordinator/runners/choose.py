@@ -1,4 +1,4 @@
-"""Which runner starts the tools of a study."""
+"""Chooses the runner that starts the tools of a study."""
 
 from collections.abc import Collection
 
@@ -9,11 +9,11 @@ from coordinator.runners.process import ProcessRunner
 from coordinator.tools.finding import Tool
 
 
-def runner_of(runtime: str) -> Runner:
-    """The runner of a runtime.
+def make_runner(runtime: str) -> Runner:
+    """Make the runner of a runtime.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no runtime has that name.
     """
     match runtime:
         case "docker":
@@ -25,17 +25,17 @@ def runner_of(runtime: str) -> Runner:
 
 
 def choose_runner(runtime: str, tools: Collection[Tool]) -> Runner:
-    """The runner that was asked for; for "auto", Docker where an engine has the image of every tool, else processes.
+    """Make the requested runner; for "auto", Docker if an engine has the image of every tool, else processes.
 
     Raises:
-        UsageError: "auto", and the tools are built for neither.
+        UsageError: the runtime is "auto", but the tools are built for neither.
     """
     if runtime != "auto":
-        return runner_of(runtime)
+        return make_runner(runtime)
     for candidate in (DockerRunner(), ProcessRunner()):
         try:
             for tool in tools:
-                candidate.identity(tool)
+                candidate.code_id(tool)
         except UsageError as error:
             problem = error
             continue

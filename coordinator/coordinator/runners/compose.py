@@ -14,8 +14,8 @@ from contract.errors import UsageError
 from contract.manifest import Resources
 from coordinator.runners.docker import build_arguments, image_name
 from coordinator.runners.sandbox import NO_NEW_PRIVILEGES, TMP, TMP_OPTIONS
-from coordinator.runners.sources import dockerfile
-from coordinator.runners.view import threads_set_to
+from coordinator.runners.toolsources import dockerfile
+from coordinator.runners.view import thread_variables
 from coordinator.tools.finding import Tool
 
 FILE, GPU_FILE = "compose.yaml", "compose.gpu.yaml"
@@ -36,7 +36,7 @@ def render(tools: Iterable[Tool], containers: str = "./containers") -> str:
     base = pinned_base(listed[0]) if listed else ""
     return _TEMPLATES.get_template(f"{FILE}.j2").render(
         services=[_service(tool, base) for tool in listed], containers=containers, base=base,
-        shm_mb=usual.shm_mb, threads=threads_set_to(str(usual.cpus)),
+        shm_mb=usual.shm_mb, threads=thread_variables(str(usual.cpus)),
         no_new_privileges=NO_NEW_PRIVILEGES, tmpfs=f"{TMP}:{TMP_OPTIONS}",
     )  # fmt: skip
 
@@ -57,7 +57,7 @@ def pinned_base(tool: Tool) -> str:
     try:
         found = re.search(r"^ARG BASE=(\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as error:
-        raise UsageError(f"{file}: file must be readable, but: {error.strerror}") from None
+        raise UsageError(f"{file}: file must be readable_paths, but: {error.strerror}") from None
     if found is None:
         raise UsageError(f"{file}: must have a line `ARG BASE=<image>@sha256:<digest>` before FROM, but has none")
     return found[1]
@@ -81,5 +81,5 @@ def _service(tool: Tool, usual_base: str) -> dict[str, object]:
         "dockerfile": f"{tool.folder.name}/{file.name}" if file.parent == tool.folder else None,
         "args": build_arguments(tool) | ({"BASE": f"${{BASE:-{base}}}"} if base != usual_base else {}),
         "shm_mb": tool.manifest.resources.shm_mb,
-        "threads": threads_set_to(str(tool.manifest.resources.cpus)),
+        "threads": thread_variables(str(tool.manifest.resources.cpus)),
     }

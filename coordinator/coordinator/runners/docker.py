@@ -1,8 +1,8 @@
-"""Tools as containers of a Docker engine, on this machine.
+"""Runs tools as containers of a Docker engine on this machine.
 
-A container gets no network, no capabilities and a read-only root; it runs as the caller, so that results are the
-caller's files. It has no limit on memory: a limit would kill a case that a larger one would finish, and what a tool
-needs is in its manifest for the planner. The line in the log does the same when pasted into a shell.
+A container has no network, no capabilities and a read-only root. It runs as the caller, so that results belong to the
+caller. Its memory is not limited, since a limit would kill cases that need a little more; the planner reads what a tool
+needs from its manifest. The log begins with the `docker run` line that does the same.
 """
 
 import gc
@@ -20,15 +20,15 @@ from docker.models.images import Image
 
 from contract.errors import UsageError
 from coordinator.runners import Invocation
-from coordinator.runners.sandbox import Sandbox, sandbox_of
-from coordinator.runners.sources import dockerfile, image_digest, revision
-from coordinator.runners.stopping import GRACE_S, sigterm_raises
+from coordinator.runners.sandbox import Sandbox, make_sandbox
+from coordinator.runners.stopping import GRACE_S, raise_on_sigterm
+from coordinator.runners.toolsources import dockerfile, git_revision, image_digest
 from coordinator.tools.finding import Tool
 
 SOURCES, BASE = "label-quality.sources", "label-quality.base"
 """Labels of an image: what it was built from."""
 FINGERPRINT, OUT, LOG_START = "label-quality.fingerprint", "label-quality.out", "label-quality.log-start"
-"""Labels of a container: of which step it is, where it writes, and where in the log its output begins."""
+"""Labels of a container: fingerprint of its step, folder that it writes to, and where in the log its output begins."""
 
 
 def image_name(tool: Tool) -> str:
@@ -58,13 +58,13 @@ class DockerRunner:
 
     @cached_property
     def client(self) -> docker.DockerClient:
-        """The engine.
+        """The engine's client.
 
         Raises:
-            UsageError: none answers.
+            UsageError: no engine answers.
         """
         with warnings.catch_warnings():
-            # The SDK leaves a socket open when nothing answers; it is closed here, before anybody is warned of it.
+            # The SDK leaves a socket open when nothing answers; it is closed here, without the warning.
             warnings.simplefilter("ignore", ResourceWarning)
             try:
                 return docker.from_env()
@@ -74,14 +74,14 @@ class DockerRunner:
         raise UsageError(
             f"a Docker engine must answer at {os.environ.get('DOCKER_HOST', 'its default socket')}, but: {reason}; "
             "start it (`systemctl start docker`), become a member of the group `docker`, or use the runtime "
-            "`process`, which needs none"
+            "`process`, which needs no engine"
         )
 
-    def identity(self, tool: Tool) -> str:
+    def code_id(self, tool: Tool) -> str:
         """Id of the tool's image.
 
         Raises:
-            UsageError: there is no image, or it was built from other sources than those that lie here.
+            UsageError: there is no image, or it was built from other sources than the tool's folder now holds.
         """
         image = self._image(tool)
         if image is None:
@@ -100,7 +100,7 @@ class DockerRunner:
         image = self._image(tool)
         if image is not None and (image.labels.get(SOURCES), image.labels.get(BASE)) == (sources, base):
             return
-        given = build_arguments(tool) | {"REVISION": revision(tool)} | ({"BASE": self.base} if self.base else {})
+        given = build_arguments(tool) | {"REVISION": git_revision(tool)} | ({"BASE": self.base} if self.base else {})
         command = ["docker", "build", "--file", str(dockerfile(tool)), "--tag", image_name(tool)]
         command += [f"--label={SOURCES}={sources}", f"--label={BASE}={base}"]
         command += [f"--build-arg={name}={value}" for name, value in given.items()]
@@ -112,8 +112,8 @@ class DockerRunner:
             raise UsageError(f"{tool.folder}: image must build, but: {error}; the reason is printed above") from None
 
     def describe(self, tool: Tool) -> str:
-        """What `<tool> describe` prints, in a container that sees nothing."""
-        container = Sandbox(image=self.identity(tool)).container(self.client, ("describe",), {})
+        """Return the output of `<tool> describe`, run in a container without mounts."""
+        container = Sandbox(image=self.code_id(tool)).create_container(self.client, ("describe",), {})
         try:
             container.start()
             code = container.wait()["StatusCode"]
@@ -124,16 +124,16 @@ class DockerRunner:
             container.remove(force=True)
 
     def run(self, invocation: Invocation) -> int:
-        """Run a tool to its end; a running container of the same step is taken over instead."""
-        with sigterm_raises():
-            container = self._living(invocation) or self._started(invocation)
+        """Run a tool to its end, or take over a running container of the same step."""
+        with raise_on_sigterm():
+            container = self._find_running(invocation) or self._start(invocation)
             try:
                 _follow(container, invocation.log)
-                return _end(container, invocation.log)
+                return _finish(container, invocation.log)
             except BaseException:
                 container.stop(timeout=GRACE_S)
                 _follow(container, invocation.log)
-                _end(container, invocation.log)
+                _finish(container, invocation.log)
                 raise
 
     def _image(self, tool: Tool) -> Image | None:
@@ -142,8 +142,8 @@ class DockerRunner:
         except ImageNotFound:
             return None
 
-    def _living(self, invocation: Invocation) -> Container | None:
-        """The running container of this step, left by a coordinator that died; any other of this name is removed."""
+    def _find_running(self, invocation: Invocation) -> Container | None:
+        """Find the running container that a dead coordinator left for this step; remove any other of this name."""
         try:
             container = self.client.containers.get(invocation.name)
         except NotFound:
@@ -161,8 +161,8 @@ class DockerRunner:
         container.remove(force=True)
         return None
 
-    def _started(self, invocation: Invocation) -> Container:
-        sandbox = sandbox_of(invocation, self.identity(invocation.tool))
+    def _start(self, invocation: Invocation) -> Container:
+        sandbox = make_sandbox(invocation, self.code_id(invocation.tool))
         invocation.out.mkdir(parents=True, exist_ok=True)
         with invocation.log.open("a", encoding="utf-8") as log:
             log.write(f"{sandbox.command_line(invocation.arguments)}\n")
@@ -171,7 +171,7 @@ class DockerRunner:
             OUT: str(invocation.out.resolve()),
             LOG_START: str(invocation.log.stat().st_size),
         }
-        container = sandbox.container(self.client, invocation.arguments, labels)
+        container = sandbox.create_container(self.client, invocation.arguments, labels)
         try:
             container.start()
         except BaseException as error:
@@ -186,16 +186,16 @@ class DockerRunner:
 
 
 def _follow(container: Container, log: Path) -> None:
-    """Append what the container says until it ends; what the log already has of it is not written twice."""
+    """Append a container's output to the log until it ends, skipping what the log already has of it."""
     with log.open("ab", buffering=0) as stream:
-        known = stream.tell() - int(container.labels[LOG_START])
+        written = stream.tell() - int(container.labels[LOG_START])
         for chunk in container.logs(stream=True, follow=True):
-            stream.write(chunk[known:])
-            known = max(0, known - len(chunk))
+            stream.write(chunk[written:])
+            written = max(0, written - len(chunk))
 
 
-def _end(container: Container, log: Path) -> int:
-    """Exit code of a container that ended; it is removed."""
+def _finish(container: Container, log: Path) -> int:
+    """Remove a container that ended, and return its exit code."""
     code = int(container.wait()["StatusCode"])
     container.reload()
     if container.attrs["State"]["OOMKilled"]:

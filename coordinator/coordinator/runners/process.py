@@ -1,10 +1,10 @@
-"""Tools as processes in virtual environments of their own: for machines without a container engine.
+"""Runs each tool as a process in its own virtual environment, for machines without a container engine.
 
     <root>/containers/<tool>/tool.py        runs in
     <root>/.venvs/<tool>/bin/python         which `build` makes from the locked requirements and the contract library
 
-A tool is shown the same files as in a container, through a folder of links that it is started in, and the same
-environment; but nothing keeps it from looking elsewhere. Who needs that uses Docker.
+The tool starts in a folder of links to the files that it may read, with the environment variables that a container
+would have. Nothing stops it from reading other files; Docker does.
 """
 
 import fcntl
@@ -24,14 +24,14 @@ from contract import atomic
 from contract.errors import UsageError
 from contract.records import digest
 from coordinator.runners import Invocation
-from coordinator.runners.sources import contract_folder, installed_digest, revision, sources_digest
-from coordinator.runners.stopping import GRACE_S, sigterm_raises
-from coordinator.runners.view import readable, thread_environment
+from coordinator.runners.stopping import GRACE_S, raise_on_sigterm
+from coordinator.runners.toolsources import contract_folder, dependencies_digest, git_revision, sources_digest
+from coordinator.runners.view import readable_paths, thread_environment
 from coordinator.tools.finding import Tool
 
 STAMP = "built-from"
-"""File in an environment, written last: digest of what was installed."""
-_LEFT_BY_BUILDS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+"""File in an environment, written last: digest of the installed packages."""
+_BUILD_LEFTOVERS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
 CACHES = {"MPLCONFIGDIR": "mpl", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
 """Where libraries keep what they make, below the scratch folder; the Dockerfile says the same."""
 
@@ -47,13 +47,13 @@ class ProcessRunner:
 
     def venv(self, tool: Tool) -> Path:
         """The tool's environment: below $COORDINATOR_VENVS, or `.venvs` beside the folder of tools."""
-        return _venvs(tool) / tool.name
+        return _venvs_folder(tool) / tool.name
 
-    def identity(self, tool: Tool) -> str:
+    def code_id(self, tool: Tool) -> str:
         """Digest of the tool's sources, locked requirements, the contract library and Python's version.
 
         Raises:
-            UsageError: the environment is missing, unfinished, or of other requirements.
+            UsageError: the environment is missing, unfinished, or made from other requirements.
         """
         if not self._is_built(tool):
             raise UsageError(
@@ -63,38 +63,38 @@ class ProcessRunner:
         return digest([sources_digest(tool), _python_version(self.venv(tool))])
 
     def build(self, tool: Tool) -> None:
-        """Make the environment; an unfinished one, or one of other requirements, is made anew."""
+        """Make the environment; replace one that is unfinished or made from other requirements."""
         if self._is_built(tool):
             return
         venv = self.venv(tool)
-        with _one_builder(venv):
+        with _lock_build(venv):
             if self._is_built(tool):
                 return
             shutil.rmtree(venv, ignore_errors=True)
             with tempfile.TemporaryDirectory(prefix="label-quality-") as scratch:
                 # From a copy, since setuptools builds inside the folder, and takes up what an earlier build left there.
-                contract = shutil.copytree(contract_folder(tool), Path(scratch) / "contract", ignore=_LEFT_BY_BUILDS)
+                contract = shutil.copytree(contract_folder(tool), Path(scratch) / "contract", ignore=_BUILD_LEFTOVERS)
                 _make_environment(tool, venv, contract)
-            atomic.write_text(venv / STAMP, _stamp(tool))
+            atomic.write_text(venv / STAMP, _build_stamp(tool))
 
     def describe(self, tool: Tool) -> str:
-        """What `<tool> describe` prints, in a folder where nothing is."""
-        self.identity(tool)
+        """Return the output of `<tool> describe`, run in an empty folder."""
+        self.code_id(tool)
         with tempfile.TemporaryDirectory(prefix="label-quality-") as name:
             scratch = Path(name)
             command = [str(self.venv(tool) / "bin/python"), str(tool.folder / "tool.py"), "describe"]
-            environment = _environment(self.venv(tool), scratch)
+            environment = _clean_environment(self.venv(tool), scratch)
             return subprocess.run(
                 command, env=environment, cwd=scratch, stdout=subprocess.PIPE, text=True, check=True
             ).stdout
 
     def run(self, invocation: Invocation) -> int:
-        """Run a tool to its end; SIGTERM is passed on to it."""
-        self.identity(invocation.tool)
+        """Run a tool to its end; pass SIGTERM on to it."""
+        self.code_id(invocation.tool)
         invocation.out.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix="label-quality-")
-        with scratch as name, sigterm_raises(), invocation.log.open("ab", buffering=0) as log:
-            return _waited_for(self.start(invocation, Path(name), log))
+        with scratch as name, raise_on_sigterm(), invocation.log.open("ab", buffering=0) as log:
+            return _wait_for(self.start(invocation, Path(name), log))
 
     def start(
         self, invocation: Invocation, scratch: Path, log: BinaryIO, more: Mapping[str, str] | None = None
@@ -102,13 +102,15 @@ class ProcessRunner:
         """Start a tool and leave it to the caller.
 
         Args:
-            invocation: what is run.
-            scratch: an empty folder: the tool's working folder, its temporary files, links to what it may read.
-            log: takes the command line and what the tool says.
-            more: variables beside those that every run gets.
+            invocation: the run.
+            scratch: an empty folder for the tool's working folder, its temporary files, and links to what it may read.
+            log: file for the command line and the tool's output.
+            more: environment variables in addition to those of every run.
         """
-        _show(readable(invocation), scratch)
-        environment = _environment(self.venv(invocation.tool), scratch) | _settings(invocation) | dict(more or {})
+        _link_paths(readable_paths(invocation), scratch)
+        environment = (
+            _clean_environment(self.venv(invocation.tool), scratch) | _run_variables(invocation) | dict(more or {})
+        )
         command = self._command(invocation)
         log.write(f"{shlex.join(command)}\n".encode())
         log.flush()
@@ -119,14 +121,14 @@ class ProcessRunner:
 
     def _is_built(self, tool: Tool) -> bool:
         try:
-            return (self.venv(tool) / STAMP).read_text(encoding="utf-8") == _stamp(tool)
+            return (self.venv(tool) / STAMP).read_text(encoding="utf-8") == _build_stamp(tool)
         except OSError:
             return False
 
     def _command(self, invocation: Invocation) -> list[str]:
         """The tool's command line.
 
-        What it reads is named from its working folder, so that its messages are the same wherever that is.
+        Input paths are relative to its working folder, so that messages do not depend on where that is.
         """
         tool = invocation.tool
         program = [str(self.venv(tool) / "bin/python"), str(tool.folder.resolve() / "tool.py")]
@@ -134,16 +136,16 @@ class ProcessRunner:
         return [*program, *invocation.arguments, *folders]
 
 
-def _show(paths: dict[str, Path], scratch: Path) -> None:
-    """Make links to what a tool may read."""
+def _link_paths(paths: dict[str, Path], scratch: Path) -> None:
+    """Make links to the files that a tool may read."""
     for target, source in paths.items():
         link = scratch / target.removeprefix("/")
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(source)
 
 
-def _environment(venv: Path, scratch: Path) -> dict[str, str]:
-    """What an image would set, and nothing of the caller's: no PYTHONPATH, LD_LIBRARY_PATH or TOOL_* comes through."""
+def _clean_environment(venv: Path, scratch: Path) -> dict[str, str]:
+    """The variables that an image would set, and none of the caller's: no PYTHONPATH, LD_LIBRARY_PATH or TOOL_*."""
     temporary = scratch / "tmp"
     temporary.mkdir()
     return {
@@ -158,17 +160,17 @@ def _environment(venv: Path, scratch: Path) -> dict[str, str]:
     }
 
 
-def _settings(invocation: Invocation) -> dict[str, str]:
+def _run_variables(invocation: Invocation) -> dict[str, str]:
     return {
         **thread_environment(invocation),
-        "TOOL_REVISION": revision(invocation.tool),
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order of nvidia-smi, hence of the leases
+        "TOOL_REVISION": git_revision(invocation.tool),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order of nvidia-smi, and so of the leases
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, invocation.gpus)),
     }
 
 
-def _waited_for(process: "subprocess.Popen[bytes]") -> int:
-    """Exit code as a shell gives it; when this program must stop, the tool is stopped first."""
+def _wait_for(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a tool and return its exit code as a shell gives it; if this program must stop, stop the tool first."""
     try:
         code = process.wait()
     except BaseException:
@@ -182,24 +184,24 @@ def _waited_for(process: "subprocess.Popen[bytes]") -> int:
     return code if code >= 0 else 128 - code
 
 
-def _venvs(tool: Tool) -> Path:
-    named = os.environ.get("COORDINATOR_VENVS")
-    return Path(named).resolve() if named else tool.folder.resolve().parents[1] / ".venvs"
+def _venvs_folder(tool: Tool) -> Path:
+    from_user = os.environ.get("COORDINATOR_VENVS")
+    return Path(from_user).resolve() if from_user else tool.folder.resolve().parents[1] / ".venvs"
 
 
-def _stamp(tool: Tool) -> str:
-    return installed_digest(tool, sys.executable, sys.version)
+def _build_stamp(tool: Tool) -> str:
+    return dependencies_digest(tool, sys.executable, sys.version)
 
 
 def _python_version(venv: Path) -> str:
-    """Version of an environment's Python, from the file that made it one."""
+    """Version of an environment's Python, from its pyvenv.cfg."""
     lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     pairs = dict(line.split(" = ", 1) for line in lines if " = " in line)
     return pairs.get("version_info") or pairs["version"]
 
 
 @contextmanager
-def _one_builder(venv: Path) -> Iterator[None]:
+def _lock_build(venv: Path) -> Iterator[None]:
     venv.parent.mkdir(parents=True, exist_ok=True)
     with venv.with_name(f".{venv.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -209,8 +211,8 @@ def _one_builder(venv: Path) -> Iterator[None]:
 def _make_environment(tool: Tool, venv: Path, contract: Path) -> None:
     """Make an environment: locked packages, whose hashes are checked, then the contract library."""
     python = str(venv / "bin/python")
-    beside = _venvs(tool) / "uv/bin/uv"
-    uv = str(beside) if beside.is_file() else shutil.which("uv")
+    own_uv = _venvs_folder(tool) / "uv/bin/uv"
+    uv = str(own_uv) if own_uv.is_file() else shutil.which("uv")
     if uv:
         _run(tool, [uv, "venv", "--quiet", "--python", sys.executable, str(venv)])
         install = [uv, "pip", "install", "--python", python]

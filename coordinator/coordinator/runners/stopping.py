@@ -1,4 +1,4 @@
-"""How a runner hears that it must stop."""
+"""Turns SIGTERM into an exception, so that a runner can stop its tool."""
 
 import signal
 import threading
@@ -9,24 +9,24 @@ from types import FrameType
 from contract.errors import Stopped
 
 GRACE_S = 30
-"""Seconds that a tool has between SIGTERM and SIGKILL, in every runtime."""
+"""Seconds between SIGTERM and SIGKILL for a tool, in every runtime."""
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM raise `Stopped` in this block, so that a runner can stop its tool before it goes.
+def raise_on_sigterm() -> Iterator[None]:
+    """Make SIGTERM raise `Stopped` in this block, so that a runner can stop its tool before it ends.
 
-    Python handles signals in the main thread only; elsewhere nothing changes.
+    Python handles signals only in the main thread; in other threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, _raise_stopped)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
+def _raise_stopped(signum: int, frame: FrameType | None) -> None:
     raise Stopped

@@ -1,9 +1,12 @@
-"""Two folders of label maps in, a frame of scores out; no compiler is started before something is scored.
+"""Scores label maps against reference labels: two folders in, a frame of scores out.
 
-folders ──a process a few cases──► casescores ──► metrics ──┬──► surfaces ──► nearest     surface Dice
-└──► distances                HD95, ASSD
-settings       what is measured: tolerances, slices, distances
-conventions    how empty masks count, by name
+    folders ──some cases a process──► casescores ──► metrics ──┬──► surfaces ──► nearest    Dice, surface Dice
+                                                               └──► distances               HD95, ASSD
+    settings       what to measure: tolerances, slices, distances
+    conventions    named rules for empty masks
+    schema         the columns of the frame
+
+Importing this package is cheap: numba compiles at the first score.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Scoring the files of one case: what a worker process does, so nothing that it does not need is imported."""
+"""Scoring the files of one case. Worker processes import this module, so it imports only what they need."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contract.labelmaps import refuse_unknown_ids
 from contract.volumes import read_label_pair
-from coordinator.scoring.metrics import OrganScore, UnknownIds, score_case
+from coordinator.scoring.metrics import OrganScore, UnknownIdsError, score_case
 from coordinator.scoring.settings import Scoring
 
 
@@ -16,28 +16,28 @@ def score_files(reference: Path, prediction: Path, organs: Mapping[int, str], sc
     """Score a label map file against its reference.
 
     Args:
-        reference: the truth.
-        prediction: on the same grid.
+        reference: label map file of the reference labels.
+        prediction: label map file on the same grid.
         organs: label id -> name; the files must hold no other ids.
-        scoring: what is asked.
+        scoring: what to measure.
 
     Returns:
-        A score an organ, in the order of `organs`.
+        One score for each organ, in the order of `organs`.
 
     Raises:
-        CaseError: an unreadable file, ids without a name, or two grids.
+        CaseError: a file is unreadable or holds ids without a name, or the grids differ.
     """
-    truth, labels, grid = read_label_pair(reference, prediction)
+    reference_labels, predicted_labels, grid = read_label_pair(reference, prediction)
     try:
-        return score_case(truth, labels, grid.spacing_mm, organs, scoring)
-    except UnknownIds as found:
-        refuse_unknown_ids(reference, found.reference, organs)
-        refuse_unknown_ids(prediction, found.prediction, organs)
+        return score_case(reference_labels, predicted_labels, grid.spacing_mm, organs, scoring)
+    except UnknownIdsError as error:
+        refuse_unknown_ids(reference, error.reference, organs)
+        refuse_unknown_ids(prediction, error.prediction, organs)
         raise
 
 
 def end_with_parent() -> None:
-    """Let a worker process end when the one that it works for is killed: it would wait for work for ever."""
+    """End this worker process when its parent is killed; otherwise it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -1,17 +1,17 @@
-"""Rules of scoring, by name: the choice moves the numbers, so every table names its own.
+"""Named rules of scoring. The choice changes the numbers, so every table names its convention.
 
-What an organ scores that is missing in both maps, in the reference alone, in the prediction alone; and the tolerance of
-surface Dice in mm, where the study file gives none:
+The columns are the score of an organ that is missing in both maps, in the reference only, in the prediction only, and
+the tolerance of surface Dice in mm where the study file gives none:
 
     paper            dropped   0         0    1
     raw              dropped   0         0    1                     as DeepMind's code leaves them
     flare21          1         0         0    1
-    flare22          1         0         0    2 to 7, by organ      and two rules more, see `Convention`
-    totalsegmentator dropped   dropped   0    3                     what is invented is not counted
+    flare22          1         0         0    2 to 7, by organ      and two more rules, see `Convention`
+    totalsegmentator dropped   dropped   0    3                     false positives of absent organs do not count
     word             0         0         0    1                     WORD itself has no surface Dice
 
-Rules that need the voxels (tolerances, slices) are followed when scores are made, so another convention can ask for new
-scores; the others are followed when tables are made. Models and predictions never depend on a convention.
+Rules that need the voxels (tolerances, slices) apply when scores are made, so another convention may need new scores.
+The other rules apply when tables are made. Networks and predictions never depend on a convention.
 """
 
 import math
@@ -33,15 +33,15 @@ class Convention:
     """How Dice and surface Dice are scored.
 
     Attributes:
-        name: how a study asks for it.
+        name: its name in study files.
         both_empty: score where neither map has the organ.
         reference_empty: score where only the prediction has it.
         prediction_empty: score where only the reference has it.
         origin: who scores like this.
         tolerance_mm: of surface Dice.
-        of_organ_mm: organ -> tolerance that it has instead.
-        least_dice: surface Dice is 0 where Dice is below.
-        labelled_slices: organs of which only the slices from the reference's first to the last but one count.
+        of_organ_mm: organ -> its own tolerance of surface Dice.
+        least_dice: surface Dice counts as 0 where Dice is below this.
+        labelled_slices: organs that are scored only in the slices from the first to the last but one of the reference.
     """
 
     name: str
@@ -56,10 +56,11 @@ class Convention:
 
     @property
     def rule(self) -> str:
-        """The rules as sentences, for people."""
+        """The rules as sentences."""
         sentences = [
-            f"An organ that neither map has {_counted(self.both_empty)}; one that only the prediction has "
-            f"{_counted(self.reference_empty)}; one that only the reference has {_counted(self.prediction_empty)}."
+            f"An organ that neither map has {_describe_score(self.both_empty)}; one that only the prediction has "
+            f"{_describe_score(self.reference_empty)}; one that only the reference has "
+            f"{_describe_score(self.prediction_empty)}."
         ]
         if self.least_dice:
             sentences.append(f"Surface Dice counts as 0 where Dice is below {self.least_dice:g}.")
@@ -73,12 +74,12 @@ class Convention:
     def scoring(
         self, tolerance_mm: float | None = None, also_mm: tuple[float, ...] = (), *, distances: bool = False
     ) -> Scoring:
-        """What it asks of every organ.
+        """What to measure under this convention.
 
         Args:
-            tolerance_mm: of all organs instead of the convention's.
+            tolerance_mm: one tolerance for all organs; None for the convention's own.
             also_mm: further tolerances.
-            distances: whether HD95 and average surface distance are wanted.
+            distances: whether to measure HD95 and average surface distance.
         """
         return Scoring(
             tolerance_mm=self.tolerance_mm if tolerance_mm is None else tolerance_mm,
@@ -89,8 +90,8 @@ class Convention:
         )
 
 
-# The tolerances and the slices are those of the challenge's FLARE22_DSC_NSD_Eval.py. The rule of Dice below 0.2 is not
-# in the version of that file that we could see (that of FLARE23 has one at 0.1); it is as reported of the challenge.
+# The tolerances and the slices come from the challenge's FLARE22_DSC_NSD_Eval.py. The rule for Dice below 0.2 is
+# reported of the challenge, but the version of the file that we saw does not have it (FLARE23's has one at 0.1).
 FLARE22 = Convention(
     "flare22", 1.0, 0.0, 0.0, "FLARE22 challenge",
     of_organ_mm=MappingProxyType({
@@ -102,9 +103,9 @@ FLARE22 = Convention(
     labelled_slices=("aorta", "inferior_vena_cava", "esophagus"),
 )  # fmt: skip
 
-# The paper states neither a tolerance nor a rule for empty masks: 1 mm, and what DeepMind's code leaves, are our
-# reading. FLARE21's 1 mm is that of the challenge's DSC_NSD_eval.py. The 3 mm are those of TotalSegmentator's
-# publication (Wasserthal et al., 2023); they were not checked against its code.
+# The paper states neither a tolerance nor a rule for empty masks; our reading is 1 mm and the rule of DeepMind's code.
+# FLARE21's 1 mm comes from the challenge's DSC_NSD_eval.py. The 3 mm come from TotalSegmentator's publication
+# (Wasserthal et al., 2023); they were not checked against its code.
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
     {
         convention.name: convention
@@ -121,10 +122,10 @@ CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
 
 
 def find(name: str) -> Convention:
-    """A convention by name.
+    """Find a convention by name.
 
     Raises:
-        ValueError: there is none of that name; the nearest is given.
+        ValueError: no convention has that name; the message suggests the nearest.
     """
     if name not in CONVENTIONS:
         raise ValueError(f"unknown convention {name!r}; {did_you_mean(name, CONVENTIONS)}")
@@ -132,7 +133,7 @@ def find(name: str) -> Convention:
 
 
 def apply(convention_name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """Replace the scores of empty masks, and of what overlaps too little, by what a convention says.
+    """Replace the scores of empty masks and of poor overlaps as a convention demands.
 
     Args:
         convention_name: one of `CONVENTIONS`.
@@ -140,20 +141,20 @@ def apply(convention_name: str, frame: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         The same rows and columns; NaN in dice and surface_dice where the convention drops a score. Tolerances and
-        slices stay those that the scores were made with.
+        slices cannot be changed here: they are those that the scores were made with.
 
     Raises:
-        ValueError: there is no convention of that name; the nearest is given.
+        ValueError: no convention has that name; the message suggests the nearest.
     """
     convention = find(convention_name)
     overlaps = pl.when(pl.col("dice") < convention.least_dice).then(0.0).otherwise(pl.col("surface_dice"))
     return frame.with_columns(
-        _unless_empty(convention, pl.col("dice")).alias("dice"),
-        _unless_empty(convention, overlaps).alias("surface_dice"),
+        _replace_empty(convention, pl.col("dice")).alias("dice"),
+        _replace_empty(convention, overlaps).alias("surface_dice"),
     )
 
 
-def _unless_empty(convention: Convention, score: pl.Expr) -> pl.Expr:
+def _replace_empty(convention: Convention, score: pl.Expr) -> pl.Expr:
     no_reference, no_prediction = pl.col("reference_voxels") == 0, pl.col("prediction_voxels") == 0
     return (
         pl.when(no_reference & no_prediction)
@@ -166,5 +167,5 @@ def _unless_empty(convention: Convention, score: pl.Expr) -> pl.Expr:
     )
 
 
-def _counted(score: float) -> str:
+def _describe_score(score: float) -> str:
     return "is not counted" if math.isnan(score) else f"counts as {score:g}"

@@ -1,7 +1,7 @@
-"""Scoring label maps: two folders of the same cases to one tidy frame, a row a case and organ.
+"""Scoring two folders of label maps of the same cases: one tidy frame, a row a case and organ.
 
-Cases are scored by several processes. Each holds one case, and only a few more than there are processes are under way,
-so any number of cases needs the same memory.
+Several processes score the cases. Each process holds one case, and few cases wait in the queue, so that memory does not
+grow with the number of cases.
 """
 
 import multiprocessing
@@ -33,11 +33,11 @@ def score_folders(
     """Score every case of a folder against the same case of another.
 
     Args:
-        reference: folder of `<case>.nii.gz`; the truth. Cases that only this folder has are not scored.
-        prediction: folder of `<case>.nii.gz`; each must have its twin in `reference`.
+        reference: folder of reference labels, `<case>.nii.gz`. Cases that only this folder has are not scored.
+        prediction: folder of `<case>.nii.gz`; each case must also be in `reference`.
         organs: label id -> name, of every id in the files.
-        scoring: what is asked of each organ.
-        workers: processes; the frame is the same for any number.
+        scoring: what to measure for each organ.
+        workers: number of processes; it does not change the frame.
 
     Returns:
         A row a case and organ, sorted by both; none where `prediction` has no case. Columns: case, label, organ, dice
@@ -58,12 +58,12 @@ def score_folders(
     if missing:
         raise CaseError(f"{reference}: must hold the reference of every case, but lacks {', '.join(missing)}")
     pairs = ((reference / f"{case}{SUFFIX}", prediction / f"{case}{SUFFIX}") for case in cases)
-    scored = _scored(pairs, organs, scoring, min(workers, len(cases)))
-    rows = [_row(case, score) for case, scores in zip(cases, scored, strict=True) for score in scores]
+    scores_by_case = _score_pairs(pairs, organs, scoring, min(workers, len(cases)))
+    rows = [_make_row(case, score) for case, scores in zip(cases, scores_by_case, strict=True) for score in scores]
     return pl.DataFrame(rows, schema=schema(scoring), orient="row")
 
 
-def _row(case: str, score: OrganScore) -> tuple[Any, ...]:
+def _make_row(case: str, score: OrganScore) -> tuple[Any, ...]:
     distances = (score.distances.hd95_mm, score.distances.assd_mm) if score.distances else ()
     return (
         case, score.label, score.organ, score.dice, score.surface_dice, score.reference_voxels, score.prediction_voxels,
@@ -71,20 +71,20 @@ def _row(case: str, score: OrganScore) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _scored(
+def _score_pairs(
     pairs: Iterable[Pair], organs: Mapping[int, str], scoring: Scoring, workers: int
 ) -> Iterator[list[OrganScore]]:
-    """The scores of each case, in order."""
+    """Yield the scores of each case, in the order of `pairs`."""
     if workers <= 1:
         yield from (score_files(*pair, organs, scoring) for pair in pairs)
         return
-    # Not forked: polars has threads by now, and their locks would be held for ever in a copy of this process.
-    spawning = multiprocessing.get_context("spawn")
-    under_way: deque[Future[list[OrganScore]]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=spawning, initializer=end_with_parent) as pool:
+    # Not forked: polars has started threads, and a forked copy would hold their locks for ever.
+    spawn = multiprocessing.get_context("spawn")
+    pending: deque[Future[list[OrganScore]]] = deque()
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
         for pair in pairs:
-            under_way.append(pool.submit(score_files, *pair, organs, scoring))
-            if len(under_way) > workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            pending.append(pool.submit(score_files, *pair, organs, scoring))
+            if len(pending) > workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

@@ -1,14 +1,14 @@
 """Dice, surface Dice and distances of a label map and its reference: raw values, per organ.
 
 Surface Dice is DeepMind's (Nikolov et al., 2018, arXiv:1809.04430): the share of both surfaces, by area, that lies
-within a tolerance of the other surface. It is the same number as their code gives, made in another way: all organs at
-once, without distance transforms.
+within a tolerance of the other surface. The numbers equal those of their code, but are computed differently: for all
+organs at once, without distance transforms.
 
     label maps ──► surfaces: volumes, surface elements ──► nearest: elements within each tolerance ──► times area
-                                                       └──► distances, where they are asked for
+                                                       └──► distances, if requested
 
-Elements are counted by neighbour code and weighed after that: a sum of whole numbers does not depend on its order.
-Values here are raw, NaN where a metric is not defined; `conventions` makes numbers of them, by a rule with a name.
+Elements are counted by neighbour code and weighed by area afterwards: a sum of whole numbers does not depend on its
+order. The values are raw, NaN where a metric is not defined; `conventions` replaces NaN by a named rule.
 """
 
 import math
@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from coordinator.scoring.nearest import count_within, steps_within
 from coordinator.scoring.settings import Distances, Scoring
 from coordinator.scoring.surface_area_table import surface_areas
-from coordinator.scoring.surfaces import Cells, Elements, Labels, cells_around, row_ranges, surface_elements, volumes
+from coordinator.scoring.surfaces import (
+    Cells,
+    Elements,
+    Labels,
+    cells_around,
+    count_voxels,
+    row_ranges,
+    surface_elements,
+)
 
 Mask = NDArray[np.bool_]
 LabelMap = NDArray[np.integer[Any]]
@@ -47,8 +55,8 @@ class OrganScore:
         reference_ml: the same in millilitres.
         prediction_ml: the same in millilitres.
         tolerance_mm: of `surface_dice`.
-        surface_dice_also: at each of the further tolerances.
-        distances: where they were asked for.
+        surface_dice_also: surface Dice at each of the further tolerances.
+        distances: None if they were not requested.
     """
 
     label: int
@@ -64,12 +72,12 @@ class OrganScore:
     distances: Distances | None = None
 
 
-class UnknownIds(ValueError):
-    """A label map holds ids that are neither background nor among those that are scored.
+class UnknownIdsError(ValueError):
+    """A label map holds ids that are neither background nor scored.
 
     Attributes:
-        reference: id -> voxels of each in the reference.
-        prediction: id -> voxels of each in the prediction.
+        reference: unknown id -> voxels in the reference.
+        prediction: unknown id -> voxels in the prediction.
     """
 
     def __init__(self, reference: dict[int, int], prediction: dict[int, int]) -> None:
@@ -80,25 +88,25 @@ class UnknownIds(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """The cells of a case, and how the case lies in memory.
+    """The cells of a case, and its order of axes in memory.
 
-    Scores don't depend on the order of axes as long as spacing has the same, but the time to read rows does; and the
-    last bit of a distance does, so these are computed with the axes as they were given.
+    The order of axes changes the time to read rows, but no score. It does change the last bit of a distance, so steps
+    between cells are measured with the axes in their original order.
 
     Attributes:
         spacing_mm: along x, y, z.
-        cells: how many along x, y, z.
-        order: axes as they lie in memory, rows last.
+        cells: number of cells along x, y, z.
+        order: axes in memory order, rows last.
     """
 
     spacing_mm: Spacing
     cells: tuple[int, int, int]
     order: tuple[int, int, int]
 
-    def turned(self, of_axes: tuple[T, T, T]) -> tuple[T, T, T]:
-        """What belongs to x, y, z, as the axes lie in memory."""
+    def reorder_axes(self, xyz: tuple[T, T, T]) -> tuple[T, T, T]:
+        """Reorder one value each for x, y, z to memory order."""
         first, second, third = self.order
-        return of_axes[first], of_axes[second], of_axes[third]
+        return xyz[first], xyz[second], xyz[third]
 
 
 def dice(reference: Mask, prediction: Mask) -> float:
@@ -121,11 +129,11 @@ def surface_dice(reference: Mask, prediction: Mask, spacing_mm: Spacing, toleran
         reference: (X, Y, Z) mask.
         prediction: (X, Y, Z) mask on the same grid.
         spacing_mm: of the voxels along x, y, z; rounded to 1e-6 mm.
-        tolerance_mm: a distance of exactly that still counts as within.
+        tolerance_mm: a distance of exactly the tolerance is within it.
 
     Returns:
-        A number in [0, 1]; NaN when both masks are empty, 0 when one is. The volume's border counts as outside: a mask
-        that touches it has a surface there.
+        A number in [0, 1]; NaN when both masks are empty, 0 when one is. Outside of the volume counts as background: a
+        mask that touches the volume's border has a surface there.
     """
     maps = reference.astype(np.uint8), prediction.astype(np.uint8)
     return score_case(*maps, spacing_mm, {1: ""}, Scoring(tolerance_mm))[0].surface_dice
@@ -144,16 +152,16 @@ def score_case(
         reference: (X, Y, Z) label map with ids in 0..65535, slices along Z; 0 is background.
         prediction: (X, Y, Z) label map on the same grid.
         spacing_mm: of the voxels along x, y, z; rounded to 1e-6 mm.
-        labels: id, from 1 -> organ. Other ids are refused: they are counted anyway, and a look at the files would take
-            a sixth of the time.
-        scoring: what is asked. The time grows with the cube of the largest tolerance where the maps differ by as much.
+        labels: id, from 1 -> organ. Other ids are refused here, where they are counted anyway; a separate pass over the
+            voxels would cost a sixth of the time.
+        scoring: what to measure. Where the maps differ by the largest tolerance, time grows with its cube.
 
     Returns:
-        A score an organ, in the order of `labels`; raw values, NaN where neither map has the organ.
+        One score for each organ, in the order of `labels`; raw values, NaN where neither map has the organ.
 
     Raises:
-        ValueError: two grids, a negative tolerance, or ids outside 0..65535.
-        UnknownIds: ids that `labels` does not have.
+        ValueError: the grids differ, a tolerance is negative, or ids lie outside 0..65535.
+        UnknownIdsError: a map holds ids that are not in `labels`.
     """
     if reference.ndim != 3 or reference.shape != prediction.shape:
         raise ValueError(
@@ -163,23 +171,23 @@ def score_case(
     for tolerance_mm in (scoring.tolerance_mm, *scoring.of_organ_mm.values(), *scoring.also_mm):
         if not tolerance_mm >= 0:
             raise ValueError(f"tolerance_mm must be at least 0, but it is {tolerance_mm}")
-    scores = _score(reference, prediction, spacing_mm, labels, scoring)
+    scores = _score_in_all_slices(reference, prediction, spacing_mm, labels, scoring)
     return [
-        _in_labelled_slices(reference, prediction, spacing_mm, score, scoring)
+        _score_in_labelled_slices(reference, prediction, spacing_mm, score, scoring)
         if score.organ in scoring.labelled_slices and score.reference_voxels and score.prediction_voxels
         else score
         for score in scores
     ]
 
 
-def _score(
+def _score_in_all_slices(
     reference: LabelMap, prediction: LabelMap, spacing_mm: Spacing, labels: Mapping[int, str], scoring: Scoring
 ) -> list[OrganScore]:
     """Score all organs in all slices."""
-    grid = _grid(reference, spacing_mm)
-    maps = _in_order_of_memory(reference, prediction, grid.order, max(labels, default=0))
+    grid = _make_grid(reference, spacing_mm)
+    maps = _follow_memory_order(reference, prediction, grid.order, max(labels, default=0))
     ranges = row_ranges(*maps)
-    voxels = volumes(*maps, ranges)
+    voxels = count_voxels(*maps, ranges)
     _refuse_unknown_ids(voxels, labels)
     organ_of = np.zeros(len(voxels), np.uint16)
     for number, label in enumerate(labels, start=1):
@@ -190,19 +198,19 @@ def _score(
         surface_elements(maps[1], ranges, cells, organ_of),
     )
     surface_scores = _surface_dice(pair, cells, grid, [scoring.tolerances_mm(organ) for organ in labels.values()])
-    apart: Iterator[Distances | None] = iter([None] * len(labels))
+    distances_by_organ: Iterator[Distances | None] = iter([None] * len(labels))
     if scoring.distances:
         from coordinator.scoring.distances import surface_distances  # here, since SciPy's trees take a second to import
 
-        apart = surface_distances(pair, cells, grid.turned(grid.spacing_mm), len(labels))
+        distances_by_organ = surface_distances(pair, cells, grid.reorder_axes(grid.spacing_mm), len(labels))
     ml = math.prod(grid.spacing_mm) / 1000
     scores = []
-    for (label, organ), overlaps, distances in zip(labels.items(), surface_scores, apart, strict=True):
-        truth, found, shared = voxels[label].tolist()
+    for (label, organ), overlaps, distances in zip(labels.items(), surface_scores, distances_by_organ, strict=True):
+        size, predicted_size, shared = voxels[label].tolist()
         scores.append(
             OrganScore(
-                label, organ, _ratio(2 * shared, truth + found), overlaps[0], truth, found, truth * ml, found * ml,
-                scoring.tolerances_mm(organ)[0], overlaps[1:], distances,
+                label, organ, _ratio(2 * shared, size + predicted_size), overlaps[0], size, predicted_size,
+                size * ml, predicted_size * ml, scoring.tolerances_mm(organ)[0], overlaps[1:], distances,
             )
         )  # fmt: skip
     return scores
@@ -212,17 +220,17 @@ def _refuse_unknown_ids(voxels: NDArray[np.int64], labels: Mapping[int, str]) ->
     unknown = voxels[:, :2].copy()
     unknown[list(labels)] = 0
     if unknown.any():
-        raise UnknownIds(*({int(i): int(of[i]) for i in np.flatnonzero(of)} for of in unknown.T))
+        raise UnknownIdsError(*({int(i): int(counts[i]) for i in np.flatnonzero(counts)} for counts in unknown.T))
 
 
-def _in_labelled_slices(
+def _score_in_labelled_slices(
     reference: LabelMap, prediction: LabelMap, spacing_mm: Spacing, score: OrganScore, scoring: Scoring
 ) -> OrganScore:
-    """The score of one organ in the slices that the reference shows it in, without the last, as FLARE22 has it."""
+    """Score one organ in the slices that hold it in the reference, without the last one, as FLARE22 does."""
     slices = np.flatnonzero((reference == score.label).any(axis=(0, 1)))
     part = np.s_[:, :, slices[0] : slices[-1]]
-    truth, found = ((labels[part] == score.label).astype(np.uint8) for labels in (reference, prediction))
-    (inside,) = _score(truth, found, spacing_mm, {1: score.organ}, scoring)
+    masks = [(labels[part] == score.label).astype(np.uint8) for labels in (reference, prediction)]
+    (inside,) = _score_in_all_slices(masks[0], masks[1], spacing_mm, {1: score.organ}, scoring)
     return replace(
         score,
         dice=inside.dice,
@@ -232,29 +240,29 @@ def _in_labelled_slices(
     )
 
 
-def _grid(label_map: LabelMap, spacing_mm: Spacing) -> _Grid:
+def _make_grid(label_map: LabelMap, spacing_mm: Spacing) -> _Grid:
     x, y, z = (round(float(step), SPACING_DIGITS) for step in spacing_mm)
     i, j, k = (n + 1 for n in label_map.shape)
     first, second, third = sorted(range(3), key=lambda axis: -abs(label_map.strides[axis]))
     return _Grid((x, y, z), (i, j, k), (first, second, third))
 
 
-def _in_order_of_memory(
+def _follow_memory_order(
     reference: LabelMap, prediction: LabelMap, order: tuple[int, int, int], largest_id: int
 ) -> tuple[Labels, Labels]:
-    """Both maps with axes turned and flipped as the reference lies in memory, most often without a copy.
+    """Transpose and flip both maps to the reference's memory order, usually without a copy.
 
-    Their type holds `largest_id` too, which need not occur.
+    The type of both maps can also hold `largest_id`.
     """
     forward = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in reference.strides)
     wide = max(_largest_id(reference), _largest_id(prediction), largest_id) > np.iinfo(np.uint8).max
-    kind = np.uint16 if wide else np.uint8
-    one, other = (np.transpose(label_map[forward], order) for label_map in (reference, prediction))
-    return np.ascontiguousarray(one, dtype=kind), np.ascontiguousarray(other, dtype=kind)
+    dtype = np.uint16 if wide else np.uint8
+    first, second = (np.transpose(label_map[forward], order) for label_map in (reference, prediction))
+    return np.ascontiguousarray(first, dtype=dtype), np.ascontiguousarray(second, dtype=dtype)
 
 
 def _largest_id(label_map: LabelMap) -> int:
-    """An id that no voxel exceeds.
+    """An upper bound of the ids in a label map.
 
     Raises:
         ValueError: ids outside 0..65535.
@@ -270,12 +278,12 @@ def _largest_id(label_map: LabelMap) -> int:
 def _surface_dice(
     pair: tuple[Elements, Elements], cells: Cells, grid: _Grid, tolerances_mm: list[tuple[float, ...]]
 ) -> list[tuple[float, ...]]:
-    """For each organ, area within each of its tolerances over area of both surfaces."""
+    """Surface Dice of each organ at each of its tolerances: area within the tolerance over area of both surfaces."""
     ascending = np.unique(np.array(tolerances_mm, np.float64))
     furthest = np.array([max(of_organ) for of_organ in tolerances_mm], np.float64)
-    steps = steps_within(grid.spacing_mm, max(ascending, default=0.0), grid.cells).turned(grid.order)
+    steps = steps_within(grid.spacing_mm, max(ascending, default=0.0), grid.cells).reorder_axes(grid.order)
     within = count_within(pair, cells, steps, ascending, furthest)
-    areas = surface_areas(grid.turned(grid.spacing_mm))
+    areas = surface_areas(grid.reorder_axes(grid.spacing_mm))
     area_within = np.array([[float((counts * areas).sum()) for counts in of_organ.T] for of_organ in within])
     return [
         tuple(_ratio(reached[t], reached[-1]) for t in np.searchsorted(ascending, of_organ))

@@ -1,9 +1,9 @@
-"""How many surface elements have the other surface within a tolerance, without any distance transform.
+"""Counts the surface elements that have the other surface within a tolerance, without a distance transform.
 
-    elements of one map ──► a grid of bits: which organs have a surface in this cell; of cells around organs alone
-    elements of the other ──► walk away from the cell, nearest first: the first cell with the bit is the nearest surface
+    elements of one map ──► a grid of bits for the cells around organs: which organs have a surface in this cell
+    elements of the other ──► visit neighbour cells, nearest first: the first cell with the bit is the nearest surface
 
-What comes out are whole numbers, so the order in which they are counted does not matter.
+The results are whole numbers, so they do not depend on the order of counting.
 """
 
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from coordinator.scoring.surface_area_table import CODES
 from coordinator.scoring.surfaces import Cells, Elements
 
 ORGANS_AT_ONCE = 32
-"""Bits of the grid's cells at most; more organs are counted in several passes."""
+"""Bits in a cell of the grid; more organs than this take several passes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
-    """Ways from a cell to its neighbours, nearest first.
+    """Offsets from a cell to its neighbours, nearest first.
 
     Attributes:
-        offsets: (N, 3) cells.
+        offsets: (N, 3) in cells.
         distances_mm: (N,) ascending.
     """
 
     offsets: NDArray[np.int64]
     distances_mm: NDArray[np.float64]
 
-    def turned(self, order: tuple[int, int, int]) -> "Steps":
-        """The same with the axes in another order."""
+    def reorder_axes(self, order: tuple[int, int, int]) -> "Steps":
+        """Copy the steps with their axes in another order."""
         return Steps(np.ascontiguousarray(self.offsets[:, order]), self.distances_mm)
 
 
 def steps_within(spacing_mm: tuple[float, float, float], tolerance_mm: float, shape: tuple[int, int, int]) -> Steps:
-    """Ways of at most a tolerance that don't leave a grid of some shape at once; the first is to stay."""
+    """All steps that are at most a tolerance long and fit into a grid of this shape; the first one is zero."""
     reach = [min(int(tolerance_mm / step) + 1, n - 1) for step, n in zip(spacing_mm, shape, strict=True)]
     x, y, z = (np.arange(-r, r + 1) for r in reach)
     # DeepMind's float64 expression: where a distance equals the tolerance, its last bit decides.
@@ -60,13 +60,14 @@ def count_within(
 
     Args:
         pair: surface elements of the two maps.
-        cells: that they lie in.
-        steps: as far as the largest tolerance.
+        cells: the cells that the elements lie in.
+        steps: all steps up to the largest tolerance.
         tolerances_mm: (T,) ascending.
-        furthest_mm: (organs,) up to which tolerance an organ's counts are wanted.
+        furthest_mm: (organs,) largest tolerance of each organ.
 
     Returns:
-        (organs, 256, T + 1) whole numbers; a distance of exactly the tolerance is within. The last are all elements.
+        (organs, 256, T + 1) counts by organ, neighbour code and tolerance; the last column counts all elements. A
+        distance of exactly the tolerance is within it.
     """
     organs = len(furthest_mm)
     counts = np.zeros((organs, CODES, len(tolerances_mm) + 1), np.int64)
@@ -75,18 +76,18 @@ def count_within(
     grid = np.zeros(cells.start[-1], np.uint16 if organs <= 16 else np.uint32)
     for first in range(0, organs, ORGANS_AT_ONCE):
         part = (first, min(first + ORGANS_AT_ONCE, organs))
-        for mine, others in (pair, pair[::-1]):
-            _mark(others.cells, others.organs, part, grid)
-            _count(
-                (mine.cells, mine.organs, mine.codes), part, (steps.offsets, within, limits),
+        for sources, targets in (pair, pair[::-1]):
+            _mark_cells(targets.cells, targets.organs, part, grid)
+            _count_elements(
+                (sources.cells, sources.organs, sources.codes), part, (steps.offsets, within, limits),
                 (cells.shape[0], cells.shape[1], cells.first, cells.start), grid, counts,
             )  # fmt: skip
-            grid[others.cells] = 0
+            grid[targets.cells] = 0
     return counts.cumsum(axis=2)
 
 
 @njit(nogil=True, cache=True)
-def _mark(
+def _mark_cells(
     cells: NDArray[np.int64], organs: NDArray[np.uint16], part: tuple[int, int], grid: NDArray[np.uint32]
 ) -> None:
     for n in range(cells.size):
@@ -96,7 +97,7 @@ def _mark(
 
 
 @njit(nogil=True, cache=True)
-def _count(
+def _count_elements(
     elements: tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.uint8]],
     part: tuple[int, int],
     steps: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
@@ -124,9 +125,9 @@ def _count(
         for s in range(1, limits[organ]):
             i, j = x + offsets[s, 0], y + offsets[s, 1]
             if 0 <= i < nx and 0 <= j < ny:
-                there = i * ny + j
-                k = z + offsets[s, 2] - first[there]
-                if 0 <= k < start[there + 1] - start[there] and grid[start[there] + k] & bit:
+                neighbour = i * ny + j
+                k = z + offsets[s, 2] - first[neighbour]
+                if 0 <= k < start[neighbour + 1] - start[neighbour] and grid[start[neighbour] + k] & bit:
                     reached = within[s]
                     break
         counts[organ, codes[n], reached] += 1

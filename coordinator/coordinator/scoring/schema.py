@@ -1,4 +1,4 @@
-"""The columns of a score frame; small, so that frames can be read without what makes scores."""
+"""The columns of a score frame; a module of its own, so that reading frames does not import the scoring code."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ SCHEMA = {
     "prediction_ml": pl.Float64,
     "tolerance_mm": pl.Float64,
 }
-"""The columns that are always there; `tolerance_mm` is that of `surface_dice`."""
+"""The columns of every score frame; `tolerance_mm` is that of `surface_dice`."""
 
 
 def schema(scoring: Scoring) -> dict[str, Any]:
-    """The columns of a score frame: `SCHEMA`, `surface_dice_<tolerance>mm` of further tolerances, distances."""
+    """The columns of a score frame: `SCHEMA`, then `surface_dice_<tolerance>mm` and distances if requested."""
     also = {f"surface_dice_{tolerance_mm:g}mm": pl.Float64 for tolerance_mm in scoring.also_mm}
     distances = {"hd95_mm": pl.Float64, "assd_mm": pl.Float64} if scoring.distances else {}
     return {**SCHEMA, **also, **distances}

@@ -1,10 +1,10 @@
-"""How much surface lies between 2x2x2 voxels: an area for each of the 256 ways to be inside or outside.
+"""The surface area between 2x2x2 voxels, for each of the 256 ways in which they can be inside or outside.
 
 Marching cubes puts a point on the middle of each cube edge that joins inside to outside, and joins the points of a
 sheet to a polygon. That alone gives no area, since a polygon of more than four points need not be flat. Two rules give
-the values of DeepMind's `surface-distance` (Nikolov et al., 2018) for every code: a polygon is cut into the triangles
-whose areas at unit spacing have the largest sum, and where more than half of the corners are inside, the surface is
-that of the outside ones.
+the values of DeepMind's `surface-distance` (Nikolov et al., 2018) for every code. A polygon is cut into the triangles
+whose areas at unit spacing have the largest sum. Where more than half of the corners are inside, the surface of the
+outside corners is taken instead.
 
 A neighbour code has one bit a corner: 128 for corner (0, 0, 0), 64 for (0, 0, 1), …, 1 for (1, 1, 1).
 """

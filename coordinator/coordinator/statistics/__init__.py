@@ -1,13 +1,14 @@
-"""What scores say, and how sure that is.
+"""Statistics of scores: means as in the paper, gains with intervals and p-values, correlations.
 
     scores ──┬──► means         mean, std: eq. 2 to 4 of the paper
-             └──► gains         network on base minus network on a version, paired by case
+             └──► gains         network on base minus network on a label version, paired by case
                     ├──► intervals    interval and p-values of a gain; seeds as a second level
                     ├──► hypotheses   Holm's correction; equivalence
-                    └──► power        smallest gain that could be seen, cases needed
-    label quality and network quality of the versions ──► correlation
+                    └──► power        smallest detectable gain, cases needed
+    label quality and network quality of the label versions ──► correlation
+    values of a column ──► quintiles
 
-That the intervals hold what they promise is measured: `tests/benchmarks/calibration.py`, part of `make bench`.
+`tests/benchmarks/calibration.py` (part of `make bench`) measures whether the intervals cover as often as they claim.
 """
 
 from coordinator.statistics.means import organ_table, summary

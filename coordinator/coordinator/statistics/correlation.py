@@ -1,4 +1,4 @@
-"""Whether better labels went with better networks, over label versions, and how sure that is."""
+"""Correlation over label versions, with an interval: do better labels go with better networks?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-FEWEST = 4
+FEWEST_PAIRS = 4
 """Fisher's interval needs more than three pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """A correlation coefficient; the interval is None for three pairs."""
+    """A correlation coefficient; the interval is None for fewer than `FEWEST_PAIRS` pairs."""
 
     value: float
     interval: tuple[float, float] | None
@@ -23,14 +23,14 @@ class Correlation:
 def spearman(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Correlation | None:
     """Rank correlation with Fisher's interval and the variance of Bonett and Wright (2000).
 
-    Ranks that agree throughout would have no interval at all; half a step less than 1 is its middle then. None for
-    fewer than three pairs, or where all values are one.
+    A perfect rank correlation would have no interval, so its interval is centred half a step below 1. None for fewer
+    than three pairs, or where all values are equal.
     """
     return _correlation(rankdata(first), rankdata(second), confidence, ranks=True)
 
 
 def pearson(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Correlation | None:
-    """Linear correlation with Fisher's interval; None for fewer than three pairs, or where all values are one."""
+    """Linear correlation with Fisher's interval; None for fewer than three pairs, or where all values are equal."""
     return _correlation(np.asarray(first), np.asarray(second), confidence, ranks=False)
 
 
@@ -39,10 +39,10 @@ def _correlation(first: np.ndarray, second: np.ndarray, confidence: float, *, ra
     if pairs < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
     value = float(np.clip(np.corrcoef(first, second)[0, 1], -1, 1))
-    if pairs < FEWEST:
+    if pairs < FEWEST_PAIRS:
         return Correlation(value, None, pairs)
-    most = 1 - 3 / (pairs * (pairs**2 - 1)) if ranks else 1 - 1e-12
-    middle = float(np.clip(value, -most, most))
+    limit = 1 - 3 / (pairs * (pairs**2 - 1)) if ranks else 1 - 1e-12
+    middle = float(np.clip(value, -limit, limit))
     width = np.sqrt((1 + middle**2 / 2 if ranks else 1) / (pairs - 3)) * ndtri((1 + confidence) / 2)
     low, high = np.tanh(np.arctanh(middle) + np.array([-width, width]))
     return Correlation(value, (float(low), float(high)), pairs)

@@ -18,7 +18,7 @@ def organ_table(frame: pl.DataFrame, convention: str) -> pl.DataFrame:
     Args:
         frame: raw scores, a row a case and organ. Each dataset, version and seed is a group of its own, where the frame
             has these columns; that of `score_folders` has none.
-        convention: name of the rule for empty masks.
+        convention: name of the scoring convention.
 
     Returns:
         A row a group and label, sorted by these. Columns: (dataset), (version), (seed), label, organ, n, dice_mean,
@@ -26,11 +26,11 @@ def organ_table(frame: pl.DataFrame, convention: str) -> pl.DataFrame:
         and deviations are null. All but n are in [0, 1].
 
     Raises:
-        ValueError: there is no convention of that name.
+        ValueError: no convention has that name.
     """
     scored = conventions.apply(convention, frame).with_columns(pl.col(METRICS).fill_nan(None))
     keys = [*_groups(frame), "label", "organ"]
-    # Sorted by case first: a sum of floats depends on its order, and the table must not depend on the frame's.
+    # Sorted by case first: a sum of floats depends on its order, but the table must not depend on the frame's order.
     return (
         scored.sort(*keys, "case")
         .group_by(keys, maintain_order=True)
@@ -47,31 +47,31 @@ def organ_table(frame: pl.DataFrame, convention: str) -> pl.DataFrame:
 
 
 def summary(frame: pl.DataFrame, convention: str, common_labels: Mapping[str, Collection[int]]) -> pl.DataFrame:
-    """One Dice and one surface Dice a label version: the mean of organ means, the root mean square of stds; eq. 4.
+    """One Dice and one surface Dice for each label version: mean of organ means, root mean square of stds; eq. 4.
 
     Args:
         frame: raw scores, a row a case and organ; with a column `seed`, each seed is a group of its own.
-        convention: name of the rule for empty masks.
-        common_labels: dataset -> labels that every generator can have (eq. 3); the others are left out.
+        convention: name of the scoring convention.
+        common_labels: dataset -> labels that every generator can make (eq. 3); other labels are left out.
 
     Returns:
         A row a dataset, version and (seed), sorted by these. Columns: dataset, version, (seed), dice, dice_std,
         surface_dice, surface_dice_std, organs (how many of the common labels had a case that counts).
 
     Raises:
-        ValueError: no such convention, or a dataset without common labels.
+        ValueError: no convention has that name, or `common_labels` lacks a dataset.
     """
     unknown = sorted(set(frame["dataset"].unique()) - set(common_labels))
     if unknown:
         raise ValueError(f"common_labels must name every dataset, but lacks {', '.join(unknown)}")
     pairs = [(name, label) for name, labels in sorted(common_labels.items()) for label in sorted(set(labels))]
-    wanted = pl.DataFrame(pairs, schema={"dataset": pl.String, "label": pl.Int64}, orient="row")
+    common = pl.DataFrame(pairs, schema={"dataset": pl.String, "label": pl.Int64}, orient="row")
     keys = _groups(frame)
     return (
         organ_table(frame, convention)
         .filter(pl.col("n") > 0)
         .with_columns(pl.col("label").cast(pl.Int64))
-        .join(wanted, on=["dataset", "label"], how="semi", maintain_order="left")
+        .join(common, on=["dataset", "label"], how="semi", maintain_order="left")
         .group_by(keys, maintain_order=True)
         .agg(
             *(s for m in METRICS for s in (pl.col(f"{m}_mean").mean().alias(m), _root_mean_square(f"{m}_std"))),

@@ -1,4 +1,4 @@
-"""What a study can see: the smallest gain that it would detect, and the cases that it would take."""
+"""Power of a study: the smallest gain that it would detect, and the cases needed to detect a gain."""
 
 import numpy as np
 from scipy.special import stdtrit
@@ -12,26 +12,26 @@ MOST_CASES = 1_000_000
 def detectable_gain(
     std: float, cases: int, alpha: float, noise: SeedNoise | None = None, seeds: int = 1
 ) -> float | None:
-    """The smallest true gain that is found in four of five studies; None for fewer than three cases.
+    """The smallest true gain that four of five studies detect; None for fewer than three cases.
 
     Args:
-        std: standard deviation of the gain from case to case.
-        cases: held out.
-        alpha: of a two-sided test; divided by the number of comparisons where several are made.
-        noise: of seeds; None where it is not known, and then not counted.
-        seeds: of each label version.
+        std: standard deviation of the gain between cases.
+        cases: number of held-out cases.
+        alpha: of a two-sided test; already divided by the number of comparisons.
+        noise: noise of seeds; None if unknown, and then left out.
+        seeds: number of seeds of each label version.
     """
     if cases < FEWEST_TESTED:
         return None
-    parts = [(std / np.sqrt(cases), cases - 1)]
+    errors = [(std / np.sqrt(cases), cases - 1)]
     if noise is not None:
-        parts.append((noise.of_difference(seeds), noise.freedom))
-    found = [float(np.hypot.reduce([e * -stdtrit(f, tail) for e, f in parts])) for tail in (alpha / 2, 1 - POWER)]
-    return sum(found)
+        errors.append((noise.std_of_difference(seeds), noise.freedom))
+    distances = [float(np.hypot.reduce([e * -stdtrit(f, tail) for e, f in errors])) for tail in (alpha / 2, 1 - POWER)]
+    return sum(distances)
 
 
 def cases_needed(std: float, gain: float, alpha: float, noise: SeedNoise | None = None, seeds: int = 1) -> int | None:
-    """The fewest held-out cases with which such a gain would be detected; None where no number of cases would do.
+    """The fewest held-out cases that would detect a gain; None where no number of cases would be enough.
 
     Raises:
         ValueError: the gain is not positive.

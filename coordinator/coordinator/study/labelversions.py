@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from contract import weights
 from contract.errors import UsageError
 from contract.records import digest
-from coordinator.datasets.check import Checked
+from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Generator, Study
 from coordinator.study.labelspaces import LabelSpace
-from coordinator.study.planner import Planner, label_table, option_arguments, scoring_step
+from coordinator.study.planner import Planner, label_table, scoring_step
 from coordinator.study.steps import BASE, Step
+from coordinator.tools.options import option_arguments
 
 
-def refuse_unscorable(dataset: Checked) -> None:
+def refuse_unscorable(dataset: DatasetCheck) -> None:
     """Refuse a dataset without labels or sound cases.
 
     Raises:
@@ -29,7 +30,7 @@ def refuse_unscorable(dataset: Checked) -> None:
         )
 
 
-def label_version_steps(planner: Planner, dataset: Checked, spaces: Mapping[str, LabelSpace]) -> list[Step]:
+def label_version_steps(planner: Planner, dataset: DatasetCheck, spaces: Mapping[str, LabelSpace]) -> list[Step]:
     """Base labels; then for each generator its raw output, the remap, the scores against base."""
     name, count, base = dataset.name, len(dataset.cases), base_step(dataset)
     steps = [base]
@@ -46,7 +47,7 @@ def label_version_steps(planner: Planner, dataset: Checked, spaces: Mapping[str,
     return steps
 
 
-def base_step(dataset: Checked) -> Step:
+def base_step(dataset: DatasetCheck) -> Step:
     """The original labels as a label version."""
     output = f"{dataset.name}/2-labels/base"
     return Step(
@@ -56,7 +57,7 @@ def base_step(dataset: Checked) -> Step:
     )  # fmt: skip
 
 
-def _raw_steps(planner: Planner, dataset: Checked, generator: Generator) -> list[Step]:
+def _raw_steps(planner: Planner, dataset: DatasetCheck, generator: Generator) -> list[Step]:
     """The steps of one generator, most often a single one; the last writes its labels."""
     made: dict[str, Step] = {}
     names: list[str | None] = [*generator.tool.manifest.steps] or [None]
@@ -68,7 +69,7 @@ def _raw_steps(planner: Planner, dataset: Checked, generator: Generator) -> list
 
 
 def _raw_step(
-    planner: Planner, dataset: Checked, generator: Generator, which: tuple[str | None, str, Mapping[str, Step]]
+    planner: Planner, dataset: DatasetCheck, generator: Generator, which: tuple[str | None, str, Mapping[str, Step]]
 ) -> Step:
     """One step of a generator: its name in the manifest, where its output goes, the steps that were made before it."""
     name, output, made = which
@@ -111,7 +112,7 @@ def _weights(study: Study, generator: Generator) -> list[str]:
     return found
 
 
-def _score_step(planner: Planner, dataset: Checked, base: Step, version: Step) -> Step:
+def _score_step(planner: Planner, dataset: DatasetCheck, base: Step, version: Step) -> Step:
     name = version.label_version
     step = Step(
         id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{dataset.name}/3-scores/{name}.parquet",

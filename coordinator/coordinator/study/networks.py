@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.manifest import OptionValue
-from coordinator.datasets.check import Checked
+from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Train, trainer_options
 from coordinator.study.labelversions import base_step, refuse_unscorable
-from coordinator.study.planner import Planner, Split, label_table, option_arguments, scoring_step
+from coordinator.study.planner import Planner, Split, label_table, scoring_step
 from coordinator.study.steps import BASE, NO_PRETRAIN, Step
 from coordinator.tools.finding import Tool
+from coordinator.tools.options import option_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Course:
     """
 
     place: str
-    dataset: Checked
+    dataset: DatasetCheck
     split: Split
     labels: Mapping[str, Step]
     reference: Step
@@ -51,7 +52,7 @@ class Course:
 
 
 def network_steps(
-    training: Training, checked: Mapping[str, Checked], splits: Mapping[str, Split], before: list[Step]
+    training: Training, checked: Mapping[str, DatasetCheck], splits: Mapping[str, Split], before: list[Step]
 ) -> list[Step]:
     """Networks on every label version of each dataset; then from each of these, and from scratch, on each target."""
     study, steps = training.planner.study, []

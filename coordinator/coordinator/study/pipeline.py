@@ -30,7 +30,7 @@ import numpy as np
 
 from contract.datasets import open_dataset
 from contract.errors import UsageError
-from coordinator.datasets.check import Checked, check_dataset
+from coordinator.datasets.check import DatasetCheck, check_dataset
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
 from coordinator.study.file import Study, Train
@@ -41,7 +41,7 @@ from coordinator.study.planner import Planner, Split, label_table
 from coordinator.study.steps import Plan, Step
 
 
-def make_plan(study: Study, checked: Mapping[str, Checked] | None = None, runner: Runner | None = None) -> Plan:
+def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, runner: Runner | None = None) -> Plan:
     """Turn a study into steps.
 
     Args:
@@ -83,7 +83,7 @@ def make_plan(study: Study, checked: Mapping[str, Checked] | None = None, runner
     )
 
 
-def check_datasets(study: Study) -> dict[str, Checked]:
+def check_datasets(study: Study) -> dict[str, DatasetCheck]:
     """Read every file of a study's datasets and target datasets; files that were read before are not read again.
 
     Raises:
@@ -115,7 +115,7 @@ def split_cases(cases: tuple[str, ...], train: Train, dataset: str) -> Split:
 
 def _about(
     study: Study,
-    checked: Mapping[str, Checked],
+    checked: Mapping[str, DatasetCheck],
     spaces: Mapping[str, Mapping[str, LabelSpace]],
     splits: Mapping[str, Split],
 ) -> dict[str, Any]:

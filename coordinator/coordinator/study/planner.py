@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from contract.manifest import OptionValue
 from contract.records import digest
-from coordinator.datasets.check import Checked
+from coordinator.datasets.check import DatasetCheck
 from coordinator.runners import Runner
 from coordinator.study.file import Study
 from coordinator.study.steps import Step
@@ -45,7 +44,7 @@ class Planner:
         uses_gpu = resources.gpu != "none" and (name is None or tool.manifest.steps[name].gpu)
         cpus = self.study.content.run.threads or resources.cpus
         arguments = (*step.arguments, "--threads", str(cpus))
-        identity = {"tool": self.runner.identity(tool), "runtime": self.runner.runtime, "arguments": arguments}
+        identity = {"tool": self.runner.code_id(tool), "runtime": self.runner.runtime, "arguments": arguments}
         return step._replace(
             kind="tool",
             tool=tool.name,
@@ -62,7 +61,7 @@ def scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> 
     """Complete a step that scores: what it asks, its processes, its fingerprint. No other step has a convention."""
     settings = {
         **step.settings,
-        "scoring": planner.study.content.score.scoring.settings(),
+        "scoring": planner.study.content.score.scoring.as_json(),
         "reference": base.output,
         "prediction": prediction.output,
     }
@@ -76,17 +75,6 @@ def scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> 
     )
 
 
-def option_arguments(options: Mapping[str, OptionValue]) -> tuple[str, ...]:
-    """Options as arguments, all of them, so that a log line says everything."""
-    arguments: list[str] = []
-    for name, value in options.items():
-        if isinstance(value, bool):
-            arguments.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            arguments.append(f"--{name}={value}")
-    return tuple(arguments)
-
-
-def label_table(dataset: Checked) -> dict[str, str]:
+def label_table(dataset: DatasetCheck) -> dict[str, str]:
     """Label id -> organ, as JSON has it."""
     return {str(label): organ for label, organ in dataset.labels.items()}

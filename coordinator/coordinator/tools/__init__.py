@@ -1,7 +1,8 @@
-"""The tools: folders with a `manifest.yaml`.
+"""Finds the tool folders, and writes the folder of a new tool.
 
-finding      all tools of `containers/`, or one by name
-new          a folder for a new tool, from templates/
+containers/*/manifest.yaml ──► finding ──► tools by name
+templates/ ──► new ──► the folder of a new tool
+options ──► arguments of a tool's command line
 """
 
 from typing import TYPE_CHECKING

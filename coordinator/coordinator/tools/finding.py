@@ -1,4 +1,4 @@
-"""Finding tools: each folder with a `manifest.yaml` is one; there is no list to edit anywhere."""
+"""Finds tools: each folder with a `manifest.yaml` is a tool, so there is no list of tools to edit."""
 
 import os
 from dataclasses import dataclass
@@ -14,45 +14,52 @@ CHECKOUT = Path(__file__).resolve().parents[3] / "containers"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool's folder and what its manifest says."""
+    """A tool's folder and its manifest."""
 
     folder: Path
     manifest: Manifest
 
     @property
     def name(self) -> str:
-        """The tool's name, which is its folder's."""
+        """The tool's name, which is that of its folder."""
         return self.manifest.name
 
 
 def tools_folder() -> Path:
-    """The folder of tool folders: $COORDINATOR_TOOLS, or `containers/` of the checkout that holds this file."""
-    named = os.environ.get("COORDINATOR_TOOLS")
-    folder = Path(named) if named else CHECKOUT
+    """The folder of tool folders: $COORDINATOR_TOOLS, or `containers/` of the checkout that holds this file.
+
+    Raises:
+        UsageError: the folder does not exist.
+    """
+    from_user = os.environ.get("COORDINATOR_TOOLS")
+    folder = Path(from_user) if from_user else CHECKOUT
     if not folder.is_dir():
         raise UsageError(f"{folder}: folder of tools must exist, but does not; set COORDINATOR_TOOLS to `containers/`")
     return folder.resolve()
 
 
 def find_tools(folder: Path | None = None) -> dict[str, Tool]:
-    """All tools by name, sorted.
+    """Find all tools.
 
     Args:
-        folder: of tool folders; `tools_folder()` when None.
+        folder: folder of tool folders; None for `tools_folder()`.
+
+    Returns:
+        Name -> tool, sorted by name.
 
     Raises:
-        UsageError: a manifest is unsound.
+        UsageError: a manifest is invalid.
     """
     root = folder or tools_folder()
-    found = [Tool(file.parent, load_manifest(file.parent)) for file in sorted(root.glob("*/manifest.yaml"))]
-    return {tool.name: tool for tool in found}
+    tools = [Tool(file.parent, load_manifest(file.parent)) for file in sorted(root.glob("*/manifest.yaml"))]
+    return {tool.name: tool for tool in tools}
 
 
 def find_tool(name: str, folder: Path | None = None) -> Tool:
-    """A tool by name.
+    """Find a tool by name.
 
     Raises:
-        UsageError: there is none of that name; the nearest is given.
+        UsageError: no tool has that name; the message suggests the nearest.
     """
     tools = find_tools(folder)
     if name not in tools:

@@ -123,7 +123,7 @@ def _scope(
     cube = make_cube(scores, run.score.empty, list(organs))
     versions = next(d.versions for d in run.datasets if d.name == where[0])
     found = []
-    for parts in ([(cube, None)], [(cube.only(label), label) for label in organs]):
+    for parts in ([(cube, None)], [(cube.select_organ(label), label) for label in organs]):
         measured = [((part, seed_noise(part)), label) for part, label in parts]
         raw = [_raw(run, results, where, (pair, label, v)) for pair, label in measured for v in versions]
         found += _decided(raw, run.verdict)

@@ -1,4 +1,5 @@
-"""Trained weights: which there are, and how they get here.
+"""Weights of the tools: lists what the manifests need, fetches and verifies it.
 
-manifests ──► listing ──► fetch ──► download ──► unpack ──► WEIGHTS/<tool>/
+manifests ──► listing ──► fetch ──┬──► download ──► unpack ──► WEIGHTS/<tool>/
+                                  └──► a folder ────┘
 """

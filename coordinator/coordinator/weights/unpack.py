@@ -1,4 +1,4 @@
-"""Unpacking a zip archive that nobody vouches for: it may make files below one folder alone, and not too many bytes."""
+"""Unpacks a zip archive that is not trusted: it may only make files below one folder, and not too many bytes."""
 
 import shutil
 import stat
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from contract import atomic
 from contract.errors import CaseError
+from coordinator.weights.disk import refuse_full_disk
 
 MOST_FILES = 10_000
 MOST_BYTES_FOR_ONE, MOST_BYTES_MORE = 20, 64_000_000
-"""An archive of N bytes may hold 20 N + 64 MB: weights hardly shrink, text shrinks to a tenth."""
+"""An archive of N bytes may hold 20 N + 64 MB: weights hardly compress, text compresses to a tenth."""
 
 
 def unpack(archive: Path, top: str, into: Path) -> None:
@@ -20,12 +21,12 @@ def unpack(archive: Path, top: str, into: Path) -> None:
 
     Args:
         archive: the .zip file.
-        top: the folder that it must hold, and nothing else.
-        into: what the folder is to be called; must not exist.
+        top: the folder that the archive must hold, and nothing else.
+        into: the folder to make from it; must not exist.
 
     Raises:
-        CaseError: no zip file, a bad checksum, anything outside of `top`, a link, too large; nothing is written then
-            but `into`.
+        CaseError: the archive is not a zip file, has a bad checksum, holds a link or anything outside of `top`, or is
+            too large. Only `into` may have been written.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -33,7 +34,7 @@ def unpack(archive: Path, top: str, into: Path) -> None:
             problem = next(_problems(entries, top, archive.stat().st_size), None)
             if problem is not None:
                 raise CaseError(f"{archive}: archive must hold the folder {top} alone, safely, but {problem}")
-            _refuse_full_disk(into.parent, sum(entry.file_size for entry in entries))
+            refuse_full_disk(into.parent, sum(entry.file_size for entry in entries))
             into.mkdir()
             for entry in entries:
                 if not entry.is_dir():
@@ -50,7 +51,7 @@ def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> Non
 
 
 def _problems(entries: list[zipfile.ZipInfo], top: str, size: int) -> Iterator[str]:
-    """All reasons not to unpack; the sizes that the entries state are kept to by zipfile."""
+    """Yield all reasons not to unpack; zipfile enforces the sizes that the entries state."""
     names = [entry.filename for entry in entries]
     total = sum(entry.file_size for entry in entries)
     if all(entry.is_dir() for entry in entries):
@@ -72,9 +73,3 @@ def _problems(entries: list[zipfile.ZipInfo], top: str, size: int) -> Iterator[s
             yield f"{entry.filename!r} is a link or a device"
         if entry.flag_bits & 1:
             yield f"{entry.filename!r} is encrypted"
-
-
-def _refuse_full_disk(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise CaseError(f"{folder}: must have {size / 1e6:.1f} MB of room, but has {free / 1e6:.1f} MB; make room")

@@ -1,4 +1,4 @@
-"""A stranger's tool: keeps the contract without its library, but for the one thing that the file `broken` names."""
+"""A foreign tool: keeps the contract without its library, except for the rule that the file `broken` names."""
 
 import argparse
 import gzip
@@ -36,78 +36,78 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGTERM, signal.SIG_IGN if BROKEN == "stop: goes on" else lambda *_: sys.exit(143))
     try:
-        return run(arguments())
+        return run(parse_arguments())
     except UsageError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for name in ("dataset", "variant", "cases", "shard", "device", "label-version"):
-        parser.add_argument(f"--{name}", default=variable(name))
+        parser.add_argument(f"--{name}", default=read_variable(name))
     for name, default in (("data", "/data"), ("out", "/out"), ("inputs", "/in"), ("weights", "/weights")):
         parser.add_argument(f"--{name}", type=Path, default=Path(default))
-    parser.add_argument("--threads", type=int, default=int(variable("threads") or 1))
+    parser.add_argument("--threads", type=int, default=int(read_variable("threads") or 1))
     parser.add_argument("--overwrite", action="store_true")
     for name, option in MANIFEST["options"].items():
-        default = variable(name) if not (BROKEN == "environment: an option" and name == "share") else None
+        default = read_variable(name) if not (BROKEN == "environment: an option" and name == "share") else None
         value = option["default"] if default is None else KINDS[option["type"]](default)
         if option["type"] == "bool":
             parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=value)
         else:
             parser.add_argument(f"--{name}", type=KINDS[option["type"]], choices=option.get("choices"), default=value)
-    given, unknown = parser.parse_known_args()
+    arguments, unknown = parser.parse_known_args()
     if unknown and BROKEN != "usage":
         parser.error(f"unknown: {unknown}")
-    if not given.dataset:
+    if not arguments.dataset:
         raise UsageError("--dataset is missing")
-    return given
+    return arguments
 
 
-def variable(name: str) -> str | None:
+def read_variable(name: str) -> str | None:
     return None if BROKEN == "environment" else os.environ.get(f"TOOL_{name.replace('-', '_').upper()}")
 
 
-def run(given: argparse.Namespace) -> int:
-    dataset = given.data / given.dataset
-    cases = chosen(given, dataset)
-    weights = sha256(given.weights / "broken" / WEIGHTS["file"])
+def run(arguments: argparse.Namespace) -> int:
+    dataset = arguments.data / arguments.dataset
+    cases = choose_cases(arguments, dataset)
+    weights = sha256(arguments.weights / "broken" / WEIGHTS["file"])
     if weights != WEIGHTS["sha256"] and BROKEN != "weights":
         raise UsageError("weights.bin has another sha256")
-    out = given.out / given.dataset / (given.label_version or "broken-plain")
+    out = arguments.out / arguments.dataset / (arguments.label_version or "broken-plain")
     out.mkdir(parents=True, exist_ok=True)
-    misbehave(given)
-    options = {name: getattr(given, name.replace("-", "_")) for name in MANIFEST["options"]}
-    identity = {**({} if BROKEN == "changed-option" else options), "threads": given.threads, "weights": weights}
+    misbehave(arguments)
+    options = {name: getattr(arguments, name.replace("-", "_")) for name in MANIFEST["options"]}
+    identity = {**({} if BROKEN == "changed-option" else options), "threads": arguments.threads, "weights": weights}
     lines = read_lines(out / "status.jsonl")
     todo = [case for case in cases if not is_done(out, lines.get(case), fingerprint(dataset, case, identity))]
     if todo or BROKEN == "again: loads":
         load()
     for case in todo:
-        lines[case] = attempt(dataset, case, out, options) | {"fingerprint": fingerprint(dataset, case, identity)}
+        lines[case] = do_case(dataset, case, out, options) | {"fingerprint": fingerprint(dataset, case, identity)}
         write(out / "status.jsonl", "".join(json.dumps(lines[name]) + "\n" for name in sorted(lines)))
     if todo or not (out / "run.json").exists():
-        write(out / "run.json", json.dumps(record(given, options, weights, dataset, lines)))
+        write(out / "run.json", json.dumps(make_run_record(arguments, options, weights, dataset, lines)))
     return 3 if any(lines[case]["state"] == "failed" for case in cases) else 0
 
 
-def chosen(given: argparse.Namespace, dataset: Path) -> list[str]:
+def choose_cases(arguments: argparse.Namespace, dataset: Path) -> list[str]:
     if not (dataset / "dataset.yaml").exists():
-        raise UsageError(f"no dataset {given.dataset}")
+        raise UsageError(f"no dataset {arguments.dataset}")
     cases = sorted(path.name.removesuffix(".nii.gz") for path in (dataset / "images").glob("*.nii.gz"))
     if not cases and BROKEN != "empty":
         raise UsageError("no images")
-    if given.cases and BROKEN != "cases":
-        return given.cases.split(",")
-    if given.shard and BROKEN != "cases: shards":
-        index, count = map(int, given.shard.split("/"))
+    if arguments.cases and BROKEN != "cases":
+        return arguments.cases.split(",")
+    if arguments.shard and BROKEN != "cases: shards":
+        index, count = map(int, arguments.shard.split("/"))
         return cases[index - 1 :: count]
     return cases[:-1] if BROKEN == "run" else cases
 
 
-def misbehave(given: argparse.Namespace) -> None:
-    """What it does beside its work."""
+def misbehave(arguments: argparse.Namespace) -> None:
+    """Break the rules that have nothing to do with the output."""
     match BROKEN:
         case "uid":
             pwd.getpwuid(os.getuid())
@@ -116,14 +116,14 @@ def misbehave(given: argparse.Namespace) -> None:
         case "root":
             Path("/var/tmp/cache").write_text("cache")  # noqa: S108 - anybody may write there, if the root can be written
         case "privileges":
-            (given.out / "file").write_text("")
-            os.chown(given.out / "file", 1, 1)
+            (arguments.out / "file").write_text("")
+            os.chown(arguments.out / "file", 1, 1)
         case "shm":
             Path("/dev/shm/buffer").write_bytes(bytes(100 * 2**20))  # noqa: S108 - shared memory
         case "outside":
             (HERE / "cache").write_text("cache")
         case "outside: data":
-            with (given.data / given.dataset / "dataset.yaml").open("a") as file:
+            with (arguments.data / arguments.dataset / "dataset.yaml").open("a") as file:
                 file.write("# seen\n")
 
 
@@ -137,13 +137,13 @@ def fingerprint(dataset: Path, case: str, identity: dict) -> str:
     return hashlib.sha256(json.dumps([sums, identity]).encode()).hexdigest()
 
 
-def is_done(out: Path, line: dict | None, wanted: str) -> bool:
+def is_done(out: Path, line: dict | None, expected: str) -> bool:
     if line is None or line["state"] != "done" or BROKEN == "again":
         return False
-    return line["fingerprint"] == wanted and sha256(out / f"{line['case']}.nii.gz") == line["output_sha256"]
+    return line["fingerprint"] == expected and sha256(out / f"{line['case']}.nii.gz") == line["output_sha256"]
 
 
-def attempt(dataset: Path, case: str, out: Path, options: dict) -> dict:
+def do_case(dataset: Path, case: str, out: Path, options: dict) -> dict:
     file = out / f"{case}.nii.gz"
     file.unlink(missing_ok=True)
     if BROKEN == "stop: goes on":
@@ -184,23 +184,23 @@ def zeros_for_the_rest(path: Path) -> bytes:
 
 
 def segment(image: nib.Nifti1Image, labels: nib.Nifti1Image, options: dict) -> np.ndarray:
-    """Marks bone and the liver; voxel by voxel, so that orientation doesn't matter."""
-    found = (np.asarray(image.dataobj) >= options["lowest-hu"]).astype(np.uint8) * options["bone"]
+    """Mark bone and the liver, voxel by voxel, so that the orientation does not matter."""
+    marked = (np.asarray(image.dataobj) >= options["lowest-hu"]).astype(np.uint8) * options["bone"]
     if options["organ"] == "liver":
-        found[np.asarray(labels.dataobj) == 4] = 9 if BROKEN == "ids" else 2
+        marked[np.asarray(labels.dataobj) == 4] = 9 if BROKEN == "ids" else 2
     if BROKEN == "orientation":
-        found[: len(found) // 3] = 0
+        marked[: len(marked) // 3] = 0
     if BROKEN == "stop: other bytes":
-        found.flat[int(time.time() * 1000) % found.size] ^= 1
-    return found.astype({"integers": np.int64, "integers: float": np.float32}.get(BROKEN, np.uint8))
+        marked.flat[int(time.time() * 1000) % marked.size] ^= 1
+    return marked.astype({"integers": np.int64, "integers: float": np.float32}.get(BROKEN, np.uint8))
 
 
 def save(file: Path, array: np.ndarray, image: nib.Nifti1Image) -> None:
     header = nib.Nifti1Header()
     header.set_data_dtype(array.dtype)
     labels = nib.Nifti1Image(array, image.affine, header)
-    labels.set_sform(*reversed_if_none(image.get_sform(coded=True)))
-    labels.set_qform(*reversed_if_none(image.get_qform(coded=True)))
+    labels.set_sform(*form_and_code(image.get_sform(coded=True)))
+    labels.set_qform(*form_and_code(image.get_qform(coded=True)))
     match BROKEN:
         case "grid":
             labels = nib.Nifti1Image(array, image.affine)
@@ -218,11 +218,11 @@ def save(file: Path, array: np.ndarray, image: nib.Nifti1Image) -> None:
     write(file, content)
 
 
-def reversed_if_none(form: tuple[np.ndarray | None, int]) -> tuple[np.ndarray | None, int]:
+def form_and_code(form: tuple[np.ndarray | None, int]) -> tuple[np.ndarray | None, int]:
     return form[0] if form[1] else None, int(form[1])
 
 
-def record(given: argparse.Namespace, options: dict, weights: str, dataset: Path, lines: dict) -> dict:
+def make_run_record(arguments: argparse.Namespace, options: dict, weights: str, dataset: Path, lines: dict) -> dict:
     outputs = {f"{case}.nii.gz": line["output_sha256"] for case, line in lines.items() if line["output_sha256"]}
     cases = {
         case: {"input_sha256": sha256(dataset / "images" / f"{case}.nii.gz"), "output_sha256": line["output_sha256"],
@@ -232,7 +232,7 @@ def record(given: argparse.Namespace, options: dict, weights: str, dataset: Path
     content = {
         "tool": "broken", "version": MANIFEST["version"], "variant": "plain", "step": None, "options": options,
         "weights": [{"file": WEIGHTS["file"], "sha256": weights, "licence": "MIT"}], "device": "cpu",
-        "threads": given.threads, "image_id": os.environ.get("TOOL_IMAGE_ID"), "revision": None, "outputs": outputs,
+        "threads": arguments.threads, "image_id": os.environ.get("TOOL_IMAGE_ID"), "revision": None, "outputs": outputs,
         "packages": {d.name: d.version for d in importlib.metadata.distributions()}, "cases": cases, "seconds": 1.0,
     }  # fmt: skip
     match BROKEN:

@@ -1,4 +1,4 @@
-"""A tool for tests: it says what it can see and do, so that a test can read that in its log."""
+"""A tool for tests: it prints what it can read and do, so that tests find that in its log."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from contract import Case, Cases, Context, LabelMap, run
 
 
 def load(context: Context) -> Settings:
-    """Tell what this run is allowed, as one line of JSON."""
-    sys.stderr.write("probe: " + json.dumps(what_it_can(context)) + "\n")
+    """Print what this run can read and do, as one line of JSON."""
+    sys.stderr.write("probe: " + json.dumps(collect_facts(context)) + "\n")
     return Settings(float(context.options["threshold"]), float(context.options["pause-s"]))
 
 
@@ -28,15 +28,15 @@ def segment(settings: Settings, case: Case) -> LabelMap:
     return (np.asarray(case.image.array) > settings.threshold).astype(np.uint8)
 
 
-def what_it_can(context: Context) -> dict[str, object]:
-    """Facts of the place it runs in."""
+def collect_facts(context: Context) -> dict[str, object]:
+    """Collect facts about the place that the tool runs in."""
     arguments = context.arguments
     return {
         "uid": os.getuid(),
         "data": sorted(path.name for path in (arguments.data / context.dataset.name).iterdir()),
         "datasets": sorted(path.name for path in arguments.data.iterdir()),
         "inputs": sorted(path.name for path in arguments.inputs.iterdir()) if arguments.inputs.is_dir() else [],
-        "writes": {folder: writes(Path(folder)) for folder in ("/", "/app", "/tmp", str(arguments.data))},  # noqa: S108
+        "writes": {folder: is_writable(Path(folder)) for folder in ("/", "/app", "/tmp", str(arguments.data))},  # noqa: S108
         "network": reaches_network(),
         "capabilities": next(
             line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")
@@ -50,8 +50,8 @@ def what_it_can(context: Context) -> dict[str, object]:
     }
 
 
-def writes(folder: Path) -> bool:
-    """Whether a file can be made there."""
+def is_writable(folder: Path) -> bool:
+    """Whether a file can be made in a folder."""
     try:
         (folder / ".probe").write_text("")
         (folder / ".probe").unlink()
@@ -61,7 +61,7 @@ def writes(folder: Path) -> bool:
 
 
 def reaches_network() -> bool:
-    """Whether a way out exists; no packet is sent for a datagram socket's connect."""
+    """Whether there is a network; connecting a datagram socket sends no packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

@@ -1,4 +1,4 @@
-"""A tool of two steps for tests of the conformance check; the file `broken` names what it does wrong."""
+"""A tool with two steps for the tests of the conformance check; the file `broken` names what it does wrong."""
 
 import json
 import time
@@ -14,15 +14,15 @@ ORGAN = 4
 
 
 def learn(context: Context) -> None:
-    """The mean HU of an organ in all cases, from the dataset's labels or from those that were given."""
-    given = "labels" in context.manifest.steps["learn"].inputs
+    """Learn the mean HU of an organ in all cases, from the reference labels or from a label version."""
+    has_label_version = "labels" in context.manifest.steps["learn"].inputs
     cases = context.cases
-    if given:
+    if has_label_version:
         cases = json.loads((context.input_folder("split") / "split.json").read_text())["train"]
     means = []
     for case in cases:
         image = read_image(context.dataset.image(case))
-        file = context.input_folder("labels") / f"{case}.nii.gz" if given else context.dataset.label(case)
+        file = context.input_folder("labels") / f"{case}.nii.gz" if has_label_version else context.dataset.label(case)
         means.append(float(image.array[read_labels(file, image) == ORGAN].mean()))
         time.sleep(0.05)
     extra = {"when": time.time()} if BROKEN == "stop" else {}
@@ -30,14 +30,14 @@ def learn(context: Context) -> None:
 
 
 def load(context: Context) -> float:
-    """The threshold."""
+    """Load the threshold."""
     learnt = json.loads((context.input_folder("learnt") / "learnt.json").read_text())["hu"]
-    away = 10 if BROKEN == "whole" and context.step_folders else 0
-    return max(learnt, float(context.options["lowest-hu"])) + away
+    shift = 10 if BROKEN == "whole" and context.step_folders else 0
+    return max(learnt, float(context.options["lowest-hu"])) + shift
 
 
 def mark(lowest_hu: float, case: Case) -> LabelMap:
-    """Bright voxels."""
+    """Mark bright voxels."""
     return (case.image.array >= lowest_hu).astype(np.uint8)
 
 

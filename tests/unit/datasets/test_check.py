@@ -1,4 +1,4 @@
-"""Looking at a dataset before anything runs."""
+"""Checking a dataset before anything runs."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contract.datasets import Dataset, open_dataset
-from coordinator.datasets.check import Checked, check_dataset
+from coordinator.datasets.check import DatasetCheck, check_dataset
 
 AFFINE = np.array([[1.5, 0.3, 0, -9], [-0.3, 1.4, 0.1, 5], [0, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
 
@@ -28,12 +28,12 @@ def dataset(tmp_path: Path) -> Dataset:
     return open_dataset(folder.parent, "toy")
 
 
-def test_a_sound_dataset_has_nothing_to_say(dataset: Dataset) -> None:
-    found = check_dataset(dataset)
+def test_a_sound_dataset_has_no_warnings(dataset: Dataset) -> None:
+    result = check_dataset(dataset)
 
-    assert found.cases == ("a", "b", "c", "d")
-    assert found.set_aside == {}
-    assert found.summary()["warnings"] == []
+    assert result.cases == ("a", "b", "c", "d")
+    assert result.set_aside == {}
+    assert result.summary()["warnings"] == []
 
 
 def test_every_bad_case_is_found_at_once_and_set_aside(dataset: Dataset) -> None:
@@ -41,55 +41,55 @@ def test_every_bad_case_is_found_at_once_and_set_aside(dataset: Dataset) -> None
     dataset.label("b").unlink()
     nib.save(nib.Nifti1Image(np.full((6, 5, 4), 9, np.uint8), AFFINE), dataset.label("c"))
 
-    found = check_dataset(dataset)
+    result = check_dataset(dataset)
 
-    assert found.cases == ("d",)
-    assert "truncated" in found.set_aside["a"][0]
-    assert "labels/b.nii.gz: file must be readable, but: No such file" in found.set_aside["b"][0]
-    assert "9 (120 voxels)" in found.set_aside["c"][0]
+    assert result.cases == ("d",)
+    assert "truncated" in result.set_aside["a"][0]
+    assert "labels/b.nii.gz: file must be readable, but: No such file" in result.set_aside["b"][0]
+    assert "9 (120 voxels)" in result.set_aside["c"][0]
 
 
 def test_excluded_cases_are_not_even_read(dataset: Dataset) -> None:
     dataset.image("a").write_bytes(b"")
 
-    found = check_dataset(dataset, {"a": "known to be broken"})
+    result = check_dataset(dataset, {"a": "known to be broken"})
 
-    assert found.cases == ("b", "c", "d")
-    assert found.excluded == {"a": "known to be broken"}
-    assert found.set_aside == {}
+    assert result.cases == ("b", "c", "d")
+    assert result.excluded == {"a": "known to be broken"}
+    assert result.set_aside == {}
 
 
-def test_what_is_odd_about_the_whole_is_said(dataset: Dataset) -> None:
+def test_warnings_describe_the_dataset_as_a_whole(dataset: Dataset) -> None:
     shutil.copy(dataset.image("a"), dataset.image("b"))
     shutil.copy(dataset.label("a"), dataset.folder / "labels" / "orphan.nii.gz")
     for case in "abcd":
         nib.save(nib.Nifti1Image(np.ones((6, 5, 4), np.uint8), AFFINE), dataset.label(case))
 
-    said = " ".join(check_dataset(dataset, {"x": "gone"}).warnings)
+    warnings = " ".join(check_dataset(dataset, {"x": "gone"}).warnings)
 
-    assert "the same scan came more than once: a, b" in said
-    assert "labels without an image: orphan" in said
-    assert "organs that occur in no case: spleen" in said
-    assert "excluded cases that do not exist: x" in said
+    assert "cases with the same image: a, b" in warnings
+    assert "labels without an image: orphan" in warnings
+    assert "organs that occur in no case: spleen" in warnings
+    assert "excluded cases that do not exist: x" in warnings
 
 
 def test_a_second_check_reads_only_what_changed(dataset: Dataset, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
 
-    def check() -> Checked:
-        told.clear()
+    def check() -> DatasetCheck:
+        progress.clear()
         return check_dataset(
-            dataset, cache=tmp_path / "cache.json", tell=lambda done, total: told.append((done, total))
+            dataset, cache=tmp_path / "cache.json", show_progress=lambda done, total: progress.append((done, total))
         )
 
     first = check()
     second = check()
     assert second == first
-    assert told == [(4, 4)]
+    assert progress == [(4, 4)]
 
     dataset.image("a").write_bytes(b"")
     assert "zero bytes" in check().set_aside["a"][0]
-    assert told == [(3, 4), (4, 4)]
+    assert progress == [(3, 4), (4, 4)]
 
 
 def test_many_cases_are_read_by_several_processes_with_the_same_result(dataset: Dataset) -> None:
@@ -98,10 +98,10 @@ def test_many_cases_are_read_by_several_processes_with_the_same_result(dataset: 
         shutil.copy(dataset.label("a"), dataset.label(f"e{i}"))
     dataset.image("e3").write_bytes(b"")
 
-    found = check_dataset(dataset)
+    result = check_dataset(dataset)
 
-    assert len(found.cases) == 12
-    assert list(found.set_aside) == ["e3"]
+    assert len(result.cases) == 12
+    assert list(result.set_aside) == ["e3"]
 
 
 def test_nothing_is_written_into_the_dataset(dataset: Dataset) -> None:

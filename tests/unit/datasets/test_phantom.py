@@ -1,3 +1,5 @@
+"""The phantom: organs in their places, exact labels, the same bytes for the same arguments."""
+
 import hashlib
 from pathlib import Path
 
@@ -72,7 +74,7 @@ def test_noise_is_that_of_an_abdominal_scan_and_air_surrounds_the_patient(datase
     assert image.array.dtype == np.int16
 
 
-def test_files_are_stored_in_several_ways(dataset: Dataset):
+def test_files_are_stored_in_several_orientations(dataset: Dataset):
     images = [read_image(dataset.image(case)) for case in dataset.cases()]
 
     assert {"RAS", "LPS", "PIR"} <= {image.stored.orientation for image in images}
@@ -97,7 +99,7 @@ def test_another_seed_gives_another_patient(dataset: Dataset, tmp_path: Path):
     assert not np.array_equal(other.array, read_image(dataset.image("phantom_001")).array)
 
 
-def test_the_same_arguments_again_change_nothing(tmp_path: Path):
+def test_a_second_call_with_the_same_arguments_changes_nothing(tmp_path: Path):
     folder = tmp_path / "phantom"
     make_phantom(folder, cases=1, shape=(16, 16, 8))
     made = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
@@ -124,11 +126,11 @@ def test_a_phantom_with_a_file_missing_is_refused(tmp_path: Path):
     make_phantom(folder, cases=2, shape=(16, 16, 8))
     (folder / "labels" / "phantom_002.nii.gz").unlink()
 
-    with pytest.raises(UsageError, match="was changed after it was made"):
+    with pytest.raises(UsageError, match="must not change after it was made"):
         make_phantom(folder, cases=2, shape=(16, 16, 8))
 
 
-def test_the_rest_of_a_killed_run_is_no_hindrance(tmp_path: Path):
+def test_the_leftovers_of_a_killed_run_are_replaced(tmp_path: Path):
     (tmp_path / ".phantom.part" / "images").mkdir(parents=True)
     (tmp_path / ".phantom.part" / "images" / "old.nii.gz").write_bytes(b"cut sho")
     (tmp_path / "phantom").mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 
 from contract import LabelMap
 from contract.datasets import Dataset, open_dataset
@@ -22,7 +22,7 @@ PYTHON = ROOT / ".venvs" / "medsam" / "bin" / "python"
 def python() -> Path:
     """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
     if not PYTHON.exists():
-        missing(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build medsam`")
+        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build medsam`")
     return PYTHON
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 
 from contract import LabelMap
 from contract.datasets import Dataset, open_dataset
@@ -36,7 +36,7 @@ STORED = {
 def python() -> Path:
     """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
     if not PYTHON.exists():
-        missing(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build nninteractive`")
+        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build nninteractive`")
     return PYTHON
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "containers" / "nnunet"), str(Path(__file__).parent)]
@@ -20,7 +20,7 @@ from nnunet_bench import PYTHON, SERVER, SHORT, TOOL, Workbench, write_toy  # no
 def python() -> Path:
     """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
     if not PYTHON.exists():
-        missing(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build nnunet`")
+        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build nnunet`")
     return PYTHON
 
 

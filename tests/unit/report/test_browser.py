@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 from helpers.runs import make_run
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -23,7 +23,7 @@ SOFTWARE_GL = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swi
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
-        missing("chromium: needed to look at the report, but is not installed")
+        skip_or_fail("chromium: needed to look at the report, but is not installed")
     arguments = [*SOFTWARE_GL, *(["--no-sandbox"] if os.getuid() == 0 else [])]
     with sync_playwright() as driver:
         started = driver.chromium.launch(executable_path=chromium, args=arguments)

@@ -86,7 +86,7 @@ def test_a_tool_that_outlives_its_killed_parent_keeps_its_gpu():
         assert leased == (0, 1)
 
 
-def test_who_waits_for_two_holds_none():
+def test_a_program_that_waits_for_two_holds_none():
     with hold(1) as one:
         held = held_by(one)
         with hold(2) as two:
@@ -114,11 +114,11 @@ def test_more_than_there_are_is_refused():
 def test_only_visible_devices_count(visible: str, expected: tuple[int, ...], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    assert gpus.host_gpus() == expected
+    assert gpus.list_gpus() == expected
 
 
 @pytest.mark.parametrize(("visible", "expected"), [(None, (0, 1)), ("GPU-bbbb", (1,)), ("0", (0,))])
-def test_nvidia_smi_is_asked(
+def test_gpus_are_read_from_nvidia_smi(
     visible: str | None, expected: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     program = tmp_path / "nvidia-smi"
@@ -129,12 +129,12 @@ def test_nvidia_smi_is_asked(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
-    assert gpus.host_gpus() == expected
-    assert gpus.gpu_count() == len(expected)
+    assert gpus.list_gpus() == expected
+    assert gpus.count_gpus() == len(expected)
 
 
-def test_a_list_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch):
+def test_an_invalid_list_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COORDINATOR_GPUS", "all")
 
     with pytest.raises(UsageError, match="COORDINATOR_GPUS must list indices such as 0,1, but it is 'all'"):
-        gpus.host_gpus()
+        gpus.list_gpus()

@@ -12,11 +12,18 @@ from pathlib import Path
 import nibabel as nib
 import pytest
 from helpers.hashes import break_hashes
-from helpers.running import invocation, log_has, results, said, started, wait_until, with_labels
+from helpers.running import (
+    log_has,
+    make_invocation,
+    read_probe_facts,
+    read_results,
+    show_labels,
+    start_runner,
+    wait_until,
+)
 
 from contract.errors import UsageError
 from coordinator.runners.process import ProcessRunner
-from coordinator.runners.view import readable, thread_environment
 from coordinator.tools.finding import Tool
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,28 +46,28 @@ def test_a_tool_sees_its_dataset_without_labels_and_nothing_of_the_caller(
 ):
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("TOOL_THRESHOLD", "99999")
-    given = invocation(built, tiny, tmp_path / "run")
+    invocation = make_invocation(built, tiny, tmp_path / "run")
 
-    code = ProcessRunner().run(given)
+    code = ProcessRunner().run(invocation)
 
     assert code == 0
-    assert list(results(given)) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
-    facts = said(given)
+    assert list(read_results(invocation)) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
+    facts = read_probe_facts(invocation)
     assert (facts["data"], facts["datasets"]) == (["dataset.yaml", "images"], ["tiny"])
     assert (facts["pythonpath"], facts["cuda"], facts["threads"]) == (None, "", "1")
-    label, image = (nib.load(p) for p in (given.out / "tiny/probe-bone/a.nii.gz", tiny / "tiny/images/a.nii.gz"))
+    label, image = (nib.load(p) for p in (invocation.out / "tiny/probe-bone/a.nii.gz", tiny / "tiny/images/a.nii.gz"))
     assert ((label.get_fdata() == 1) == (image.get_fdata() > 200)).all()
 
 
 def test_labels_inputs_and_leased_gpus_are_shown_where_they_are_given(built: Tool, tiny: Path, tmp_path: Path):
     (tmp_path / "earlier").mkdir()
-    given = replace(
-        with_labels(invocation(built, tiny, tmp_path / "run")), inputs={"store": tmp_path / "earlier"}, gpus=(2, 3)
+    invocation = replace(
+        show_labels(make_invocation(built, tiny, tmp_path / "run")), inputs={"store": tmp_path / "earlier"}, gpus=(2, 3)
     )
 
-    ProcessRunner().run(given)
+    ProcessRunner().run(invocation)
 
-    facts = said(given)
+    facts = read_probe_facts(invocation)
     assert facts["data"] == ["dataset.yaml", "images", "labels"]
     assert (facts["inputs"], facts["cuda"]) == (["store"], "2,3")
 
@@ -70,34 +77,36 @@ def test_messages_are_the_same_wherever_it_runs(built: Tool, tiny: Path, tmp_pat
     (data / "images").mkdir(parents=True)
     (data / "dataset.yaml").write_text("name: tiny\n")
     (data / "images/broken.nii.gz").write_bytes(b"")
-    given = [invocation(built, tmp_path / "data", tmp_path / name) for name in ("one", "two")]
+    invocations = [make_invocation(built, tmp_path / "data", tmp_path / name) for name in ("one", "two")]
 
-    codes = [ProcessRunner().run(each) for each in given]
+    codes = [ProcessRunner().run(invocation) for invocation in invocations]
 
     assert codes == [3, 3]
-    one, two = [(each.out / "tiny/probe-bone/status.jsonl").read_text() for each in given]
+    one, two = [(invocation.out / "tiny/probe-bone/status.jsonl").read_text() for invocation in invocations]
     assert one == two
     assert '"reason": "data/tiny/images/broken.nii.gz: ' in one
 
 
-def test_sigterm_goes_on_to_the_tool_and_only_whole_files_stay(built: Tool, tiny: Path, tmp_path: Path):
-    given = invocation(built, tiny, tmp_path / "run", "--pause-s", "1.5")
-    with started("process", given) as runner:
-        wait_until(lambda: log_has(given, "working on b"))
+def test_sigterm_is_passed_to_the_tool_and_only_whole_files_stay(built: Tool, tiny: Path, tmp_path: Path):
+    invocation = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "1.5")
+    with start_runner("process", invocation) as runner:
+        wait_until(lambda: log_has(invocation, "working on b"))
         runner.send_signal(signal.SIGTERM)
 
         assert runner.wait(20) == 143
-    assert log_has(given, "stopped by SIGTERM")
-    assert list(results(given)) == ["a.nii.gz"]
-    assert not list(given.out.rglob("*.part"))
+    assert log_has(invocation, "stopped by SIGTERM")
+    assert list(read_results(invocation)) == ["a.nii.gz"]
+    assert not list(invocation.out.rglob("*.part"))
 
 
 def test_an_orphaned_tool_holds_the_lock_of_its_step(built: Tool, tiny: Path, tmp_path: Path):
     with (tmp_path / "lock").open("w") as lock, (tmp_path / "lock").open("w") as other:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        given = replace(invocation(built, tiny, tmp_path / "run", "--pause-s", "0.4"), held_files=(lock.fileno(),))
-        with started("process", given) as runner:
-            wait_until(lambda: log_has(given, "working on a"))
+        invocation = replace(
+            make_invocation(built, tiny, tmp_path / "run", "--pause-s", "0.4"), held_files=(lock.fileno(),)
+        )
+        with start_runner("process", invocation) as runner:
+            wait_until(lambda: log_has(invocation, "working on a"))
             runner.kill()
         lock.close()
 
@@ -105,14 +114,14 @@ def test_an_orphaned_tool_holds_the_lock_of_its_step(built: Tool, tiny: Path, tm
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(other, fcntl.LOCK_EX)
 
-    assert list(results(given)) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
+    assert list(read_results(invocation)) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
 
 
 def test_the_tools_exit_code_comes_back(built: Tool, tiny: Path, tmp_path: Path):
-    given = invocation(built, tiny, tmp_path / "run", "--cases", "nobody")
+    invocation = make_invocation(built, tiny, tmp_path / "run", "--cases", "nobody")
 
-    assert ProcessRunner().run(given) == 2
-    assert log_has(given, "tiny has no case 'nobody'")
+    assert ProcessRunner().run(invocation) == 2
+    assert log_has(invocation, "tiny has no case 'nobody'")
 
 
 def test_a_second_build_does_nothing_at_once(built: Tool):
@@ -131,51 +140,23 @@ def test_an_unfinished_or_outdated_environment_counts_as_not_built(built: Tool):
     stamp.write_text("something older")
     try:
         with pytest.raises(UsageError, match="coordinator tool build --runtime process probe"):
-            ProcessRunner().identity(built)
+            ProcessRunner().code_id(built)
     finally:
         stamp.write_text(content)
 
 
-def test_identity_follows_the_tools_code_and_nothing_else(built: Tool):
-    identity = ProcessRunner().identity(built)
+def test_the_code_id_follows_the_tools_code_and_nothing_else(built: Tool):
+    code_id = ProcessRunner().code_id(built)
     readme, settings = built.folder / "README.md", built.folder / "settings.py"
 
     readme.write_text("Another word.\n")
-    assert ProcessRunner().identity(built) == identity
+    assert ProcessRunner().code_id(built) == code_id
     code = settings.read_text()
     settings.write_text(f"{code}\n# another word\n")
     try:
-        assert ProcessRunner().identity(built) != identity
+        assert ProcessRunner().code_id(built) != code_id
     finally:
         settings.write_text(code)
-
-
-def test_what_is_missing_is_named(built: Tool, tiny: Path, tmp_path: Path):
-    given = replace(invocation(built, tiny, tmp_path / "run"), weights=tmp_path / "none")
-
-    with pytest.raises(UsageError, match=f"{tmp_path}/none: file or folder must exist, but does not"):
-        readable(given)
-
-
-def test_links_are_shown_as_what_they_point_to(probe: Tool, tiny: Path, tmp_path: Path):
-    images = tmp_path / "tiny/images"
-    images.mkdir(parents=True)
-    (tmp_path / "tiny/dataset.yaml").write_text("name: tiny\n")
-    (images / "a.nii.gz").symlink_to(tiny / "tiny/images/a.nii.gz")
-
-    paths = readable(invocation(probe, tmp_path, tmp_path / "run"))
-
-    assert paths["/data/tiny/images/a.nii.gz"] == (tiny / "tiny/images/a.nii.gz").resolve()
-    assert "/data/tiny/images" not in paths
-
-
-@pytest.mark.parametrize(("arguments", "threads"), [((), "1"), (("--threads", "3"), "3"), (("--threads=4",), "4")])
-def test_thread_variables_follow_the_thread_option(
-    arguments: tuple[str, ...], threads: str, probe: Tool, tiny: Path, tmp_path: Path
-):
-    found = thread_environment(invocation(probe, tiny, tmp_path / "run", *arguments))
-
-    assert found == {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +182,7 @@ def test_packages_with_another_hash_are_not_installed(
 
     assert re.search(message, capfd.readouterr().err)
     with pytest.raises(UsageError, match="not built from the requirements as they are now"):
-        ProcessRunner().identity(tool)
+        ProcessRunner().code_id(tool)
 
 
 @pytest.mark.long
@@ -215,6 +196,6 @@ def test_without_uv_the_standard_library_makes_the_environment(
     try:
         ProcessRunner().build(probe)
         assert (tmp_path / "venvs/probe/lib").is_dir()
-        assert ProcessRunner().identity(probe)
+        assert ProcessRunner().code_id(probe)
     finally:
         (tmp_path / "kept.lock").rename(probe.folder / "requirements.lock")

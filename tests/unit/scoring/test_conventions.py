@@ -54,14 +54,14 @@ def test_rows_and_columns_stay_as_they_are():
     assert scored.columns == RAW.columns
 
 
-def test_a_rule_is_spelled_out():
+def test_a_rule_is_described():
     assert CONVENTIONS["totalsegmentator"].rule == (
         "An organ that neither map has is not counted; one that only the prediction has is not counted; "
         "one that only the reference has counts as 0."
     )
 
 
-def test_an_unknown_name_is_answered_with_the_nearest():
+def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"unknown convention 'flair'; did you mean `flare22`\?"):
         apply("flair", RAW)
 
@@ -90,6 +90,6 @@ def test_a_tolerance_that_the_study_gives_holds_for_all_organs():
     assert CONVENTIONS["totalsegmentator"].scoring().tolerances_mm("liver") == (3.0,)
 
 
-def test_further_rules_are_spelled_out():
+def test_further_rules_are_described():
     assert "Surface Dice counts as 0 where Dice is below 0.2." in CONVENTIONS["flare22"].rule
     assert "for aorta, inferior vena cava, esophagus." in CONVENTIONS["flare22"].rule

@@ -1,4 +1,4 @@
-"""Two folders of label maps become one frame: the same for any number of processes, and loud about what is broken."""
+"""Scoring two folders: one frame, the same for any number of processes; broken files are named."""
 
 import gzip
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from helpers.surface_oracle import oracle_dice, oracle_distances, oracle_surface_dice
 
 from contract.errors import CaseError, UsageError
-from coordinator.scoring.folders import _scored, score_folders
+from coordinator.scoring.folders import _score_pairs, score_folders
 from coordinator.scoring.metrics import OrganScore
 from coordinator.scoring.schema import SCHEMA
 from coordinator.scoring.settings import Scoring
@@ -60,7 +60,7 @@ def test_the_frame_is_the_same_bytes_for_any_number_of_processes(folders: Folder
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
 
 
-def test_any_number_of_cases_streams_through_a_few_under_way(folders: Folders):
+def test_only_a_few_cases_are_pending_at_a_time(folders: Folders):
     drawn: list[int] = []
 
     def pairs():
@@ -68,7 +68,7 @@ def test_any_number_of_cases_streams_through_a_few_under_way(folders: Folders):
             drawn.append(n)
             yield folders[0] / f"case_{n % 7}.nii.gz", folders[1] / f"case_{n % 7}.nii.gz"
 
-    stream = _scored(pairs(), ORGANS, Scoring(), workers=2)
+    stream = _score_pairs(pairs(), ORGANS, Scoring(), workers=2)
     first: list[OrganScore] = next(stream)
     second = next(stream)
     stream.close()
@@ -94,7 +94,7 @@ def test_a_broken_file_is_named(folders: Folders, broken, reason: str):
         score_folders(*folders, ORGANS, Scoring())
 
 
-def test_what_fails_in_a_process_is_named_as_in_one(folders: Folders):
+def test_a_broken_file_is_also_named_by_several_processes(folders: Folders):
     (folders[1] / "case_5.nii.gz").write_bytes(b"no gzip")
 
     with pytest.raises(CaseError, match=r"prediction/case_5.nii.gz: file must be gzip"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UsageError
-from coordinator.datasets.check import CaseCheck, Checked
+from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.runners import Invocation
 from coordinator.study import steps
 from coordinator.study.file import Train, load_study
@@ -31,7 +31,7 @@ class NamedCode:
 
     runtime = "process"
 
-    def identity(self, tool: Tool) -> str:
+    def code_id(self, tool: Tool) -> str:
         return self.code.get(tool.name, "as it is")
 
     def run(self, invocation: Invocation) -> int:
@@ -41,14 +41,14 @@ class NamedCode:
         raise AssertionError("planning builds no tool")
 
 
-def checked(*cases: str, labels: str = "1", image: str = "1") -> Checked:
+def checked(*cases: str, labels: str = "1", image: str = "1") -> DatasetCheck:
     checks = {c: CaseCheck((), (), image_sha256=f"i{c}{image}", labels_sha256=f"l{c}{labels}") for c in cases}
-    return Checked("toy", {1: "liver", 2: "spleen"}, tuple(sorted(cases)), checks, {}, ())
+    return DatasetCheck("toy", {1: "liver", 2: "spleen"}, tuple(sorted(cases)), checks, {}, ())
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Callable[..., Plan]:
-    def make(text: str = STUDY, data: Checked | None = None, runner: NamedCode | None = None) -> Plan:
+    def make(text: str = STUDY, data: DatasetCheck | None = None, runner: NamedCode | None = None) -> Plan:
         (tmp_path / "study.yaml").write_text(text)
         study = load_study(tmp_path / "study.yaml", find_tools())
         return make_plan(study, {"toy": data or checked("a", "b", "c")}, runner or NamedCode())

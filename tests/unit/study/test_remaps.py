@@ -9,7 +9,7 @@ from contract import weights, yamlfiles
 from contract.datasets import DatasetDescription
 from contract.errors import UsageError
 from coordinator.cli.dataset import dataset as dataset_commands
-from coordinator.datasets.check import CaseCheck, Checked
+from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.datasets.known import description_file, known_datasets
 from coordinator.runners import Invocation
 from coordinator.study.file import Generator, load_study
@@ -201,7 +201,7 @@ class NamedCode:
 
     runtime = "process"
 
-    def identity(self, tool: Tool) -> str:
+    def code_id(self, tool: Tool) -> str:
         return "as it is"
 
     def run(self, invocation: Invocation) -> int:
@@ -222,7 +222,7 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
         for each in study.generators:
             pretend_weights(each, study.weights)
         case = {"a": CaseCheck((), (), image_sha256="i", labels_sha256="l")}
-        checked = {name: Checked(name, known(name), ("a",), case, {}, ()) for name in BASE_DATASETS}
+        checked = {name: DatasetCheck(name, known(name), ("a",), case, {}, ()) for name in BASE_DATASETS}
         return make_plan(study, checked, NamedCode())
 
     return make

@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 
 from contract.datasets import Dataset, open_dataset
 from contract.grids import inverse_orientation, orient, orient_grid
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.venvs
 def python() -> Path:
     """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
     if not PYTHON.exists():
-        missing(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build stunet`")
+        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build stunet`")
     return PYTHON
 
 

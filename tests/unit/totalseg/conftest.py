@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.needs import missing
+from helpers.needs import skip_or_fail
 from numpy.typing import NDArray
 
 from contract.datasets import Dataset, open_dataset
@@ -56,7 +56,7 @@ Runner = Callable[..., Done]
 def python() -> Path:
     """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
     if not PYTHON.exists():
-        missing(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build totalseg`")
+        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build totalseg`")
     return PYTHON
 
 

@@ -1,8 +1,7 @@
-"""Public datasets by name: a ready `dataset.yaml` each, with the label table of the official distribution.
+"""Public datasets by name: a `dataset.yaml` for each, with the label table of the official distribution.
 
-An organ has one name in all of them, TotalSegmentator's where that has the same organ; a comment gives the official
-name where it differs. The label maps that come with a tool (`<tool>/remaps/<name>.yaml`) speak of the organs by these
-names.
+An organ has the same name in all of them: TotalSegmentator's, where it has that organ. A comment gives the official
+name where it differs. The label mappings of the tools (`<tool>/remaps/<name>.yaml`) use these names.
 """
 
 from pathlib import Path
@@ -14,15 +13,15 @@ FOLDER = Path(__file__).parent
 
 
 def known_datasets() -> list[str]:
-    """Their names, sorted."""
+    """List the names of the known datasets, sorted."""
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
 def description_file(name: str) -> Path:
-    """The `dataset.yaml` of a known dataset.
+    """Path of a known dataset's `dataset.yaml`.
 
     Raises:
-        UsageError: there is none of that name; the nearest is given.
+        UsageError: no known dataset has that name; the message suggests the nearest.
     """
     if name not in known_datasets():
         raise UsageError(f"there is no known dataset {name!r}; {did_you_mean(name, known_datasets())}")

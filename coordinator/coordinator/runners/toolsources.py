@@ -1,4 +1,4 @@
-"""What a tool is built from: its files, their digests, and the git revision that last touched them.
+"""The files that a tool is built from: their digests, and the git commit that last changed them.
 
 containers/            the tool's folder's parent: one Docker build context
   Dockerfile           of every tool that has none of its own
@@ -14,8 +14,8 @@ from contract.records import digest, file_sha256
 from coordinator.tools.finding import Tool
 
 DOCKERFILE = "Dockerfile"
-NOT_BUILT_FROM = frozenset({"README.md", "pyproject.toml", DOCKERFILE, "__pycache__", "build", "remaps", "tests"})
-"""Names in a tool's folder that its results can't depend on; `.dockerignore` leaves the same ones out."""
+IGNORED_NAMES = frozenset({"README.md", "pyproject.toml", DOCKERFILE, "__pycache__", "build", "remaps", "tests"})
+"""Names in a tool's folder that cannot affect its results; `.dockerignore` leaves out the same names."""
 
 
 def dockerfile(tool: Tool) -> Path:
@@ -39,27 +39,27 @@ def dockerfiles(folder: Path) -> tuple[Path, Path]:
 
 
 def contract_folder(tool: Tool) -> Path:
-    """The contract library that this tool is built with."""
+    """Folder of the contract library that a tool is built with."""
     return tool.folder.parent / "contract"
 
 
-def installed_digest(tool: Tool, *more: str) -> str:
+def dependencies_digest(tool: Tool, *more: str) -> str:
     """Digest of what is installed before the tool's own code: locked requirements and the contract library.
 
     Raises:
-        UsageError: the contract library does not lie beside the tool.
+        UsageError: the contract library is not beside the tool.
     """
     contract = contract_folder(tool)
     if not contract.is_dir():
         raise UsageError(f"{contract}: contract library must lie beside the tool, but does not; put the tool there")
     locks = sorted(tool.folder.glob("requirements*.lock"))
-    files = [*locks, contract / "pyproject.toml", *_files(contract / "contract")]
-    return digest([_digests(files, tool.folder.parent), *more])
+    files = [*locks, contract / "pyproject.toml", *_list_files(contract / "contract")]
+    return digest([_file_digests(files, tool.folder.parent), *more])
 
 
 def sources_digest(tool: Tool, *more: str) -> str:
-    """Digest of everything that a tool's results depend on and that lies in this repository."""
-    return digest([_digests(_files(tool.folder), tool.folder.parent), installed_digest(tool), *more])
+    """Digest of everything in this repository that a tool's results depend on."""
+    return digest([_file_digests(_list_files(tool.folder), tool.folder.parent), dependencies_digest(tool), *more])
 
 
 def image_digest(tool: Tool) -> str:
@@ -71,33 +71,34 @@ def image_digest(tool: Tool) -> str:
     return sources_digest(tool, file_sha256(dockerfile(tool)))
 
 
-def revision(tool: Tool) -> str:
+def git_revision(tool: Tool) -> str:
     """The commit that last changed the tool, its Dockerfile or the contract library; `-dirty` where files differ.
 
-    Not the newest commit: a change elsewhere must not give the tool a new image. `unknown` outside a git checkout.
+    It is not the newest commit, since a change elsewhere must not change the tool's image. `unknown` outside of a git
+    checkout.
     """
     paths = ["--", str(tool.folder), str(contract_folder(tool)), str(dockerfiles(tool.folder)[1])]
-    commit = _git(tool.folder, "log", "-1", "--format=%H", *paths)
+    commit = _run_git(tool.folder, "log", "-1", "--format=%H", *paths)
     if not commit:
         return "unknown"
-    return f"{commit}-dirty" if _git(tool.folder, "status", "--porcelain", *paths) else commit
+    return f"{commit}-dirty" if _run_git(tool.folder, "status", "--porcelain", *paths) else commit
 
 
-def _files(folder: Path) -> list[Path]:
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if not any(_is_left_out(part) for part in path.relative_to(folder).parts))
+def _list_files(folder: Path) -> list[Path]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in files if not any(_is_ignored(part) for part in path.relative_to(folder).parts))
 
 
-def _is_left_out(name: str) -> bool:
-    return name in NOT_BUILT_FROM or name.startswith(".") or name.endswith((".pyc", ".egg-info"))
+def _is_ignored(name: str) -> bool:
+    return name in IGNORED_NAMES or name.startswith(".") or name.endswith((".pyc", ".egg-info"))
 
 
-def _digests(files: list[Path], root: Path) -> dict[str, str]:
+def _file_digests(files: list[Path], root: Path) -> dict[str, str]:
     return {str(file.relative_to(root)): file_sha256(file) for file in files}
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    """Output of a git command; empty where git or the repository is missing."""
+def _run_git(folder: Path, *arguments: str) -> str:
+    """Output of a git command; empty if git or the repository is missing."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,0 +1,39 @@
+"""What a tool may read, and its thread variables."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.running import make_invocation
+
+from contract.errors import UsageError
+from coordinator.runners.view import readable_paths, thread_environment
+from coordinator.tools.finding import Tool
+
+
+def test_what_is_missing_is_named(probe: Tool, tiny: Path, tmp_path: Path):
+    invocation = replace(make_invocation(probe, tiny, tmp_path / "run"), weights=tmp_path / "none")
+
+    with pytest.raises(UsageError, match=f"{tmp_path}/none: file or folder must exist, but does not"):
+        readable_paths(invocation)
+
+
+def test_links_are_shown_as_what_they_point_to(probe: Tool, tiny: Path, tmp_path: Path):
+    images = tmp_path / "tiny/images"
+    images.mkdir(parents=True)
+    (tmp_path / "tiny/dataset.yaml").write_text("name: tiny\n")
+    (images / "a.nii.gz").symlink_to(tiny / "tiny/images/a.nii.gz")
+
+    paths = readable_paths(make_invocation(probe, tmp_path, tmp_path / "run"))
+
+    assert paths["/data/tiny/images/a.nii.gz"] == (tiny / "tiny/images/a.nii.gz").resolve()
+    assert "/data/tiny/images" not in paths
+
+
+@pytest.mark.parametrize(("arguments", "threads"), [((), "1"), (("--threads", "3"), "3"), (("--threads=4",), "4")])
+def test_thread_variables_follow_the_thread_option(
+    arguments: tuple[str, ...], threads: str, probe: Tool, tiny: Path, tmp_path: Path
+):
+    variables = thread_environment(make_invocation(probe, tiny, tmp_path / "run", *arguments))
+
+    assert variables == {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
