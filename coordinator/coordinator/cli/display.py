@@ -86,7 +86,7 @@ class Display:
             case "job_error" if job in self._ids:
                 step = self._ids[job]
                 with suppress(OSError):
-                    reason = steps.failure(self.run, step).read_text(encoding="utf-8").strip()
+                    reason = steps.failure_file(self.run, step).read_text(encoding="utf-8").strip()
                     self._end(step, event["time"], f"failed: {reason}")
                     return
                 self._end(step, event["time"], "failed")

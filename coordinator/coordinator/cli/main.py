@@ -85,7 +85,7 @@ def plan(study: Path, runtime: str | None) -> None:
     console.print(
         f"{len(todo)} of {len(prepared.plan.steps)} steps to do; results go to {prepared.run}", soft_wrap=True
     )
-    for line in cost.summary(prepared.study, prepared.plan, todo):
+    for line in cost.describe_cost(prepared.study, prepared.plan, todo):
         console.print(line, soft_wrap=True, highlight=False)
 
 
@@ -142,7 +142,7 @@ def logs(study: Path, step: str | None) -> None:
         for file in sorted((folder / "logs").rglob("*.log")):
             click.echo(str(file.relative_to(folder / "logs").with_suffix("")))
         return
-    file = steps.log(folder, step)
+    file = steps.log_file(folder, step)
     if not file.is_file():
         raise UsageError(f"{file}: step {step!r} has no log; `coordinator logs {study}` lists those that have")
     click.echo(file.read_text(encoding="utf-8", errors="replace"), nl=False)
@@ -261,7 +261,7 @@ def _state(folder: Path, step: steps.Step) -> tuple[str, str]:
     lock = folder / steps.MARKERS / f"{step.id}.lock"
     if lock.is_file() and snakemake.lock_holder(lock) is not None:
         return "running", ""
-    failure = steps.failure(folder, step.id)
+    failure = steps.failure_file(folder, step.id)
     if failure.is_file():
         return "failed", failure.read_text(encoding="utf-8").strip()
     return "to do", ""

@@ -14,7 +14,7 @@ from coordinator import statistics
 from coordinator.engine.own_steps import remap_file
 from coordinator.scoring.conventions import CONVENTIONS
 from coordinator.scoring.folders import score_folders
-from coordinator.study.labelspaces import read_label_map
+from coordinator.study.labelmappings import read_label_mapping
 from coordinator.tools.finding import find_tool
 
 
@@ -32,7 +32,7 @@ def remap_folder(label_map: Path, source: Path, target: Path, tool_name: str, da
         raise UsageError(f"--from: {error}") from None
     dataset = _described(dataset_folder)
     ids = dataset.labels if labels == "from-dataset" else labels
-    space = read_label_map(label_map, ids, dataset.labels)
+    space = read_label_mapping(label_map, ids, dataset.labels)
     cases = _cases(source)
     if target.resolve().is_relative_to(dataset_folder.resolve()):
         raise UsageError(f"{target}: nothing is ever written into a dataset folder; choose another TARGET")

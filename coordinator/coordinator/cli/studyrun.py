@@ -111,7 +111,7 @@ def write_report(run: Path) -> Path:
     state = digest(
         [REPORT_VERSION, steps.plan_text(plan), _read(run / snakemake.FAILURES), _done(run, plan), _checks(run, plan)]
     )
-    mark = steps.marker(run, REPORT)
+    mark = steps.marker_file(run, REPORT)
     page = run / REPORT / "index.html"
     if page.is_file() and _read(mark) == {"fingerprint": state}:
         return page
@@ -167,7 +167,7 @@ def _gpu_count(wanted: str | int | tuple[int, ...]) -> int:
 
 
 def _done(run: Path, plan: Plan) -> list[Any]:
-    return [_read(steps.marker(run, step.id)) for step in plan.steps]
+    return [_read(steps.marker_file(run, step.id)) for step in plan.steps]
 
 
 def _checks(run: Path, plan: Plan) -> list[Any]:

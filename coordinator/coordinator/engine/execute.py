@@ -47,15 +47,17 @@ def execute(run: Path, step_id: str) -> int:
         except Exception as error:  # noqa: BLE001 - whatever it is, the step's failure must be told
             expected = isinstance(error, StepFailedError | CaseError | UsageError)
             reason = str(error) if expected else f"{type(error).__name__}: {error}"
-            atomic.write_text(steps.failure(run, step.id), f"{reason}\n")
+            atomic.write_text(steps.failure_file(run, step.id), f"{reason}\n")
             sys.stderr.write(f"{step.id}: {reason}\n")
             if not expected:
                 import traceback
 
                 traceback.print_exc()
             return 1
-        steps.failure(run, step.id).unlink(missing_ok=True)
-        atomic.write_text(steps.marker(run, step.id), json.dumps({"fingerprint": step.fingerprint, **summary}) + "\n")
+        steps.failure_file(run, step.id).unlink(missing_ok=True)
+        atomic.write_text(
+            steps.marker_file(run, step.id), json.dumps({"fingerprint": step.fingerprint, **summary}) + "\n"
+        )
     return 0
 
 
@@ -142,7 +144,7 @@ KINDS: dict[str, Callable[[Path, Plan, Step, int], Summary]] = {
 
 def last_line(run: Path, step: Step) -> str:
     """The last line that a tool printed, most often its error, and where the rest is."""
-    log = steps.log(run, step.id)
+    log = steps.log_file(run, step.id)
     try:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     except OSError:

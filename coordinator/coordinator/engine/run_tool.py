@@ -22,7 +22,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
     """
     if step.tool is None or step.runtime is None:
         raise ValueError(f"{step.id} is a step of a tool, so tool and runtime must be named")
-    log = steps.log(run, step.id)
+    log = steps.log_file(run, step.id)
     log.parent.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     # On a machine without GPUs a step that could use one runs on the CPU: the tool says so in run.json.

@@ -64,7 +64,7 @@ def write_plan(run: Path, plan: Plan) -> list[Step]:
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
     todo = [step for step in plan.steps if not steps.is_done(run, step)]
     for step in todo:
-        steps.marker(run, step.id).unlink(missing_ok=True)
+        steps.marker_file(run, step.id).unlink(missing_ok=True)
     return todo
 
 
@@ -112,7 +112,7 @@ def failures(run: Path, plan: Plan) -> dict[str, str]:
         if steps.is_done(run, step):
             continue
         with suppress(OSError):
-            reasons[step.id] = steps.failure(run, step.id).read_text(encoding="utf-8").strip()
+            reasons[step.id] = steps.failure_file(run, step.id).read_text(encoding="utf-8").strip()
             continue
         before = next((needed for needed in step.needs if needed in reasons), None)
         reasons[step.id] = f"not run, because {before} was not done" if before else "not run"

@@ -7,7 +7,7 @@ import polars as pl
 from coordinator.report.sheets import Sheet
 from coordinator.results import paper
 from coordinator.results.run import Run
-from coordinator.results.summaries import METRICS, Results, Score
+from coordinator.results.summaries import METRICS, MeanScore, Results
 from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import format_points
 
@@ -30,7 +30,7 @@ def beside_the_paper(run: Run, results: Results) -> list[Sheet]:
     return [sheet for sheet in sheets if sheet]
 
 
-Lookup = Callable[[str, str], Score | None]
+Lookup = Callable[[str, str], MeanScore | None]
 
 
 def _of_target(results: Results, target: str) -> Lookup:

@@ -10,7 +10,7 @@ from contract.errors import UsageError
 from coordinator.report.references import Bibliography
 from coordinator.results.run import Run
 from coordinator.scoring import conventions
-from coordinator.study.file import Train
+from coordinator.study.file import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
 
 STUDY = (
@@ -59,7 +59,7 @@ def methods(run: Run) -> Methods:
     cited = Bibliography()
     paragraphs = [" ".join(_labels(run, cited)), " ".join(_scores(run, cited))]
     if run.train is not None:
-        paragraphs.append(" ".join(_training(run, Train.model_validate(run.train), cited)))
+        paragraphs.append(" ".join(_training(run, TrainSettings.model_validate(run.train), cited)))
         paragraphs.append(" ".join(_statistics(run, cited)))
     return Methods(tuple(paragraphs), cited)
 
@@ -101,7 +101,7 @@ def _scores(run: Run, cited: Bibliography) -> Iterator[str]:
     )
 
 
-def _training(run: Run, train: Train, cited: Bibliography) -> Iterator[str]:
+def _training(run: Run, train: TrainSettings, cited: Bibliography) -> Iterator[str]:
     known = _known_tools()
     monai = next((t.manifest.upstream for t in known.values() if t.manifest.kind == "trainer"), None)
     used = dict.fromkeys(_name(t.record) for t in run.tools if t.stage == "training")

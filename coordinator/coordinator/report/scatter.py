@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from coordinator.report.figures import INK, Picture, colours_of, picture, styled_figure
 from coordinator.results.run import Dataset, Run
-from coordinator.results.summaries import METRICS, Results, Score
+from coordinator.results.summaries import METRICS, MeanScore, Results
 from coordinator.study.steps import BASE
 
 MARKERS = {"dice": "x", "surface_dice": "^"}
@@ -56,7 +56,7 @@ def in_domain(run: Run, results: Results, dataset: Dataset) -> Picture | None:
         return picture(f"in-domain-{dataset.name}", caption, figure, alt=f"{caption} {_in_words(points)}")
 
 
-def _places(points: Mapping[str, tuple[Score, Score]]) -> Places:
+def _places(points: Mapping[str, tuple[MeanScore, MeanScore]]) -> Places:
     return {
         version: {metric: (100 * getattr(quality, metric), 100 * getattr(model, metric)) for metric in METRICS}
         for version, (quality, model) in points.items()
@@ -161,7 +161,7 @@ def _inside(box: Box, place: tuple[float, float]) -> bool:
     return box[0] <= place[0] <= box[2] and box[1] <= place[1] <= box[3]
 
 
-def _in_words(points: Mapping[str, tuple[Score, Score]]) -> str:
+def _in_words(points: Mapping[str, tuple[MeanScore, MeanScore]]) -> str:
     """What each marker says, for those who can't see it."""
     return " ".join(
         f"{version}, {title}: labels {100 * getattr(labels, metric):.1f}, network {100 * getattr(model, metric):.1f}."

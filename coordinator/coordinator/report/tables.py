@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from coordinator.results.run import Dataset, Run, Transfer
-from coordinator.results.summaries import METRICS, Results, Score
+from coordinator.results.summaries import METRICS, MeanScore, Results
 from coordinator.statistics.quintiles import quintiles
 from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import NO_NUMBER
@@ -205,7 +205,7 @@ def latex(table: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *notes]) + "\n"
 
 
-Lookup = Callable[[Dataset, str], Score | None]
+Lookup = Callable[[Dataset, str], MeanScore | None]
 
 
 def _version_rows(

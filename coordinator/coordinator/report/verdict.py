@@ -6,7 +6,7 @@ from dataclasses import asdict
 import polars as pl
 
 from coordinator.report.sheets import Sheet
-from coordinator.study.file import Verdict
+from coordinator.study.file import VerdictSettings
 from coordinator.verdict.decide import NOT_WORTH, OPEN, WORTH, Finding
 from coordinator.verdict.sentences import (
     NO_NUMBER,
@@ -20,7 +20,7 @@ from coordinator.verdict.sentences import (
 ALL_ORGANS = "all organs"
 
 
-def sheets(found: Sequence[Finding], settings: Verdict) -> list[Sheet]:
+def sheets(found: Sequence[Finding], settings: VerdictSettings) -> list[Sheet]:
     """The verdict over all organs, and the one organ by organ; none where nothing was compared."""
     over_all = [finding for finding in found if finding.organ is None]
     by_organ = [finding for finding in found if finding.organ is not None]
@@ -28,7 +28,7 @@ def sheets(found: Sequence[Finding], settings: Verdict) -> list[Sheet]:
     return [_sheet(name, how, rows, settings) for name, how, rows in named if rows]
 
 
-def _sheet(name: str, how: str, found: Sequence[Finding], settings: Verdict) -> Sheet:
+def _sheet(name: str, how: str, found: Sequence[Finding], settings: VerdictSettings) -> Sheet:
     share = f"{100 * (1 - settings.alpha):g} %"
     return Sheet(
         name=name,
@@ -45,7 +45,7 @@ def _sheet(name: str, how: str, found: Sequence[Finding], settings: Verdict) -> 
     )  # fmt: skip
 
 
-def _row(finding: Finding, settings: Verdict, *, with_organ: bool) -> tuple[str, ...]:
+def _row(finding: Finding, settings: VerdictSettings, *, with_organ: bool) -> tuple[str, ...]:
     gain = format_gain(finding.gain, finding.low, finding.high)
     noise = " (within the noise of seeds)" if finding.within_noise else ""
     equivalent = finding.p_equivalent is not None and finding.p_equivalent <= settings.alpha
@@ -58,7 +58,7 @@ def _row(finding: Finding, settings: Verdict, *, with_organ: bool) -> tuple[str,
     )  # fmt: skip
 
 
-def _notes(found: Sequence[Finding], settings: Verdict) -> tuple[str, ...]:
+def _notes(found: Sequence[Finding], settings: VerdictSettings) -> tuple[str, ...]:
     margin, share = f"{100 * settings.margin:g}", f"{100 * (1 - settings.alpha):g} %"
     one_seed = any(finding.seeds == 1 for finding in found)
     return (

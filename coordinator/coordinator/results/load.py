@@ -28,7 +28,7 @@ from coordinator.results.run import (
     ToolRun,
     Transfer,
 )
-from coordinator.study.file import Score, Verdict
+from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.steps import BASE, NO_PRETRAIN
 
 
@@ -46,7 +46,7 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
+class _NetworkGroup:
     """Networks side by side: their folder in the run folder, what they are about, how that is called in the report."""
 
     place: str
@@ -75,13 +75,13 @@ def load_run(run: Path | str) -> Run:
         _collect_labels(run, dataset, found)
         for version in (BASE, *dataset.versions) if dataset.split else ():
             for seed in seeds:
-                _collect_model(run, _Course(dataset.name, dataset.name, dataset.name), version, seed, found)
+                _collect_model(run, _NetworkGroup(dataset.name, dataset.name, dataset.name), version, seed, found)
     transfers = tuple(_transfer(run, plan, target, datasets, found) for target in plan.get("transfer", ()) if seeds)
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,
-        score=Score.model_validate(study.get("score") or {}),
-        verdict=Verdict.model_validate(plan.get("verdict") or {}),
+        score=ScoreSettings.model_validate(study.get("score") or {}),
+        verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
         prompts=plan.get("prompts", {}),
@@ -104,7 +104,7 @@ def _transfer(
     """Results of all networks that were fine-tuned on a target; provenance and what went wrong goes to `found`."""
     mine = _Found(failures=found.failures, missing=found.missing, tools=found.tools)
     for dataset in datasets:
-        course = _Course(f"transfer/{target}/{dataset.name}", dataset.name, f"{dataset.name} to {target}")
+        course = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, f"{dataset.name} to {target}")
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
             for seed in plan.get("seeds", ()):
                 _collect_model(run, course, version, seed, mine)
@@ -145,7 +145,7 @@ def _collect_labels(run: Path, dataset: Dataset, found: _Found) -> None:
         found.label_scores += _frames(run, place, f"{dataset.name}: scores of the labels of {version}", found.missing)
 
 
-def _collect_model(run: Path, course: _Course, version: str, seed: int, found: _Found) -> None:
+def _collect_model(run: Path, course: _NetworkGroup, version: str, seed: int, found: _Found) -> None:
     """Training log and test scores of one model, and what the trainer recorded."""
     model, predictions = (f"{course.place}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
     about, who = course.about, f"the model trained on {version}, seed {seed}"

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from coordinator.scoring.schema import SCHEMA
-from coordinator.study.file import Score, Verdict
+from coordinator.study.file import ScoreSettings, VerdictSettings
 
 NAMES = {"dataset": pl.String, "version": pl.String}
 SEED = {"seed": pl.Int64}
@@ -137,8 +137,8 @@ class Run:
 
     study: str
     data: Path | None
-    score: Score
-    verdict: Verdict
+    score: ScoreSettings
+    verdict: VerdictSettings
     train: Mapping[str, Any] | None
     seeds: tuple[int, ...]
     prompts: Mapping[str, str | None]

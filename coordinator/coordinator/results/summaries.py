@@ -16,7 +16,7 @@ METRICS = {"dice": "Dice", "surface_dice": "Surface Dice"}
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class MeanScore:
     """Mean and standard deviation of both metrics in [0, 1], and over how many cases."""
 
     dice: float
@@ -44,17 +44,17 @@ class Results:
     model_organs: pl.DataFrame
     transfers: Mapping[str, pl.DataFrame]
 
-    def labels(self, dataset: str, version: str) -> Score | None:
+    def labels(self, dataset: str, version: str) -> MeanScore | None:
         """Quality of a label version; None where it has no scores. Base is perfect by definition."""
         if version == BASE:
-            return Score(1.0, 0.0, 1.0, 0.0, 0)
+            return MeanScore(1.0, 0.0, 1.0, 0.0, 0)
         return _score(self.label_summary, dataset, version)
 
-    def model(self, dataset: str, version: str) -> Score | None:
+    def model(self, dataset: str, version: str) -> MeanScore | None:
         """How well the models trained on a label version do on the held-out cases; None where there are no scores."""
         return _score(self.model_summary, dataset, version)
 
-    def transfer(self, target: str, dataset: str, version: str) -> Score | None:
+    def transfer(self, target: str, dataset: str, version: str) -> MeanScore | None:
         """How well networks that were pre-trained on a label version do on a target; None without scores."""
         return _score(self.transfers[target], dataset, version)
 
@@ -104,11 +104,13 @@ def _over_seeds(
     return frame.group_by(by, maintain_order=True).agg(*columns, *others).sort(by)
 
 
-def _score(frame: pl.DataFrame, dataset: str, version: str) -> Score | None:
+def _score(frame: pl.DataFrame, dataset: str, version: str) -> MeanScore | None:
     if frame.is_empty():
         return None
     row = frame.filter((pl.col("dataset") == dataset) & (pl.col("version") == version))
     if row.is_empty():
         return None
     numbers = row.row(0, named=True)
-    return Score(**{name: numbers[name] for name in ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")})
+    return MeanScore(
+        **{name: numbers[name] for name in ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")}
+    )

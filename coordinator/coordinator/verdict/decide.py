@@ -20,7 +20,7 @@ from coordinator.statistics.gains import Cube, Gain, gain, make_cube, seed_noise
 from coordinator.statistics.hypotheses import holm, p_below_margin, p_equivalent
 from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise, interval, p_different
 from coordinator.statistics.power import cases_needed
-from coordinator.study.file import Verdict
+from coordinator.study.file import VerdictSettings
 from coordinator.study.steps import BASE
 
 WORTH, NOT_WORTH, OPEN = "worth it", "not worth it", "can't tell"
@@ -168,7 +168,7 @@ def _raw(
     return _Raw(finding, bought, noise, p_values)
 
 
-def _decided(raw: Sequence[_Raw], settings: Verdict) -> list[Finding]:
+def _decided(raw: Sequence[_Raw], settings: VerdictSettings) -> list[Finding]:
     """P-values corrected for all comparisons of the table, then the outcome of each."""
     tested = [one for one in raw if one.gain is not None]
     corrected = iter(list(zip(*(holm(ps) for ps in zip(*(one.p_values for one in tested), strict=True)), strict=True)))
@@ -183,7 +183,7 @@ def _decided(raw: Sequence[_Raw], settings: Verdict) -> list[Finding]:
     return found
 
 
-def _outcome(finding: Finding, raw: _Raw, settings: Verdict, comparisons: int) -> Finding:
+def _outcome(finding: Finding, raw: _Raw, settings: VerdictSettings, comparisons: int) -> Finding:
     bought, alpha = raw.gain, settings.alpha
     if bought is None or finding.p_gain is None or finding.p_below is None:
         return finding
@@ -204,7 +204,7 @@ def _outcome(finding: Finding, raw: _Raw, settings: Verdict, comparisons: int) -
     return replace(finding, needed=needed, reason=alone)
 
 
-def _needed(raw: _Raw, settings: Verdict, comparisons: int) -> int | None:
+def _needed(raw: _Raw, settings: VerdictSettings, comparisons: int) -> int | None:
     """Cases with which a gain as large as this one, but at least the margin, would be detected in 4 of 5 studies."""
     if raw.gain is None:
         return None

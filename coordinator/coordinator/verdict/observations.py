@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from coordinator.results.run import Dataset, Run
-from coordinator.results.summaries import Results, Score
+from coordinator.results.summaries import MeanScore, Results
 from coordinator.statistics.correlation import Correlation, spearman
 from coordinator.study.steps import BASE
 
@@ -26,7 +26,7 @@ def _dataset(run: Run, results: Results, dataset: Dataset) -> Iterator[str]:
         yield from _trend_sentences(quality, models)
 
 
-def _label_sentences(dataset: Dataset, quality: dict[str, Score]) -> Iterator[str]:
+def _label_sentences(dataset: Dataset, quality: dict[str, MeanScore]) -> Iterator[str]:
     if not quality:
         yield f"On {dataset.name}, no label version could be scored."
         return
@@ -40,7 +40,7 @@ def _label_sentences(dataset: Dataset, quality: dict[str, Score]) -> Iterator[st
     )
 
 
-def _model_sentences(dataset: Dataset, models: dict[str, Score]) -> Iterator[str]:
+def _model_sentences(dataset: Dataset, models: dict[str, MeanScore]) -> Iterator[str]:
     generated = {version: score for version, score in models.items() if version != BASE}
     if not models:
         yield "No model was evaluated, so what label quality buys remains open."
@@ -64,7 +64,7 @@ def _model_sentences(dataset: Dataset, models: dict[str, Score]) -> Iterator[str
     )
 
 
-def _trend_sentences(quality: dict[str, Score], models: dict[str, Score]) -> Iterator[str]:
+def _trend_sentences(quality: dict[str, MeanScore], models: dict[str, MeanScore]) -> Iterator[str]:
     both = sorted((v for v in quality if v in models), key=lambda version: (quality[version].dice, version))
     if len(both) < 2:
         return
@@ -102,12 +102,12 @@ def _caution(run: Run, results: Results) -> Iterator[str]:
         yield f"{len(run.seeds)} seeds, {cases}: means are over seeds, and intervals count both."
 
 
-def _extremes(scores: dict[str, Score]) -> tuple[str, str]:
+def _extremes(scores: dict[str, MeanScore]) -> tuple[str, str]:
     """The versions of highest and of lowest Dice; of equals the first."""
     return max(scores, key=lambda v: scores[v].dice), min(scores, key=lambda v: scores[v].dice)
 
 
-def _behind(score: Score, base: Score | None) -> str:
+def _behind(score: MeanScore, base: MeanScore | None) -> str:
     if base is None:
         return ""
     difference = base.dice - score.dice

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from coordinator.study.file import Verdict
+from coordinator.study.file import VerdictSettings
 from coordinator.verdict.decide import OPEN, Finding
 
 NO_NUMBER = "–"  # noqa: RUF001 - a dash, as in the paper
 
 
-def sentences(found: Sequence[Finding], settings: Verdict) -> Iterator[str]:
+def sentences(found: Sequence[Finding], settings: VerdictSettings) -> Iterator[str]:
     """A sentence a label version and scope, over all organs."""
     for finding in (f for f in found if f.organ is None):
         about = f"{describe_scope(finding)}, {finding.version}"
@@ -29,7 +29,7 @@ def describe_outcome(finding: Finding) -> str:
     return f"can't tell with this study ({both})"
 
 
-def _because(finding: Finding, settings: Verdict) -> str:
+def _because(finding: Finding, settings: VerdictSettings) -> str:
     if finding.gain is None:
         return "There is nothing to compare."
     labels = "The original labels" if finding.label_gain is None else (
