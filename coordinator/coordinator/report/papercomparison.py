@@ -1,10 +1,10 @@
-"""Our numbers beside the paper's, where it has the same label version of the same dataset."""
+"""Our numbers and the paper's, side by side, where the paper has the same label version of the same dataset."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import polars as pl
 
-from coordinator.report.sheets import Sheet
+from coordinator.report.texttables import TextTable
 from coordinator.results import paper
 from coordinator.results.run import Run
 from coordinator.results.summaries import METRICS, MeanScore, Results
@@ -12,51 +12,43 @@ from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import format_points
 
 
-def beside_the_paper(run: Run, results: Results) -> list[Sheet]:
-    """A sheet for each of the paper's tables that this study has cells of."""
-    quality = _sheet(
-        "label_quality", "Table 1", "labels", run,
-        ((v, results.labels) for v in run.versions),
-    )  # fmt: skip
-    sheets = [quality]
+def compare_with_paper(run: Run, results: Results) -> list[TextTable]:
+    """A table for each of the paper's tables that has cells of this study."""
+    scores = [(v, d.name, results.labels(d.name, v)) for v in run.versions for d in run.datasets]
+    tables = [_comparison("label_quality", "Table 1", "labels", scores)]
     for transfer in run.transfers:
-        if transfer.target in paper.TARGETS:
-            number = "Table 2" if paper.TARGETS[transfer.target] == "segthor" else "Table 3"
-            of_target = _of_target(results, transfer.target)
-            versions = ((v, of_target) for v in (NO_PRETRAIN, BASE, *run.versions))
-            sheets.append(
-                _sheet(paper.TARGETS[transfer.target], number, f"fine-tuned on {transfer.target}", run, versions)
-            )
-    return [sheet for sheet in sheets if sheet]
+        target = transfer.target
+        if target in paper.TARGETS:
+            number = "Table 2" if paper.TARGETS[target] == "segthor" else "Table 3"
+            scores = [
+                (v, d.name, results.transfer(target, d.name, v))
+                for v in (NO_PRETRAIN, BASE, *run.versions)
+                for d in run.datasets
+            ]
+            tables.append(_comparison(paper.TARGETS[target], number, f"fine-tuned on {target}", scores))
+    return [table for table in tables if table]
 
 
-Lookup = Callable[[str, str], MeanScore | None]
-
-
-def _of_target(results: Results, target: str) -> Lookup:
-    return lambda dataset, version: results.transfer(target, dataset, version)
-
-
-def _sheet(table: str, number: str, what: str, run: Run, versions: Iterable[tuple[str, Lookup]]) -> Sheet | None:
+def _comparison(
+    paper_table: str, number: str, subject: str, scores: Iterable[tuple[str, str, MeanScore | None]]
+) -> TextTable | None:
+    """Compare scores, each with version and dataset, with one of the paper's tables; None where it has none of them."""
     rows = []
-    for version, ours in versions:
-        for dataset in run.datasets:
-            theirs, mine = paper.cell(table, version, dataset.name), ours(dataset.name, version)
-            for metric in METRICS if theirs and mine else ():
-                rows.append(
-                    (version, dataset.name, metric, 100 * getattr(mine, metric), theirs[metric] if theirs else 0.0)
-                )
+    for version, dataset, ours in scores:
+        theirs = paper.cell(paper_table, version, dataset)
+        if theirs and ours:
+            rows += [(version, dataset, metric, 100 * getattr(ours, metric), theirs[metric]) for metric in METRICS]
     if not rows:
         return None
-    names = ["version", "dataset", "metric", "ours", "paper"]
-    return Sheet(
-        name=f"beside-paper-{table.replace('_', '-')}",
-        caption=f"Beside the paper's {number} ({what}): mean in percent.",
+    return TextTable(
+        name=f"beside-paper-{paper_table.replace('_', '-')}",
+        caption=f"Compared with the paper's {number} ({subject}): mean in percent.",
         columns=("label version", "dataset", "metric", "ours", "paper", "difference"),
         rows=tuple(
-            (v, d, METRICS[m], f"{mine:.1f}", f"{theirs:.1f}", format_points((mine - theirs) / 100))
-            for v, d, m, mine, theirs in rows
+            (version, dataset, METRICS[metric], f"{our_mean:.1f}", f"{paper_mean:.1f}",
+             format_points((our_mean - paper_mean) / 100))
+            for version, dataset, metric, our_mean, paper_mean in rows
         ),
-        notes=("Cases, splits, tolerance and the rule for empty masks may differ from the paper's.",),
-        tidy=pl.DataFrame(rows, schema=names, orient="row"),
-    )
+        notes=("Cases, splits, tolerance and convention may differ from the paper's.",),
+        tidy=pl.DataFrame(rows, schema=["version", "dataset", "metric", "ours", "paper"], orient="row"),
+    )  # fmt: skip

@@ -1,7 +1,7 @@
-"""One factor: two networks are compared only where nothing but their label version differs.
+"""Two networks are compared only where nothing but their label version differs.
 
-The plan makes them equal; a network that was resumed on another machine, or copied from another run, may not be. What
-the trainer wrote down about each (`identity.json`) decides, not what was planned.
+The plan makes them equal, but a network that was resumed on another machine, or copied from another run, may not be.
+So what the trainer recorded about each (`identity.json`) decides, not the plan.
 """
 
 import json
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 IDENTITY = "identity.json"
-FACTOR = frozenset({"config.labels", "config.parent"})
-"""What may differ: the label version that a network learned from, or that its parent did."""
+LABELS = frozenset({"config.labels", "config.parent"})
+"""What may differ: the label version that a network, or its parent, was trained on."""
 OUTCOME = frozenset({"failure"})
-"""What is a result, not a condition."""
+"""What is a result of training, not a condition."""
 
 
-def unequal(model: Path, reference: Path) -> list[str]:
-    """Say in what two trained networks differ beside the label version.
+def find_differences(model: Path, reference: Path) -> list[str]:
+    """Find what differs between two trained networks beside the label version.
 
     Args:
         model: folder of a network.
@@ -26,28 +26,29 @@ def unequal(model: Path, reference: Path) -> list[str]:
     Returns:
         "threads: 2, but 1 for the other", and so on; empty where they may be compared, or where one does not exist.
     """
-    one, other = dict(_flat(_identity(model))), dict(_flat(_identity(reference)))
-    if not one or not other:
+    conditions = dict(_flatten(_read_identity(model)))
+    reference_conditions = dict(_flatten(_read_identity(reference)))
+    if not conditions or not reference_conditions:
         return []
-    names = sorted({*one, *other} - FACTOR - OUTCOME)
+    names = sorted({*conditions, *reference_conditions} - LABELS - OUTCOME)
     return [
-        f"{name.split('.', 1)[-1]}: {one.get(name)!r}, but {other.get(name)!r} for the other"
+        f"{name.split('.', 1)[-1]}: {conditions.get(name)!r}, but {reference_conditions.get(name)!r} for the other"
         for name in names
-        if one.get(name) != other.get(name)
+        if conditions.get(name) != reference_conditions.get(name)
     ]
 
 
-def _identity(folder: Path) -> Mapping[str, Any]:
+def _read_identity(folder: Path) -> Mapping[str, Any]:
     try:
         return dict(json.loads((folder / IDENTITY).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
 
 
-def _flat(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted names."""
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Turn nested mappings into dotted names."""
     for key, value in content.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{before}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
-            yield f"{before}{key}", value
+            yield f"{prefix}{key}", value
