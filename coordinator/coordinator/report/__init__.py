@@ -23,7 +23,7 @@ from coordinator.report.rankings import ranking_table
 from coordinator.report.tablefiles import write_table
 from coordinator.report.verdict import verdict_tables
 from coordinator.report.worklist import worklist_table
-from coordinator.results.casescores import case_scores
+from coordinator.results.cases import case_scores
 from coordinator.results.load import load_run
 from coordinator.results.run import Run
 from coordinator.results.summaries import Results, compute_results

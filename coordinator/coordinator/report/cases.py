@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from coordinator.results.casescores import LABELS, NETWORK
+from coordinator.results.cases import LABELS, NETWORK
 from coordinator.results.run import Run, RunDataset
 from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import count_noun
@@ -42,7 +42,7 @@ def case_table(run: Run, dataset: RunDataset, scores: pl.DataFrame) -> CaseTable
     Args:
         run: the run.
         dataset: whose cases.
-        scores: of `results.casescores.case_scores`.
+        scores: of `results.cases.case_scores`.
     """
     if scores.is_empty():
         return None

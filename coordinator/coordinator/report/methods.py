@@ -12,7 +12,7 @@ from coordinator.results.run import Run
 from coordinator.scoring import conventions
 from coordinator.study.file import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
-from coordinator.verdict.sentences import count_noun, join_names
+from coordinator.verdict.sentences import count_noun, format_margin, join_names
 
 STUDY = (
     "Jaus, Marinov, Seibold, Reiß, Kleesiek, Stiefelhagen. Good Enough: Is it Worth Improving your Label Quality? "
@@ -134,7 +134,7 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
 
 
 def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
-    margin, share = f"{100 * run.verdict.margin:g}", f"{100 * (1 - run.verdict.alpha):g} %"
+    margin, share = format_margin(run.verdict.margin), f"{100 * (1 - run.verdict.alpha):g} %"
     seeds = (
         ", with the noise of seeds, pooled over label versions, as a second level"
         if len(run.seeds) > 1
@@ -151,9 +151,8 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
     )
     yield (
         f"Networks are called equivalent where two one-sided tests{cited.cite(TOST)} show a difference within "
-        f"± {margin} Dice points. Better labels are called worth it where the gain is shown to be above 0, is at least "
-        f"{margin} points and beyond the noise of seeds, and not worth it where it is shown to be below {margin} "
-        "points."
+        f"± {margin}. Better labels are called worth it where the gain is shown to be above 0, is at least {margin} "
+        f"and beyond the noise of seeds, and not worth it where it is shown to be below {margin}."
     )
 
 

@@ -23,7 +23,7 @@ from contract.datasets import SUFFIX
 from contract.errors import CaseError
 from contract.volumes import LabelMap, Volume, read_image, read_labels
 from coordinator.report.figures import Picture, make_picture, styled_figure
-from coordinator.results.casescores import LABELS, NETWORK
+from coordinator.results.cases import LABELS, NETWORK
 from coordinator.results.run import RunDataset
 from coordinator.study.steps import BASE
 
@@ -105,7 +105,7 @@ def draw_overlays(
         folder: the run folder.
         data: the folder of dataset folders; None where the plan does not name it.
         dataset: whose cases.
-        scores: of `results.casescores.case_scores`.
+        scores: of `results.cases.case_scores`.
 
     Returns:
         The pictures that could be drawn, and a sentence on each that could not.

@@ -14,6 +14,7 @@ from coordinator.verdict.sentences import (
     describe_scope,
     format_gain,
     format_hours,
+    format_margin,
     format_points,
 )
 
@@ -58,14 +59,14 @@ def _row(finding: Finding, settings: VerdictSettings, *, with_organ: bool) -> tu
 
 
 def _notes(findings: Sequence[Finding], settings: VerdictSettings) -> tuple[str, ...]:
-    margin, share = f"{100 * settings.margin:g}", f"{100 * (1 - settings.alpha):g} %"
+    margin, share = format_margin(settings.margin), f"{100 * (1 - settings.alpha):g} %"
     one_seed = any(finding.seeds == 1 for finding in findings)
     return (
-        f"{WORTH_IT}: the network's gain is shown to be above 0, is at least {margin} Dice points, and is larger than "
-        f"differences between seeds. {NOT_WORTH_IT}: the gain is shown to be below {margin} points. {CANNOT_TELL}: "
+        f"“{WORTH_IT}”: the network's gain is shown to be above 0, is at least {margin}, and is larger than "
+        f"differences between seeds. “{NOT_WORTH_IT}”: the gain is shown to be below {margin}. “{CANNOT_TELL}”: "
         "neither is shown; with the given number of held-out cases, four of five such studies would show a gain of "
         "this size, or of the margin where that is larger.",
-        f"Equivalent: shown to differ by less than {margin} points (two one-sided tests). Tests are at "
+        f"Equivalent: shown to differ by less than {margin} (two one-sided tests). Tests are at "
         f"{100 * settings.alpha:g} % for all rows with the same entry under “where” together (Holm). Each interval is "
         f"of {share}, from resampled cases"
         + ("; with one seed it holds for these networks only, and another seed may shift it."

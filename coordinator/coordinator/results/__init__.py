@@ -2,7 +2,7 @@
 
 run folder ──► load ──► run    plan, scores, training logs, failures
 │        ├──► summaries     means and standard deviations over cases
-│        ├──► casescores    means over organs, case by case
+│        ├──► cases         means over organs, case by case
 │        └──► provenance    tools, weights, packages
 └── comparability    networks are compared only where nothing but their labels differs
 

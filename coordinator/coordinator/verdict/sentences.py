@@ -40,8 +40,8 @@ def _describe_gain(finding: Finding, settings: VerdictSettings) -> str:
         f" ({share} {format_points(finding.low)} to {format_points(finding.high)})" if finding.low is not None else ""
     )
     cost = "" if finding.hours_per_point is None else (
-        f"; to draw their {finding.masks:,} masks takes {finding.hours:,.0f} hours, "
-        f"{format_hours(finding.hours_per_point)} hours for each point"
+        f"; drawing their {finding.masks:,} masks takes {format_hours(finding.hours or 0)} hours, "
+        f"{format_hours(finding.hours_per_point)} for each point"
     )  # fmt: skip
     return f"{change}{between}{cost}."
 
@@ -57,6 +57,12 @@ def format_points(share: float | None) -> str:
 def format_gain(gain: float | None, low: float | None, high: float | None) -> str:
     """A gain in Dice points with its interval, such as "+1.2 [+0.3, +2.0]"."""
     return format_points(gain) + ("" if low is None else f" [{format_points(low)}, {format_points(high)}]")
+
+
+def format_margin(margin: float) -> str:
+    """A margin in Dice points without a sign, such as "1 Dice point" or "2.5 Dice points"."""
+    points = f"{100 * margin:g}"
+    return f"{points} Dice point{'s' * (points != '1')}"
 
 
 def format_hours(hours: float) -> str:

@@ -8,7 +8,7 @@ from helpers.reports import has_nan, make_report
 from helpers.runs import make_run
 
 from coordinator.report.cases import case_table
-from coordinator.results.casescores import case_scores
+from coordinator.results.cases import case_scores
 from coordinator.results.load import load_run
 
 

@@ -10,7 +10,7 @@ from helpers.reports import make_report
 from helpers.runs import SHAPE, SHIFTS, make_run, save
 
 from coordinator.report import overlays
-from coordinator.results.casescores import case_scores
+from coordinator.results.cases import case_scores
 from coordinator.results.load import load_run
 
 

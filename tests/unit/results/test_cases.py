@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from helpers.runs import make_run, write_json
 
-from coordinator.results.casescores import case_scores
+from coordinator.results.cases import case_scores
 from coordinator.results.load import load_run
 
 
