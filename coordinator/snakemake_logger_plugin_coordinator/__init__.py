@@ -1,6 +1,6 @@
-"""Snakemake's logger plugin of the coordinator: a JSON line an event, appended to the file that `coordinator` follows.
+"""The coordinator's logger plugin for Snakemake: it appends each event as a JSON line to the file that `run` follows.
 
-Snakemake finds it by its name; use: `--logger coordinator --logger-coordinator-events FILE`.
+Snakemake finds it by its name: `--logger coordinator --logger-coordinator-events FILE`.
 """
 
 import json
@@ -40,22 +40,22 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
         return str(getattr(self.settings, "events", None))
 
     def emit(self, record: LogRecord) -> None:
-        """Append a record if it is an event."""
+        """Append a record, if it is one of the events."""
         kind = str(getattr(record, "event", None) or "").lower().removeprefix("logevent.")
         if kind not in KINDS or not isinstance(self.settings, LogHandlerSettings) or not self.settings.events:
             return
-        content = {name: _plain(getattr(record, name)) for name in FIELDS if hasattr(record, name)}
+        content = {name: _to_plain(getattr(record, name)) for name in FIELDS if hasattr(record, name)}
         line = json.dumps({"event": kind, "time": round(record.created, 3), **content})
         with Path(self.settings.events).open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
 
-def _plain(value: object) -> object:
-    """Snakemake's containers as plain data."""
+def _to_plain(value: object) -> object:
+    """Turn Snakemake's containers into plain data."""
     if isinstance(value, int | float | str) or value is None:
         return value
     if hasattr(value, "items"):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): _to_plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set):
-        return [_plain(inner) for inner in value]
+        return [_to_plain(inner) for inner in value]
     return str(value)

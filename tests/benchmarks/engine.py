@@ -59,7 +59,7 @@ def main() -> int:
             prepare(folder / "study.yaml", None, lambda line: None)
 
         def do() -> None:
-            with snakemake.run_lock(run):
+            with snakemake.lock_run_folder(run):
                 todo = snakemake.write_plan(run, planned)
                 failed = snakemake.run_steps(run, planned, todo, snakemake.Limits(2, 0, 0), lambda: None)
             if failed:

@@ -92,7 +92,7 @@ def test_a_study_of_images_without_labels_is_refused_before_anything_runs(sample
     done = coordinator("run", tmp_path / "study.yaml")
 
     assert done.returncode == 2
-    assert "crlm: a study compares label versions with the dataset's own labels" in done.stderr
+    assert "crlm: a study compares label versions with reference labels" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -1,8 +1,8 @@
-"""The command line: `coordinator COMMAND`, one module a group of commands.
+"""The command line: `coordinator COMMAND`.
 
-main        the study's commands: init, plan, run, status, logs, report; remap and score
-studyrun    what `plan` and `run` share: check the data, choose the runtime, make the plan, run it, write the report
-display     the progress of a run
-pieces      remap and score, alone
-dataset, tool, weights      the commands of these groups
+main         commands of a study: init, plan, run, status, logs, report; and remap, score
+studyrun     from a study file to a report: check the data, make the plan, run it, write the report
+display      the progress of a run
+labelmaps    remap and score folders of label maps without a study
+dataset, tool, weights    the commands of these groups
 """

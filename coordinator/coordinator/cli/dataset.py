@@ -1,4 +1,4 @@
-"""`coordinator dataset`: make a phantom, describe a public dataset, look at one."""
+"""`coordinator dataset`: make a phantom, describe a public dataset, check a dataset folder."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ def dataset() -> None:
 
 @dataset.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--cases", default=12, show_default=True, type=click.IntRange(1), help="Number of scans.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--cases", default=12, show_default=True, type=click.IntRange(1), help="Number of cases.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Each seed makes other cases.")
 def phantom(folder: Path, cases: int, seed: int) -> None:
-    """Make a procedural abdominal CT dataset in FOLDER: scans and exact labels, for trying things out."""
+    """Make an artificial abdominal CT dataset in FOLDER, to try things out."""
     from coordinator.datasets.phantom import make_phantom
 
     make_phantom(folder, cases=cases, seed=seed)
@@ -28,9 +28,9 @@ def phantom(folder: Path, cases: int, seed: int) -> None:
 @dataset.command()
 @click.argument("name", required=False)
 def describe(name: str | None) -> None:
-    """Print a ready dataset.yaml of the public dataset NAME; without NAME, list those that are known.
+    """Print the dataset.yaml of a public dataset NAME; without NAME, list all names.
 
-    The label maps that come with tools speak of organs by these names, and are found by the dataset's name.
+    The label mappings that come with tools use these names of organs, and are found by the dataset's name.
     """
     from coordinator.datasets.known import description_file, known_datasets
 
@@ -44,7 +44,7 @@ def describe(name: str | None) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.pass_context
 def check(context: click.Context, folder: Path) -> None:
-    """Read every file of the dataset in FOLDER and say all that is wrong or odd.
+    """Read every file of the dataset in FOLDER, and print all that is wrong or odd.
 
     \b
     Exit code: 0 sound (perhaps with warnings), 2 no dataset, 3 some cases cannot be used.

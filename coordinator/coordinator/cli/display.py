@@ -1,4 +1,4 @@
-"""What `coordinator run` shows: live on a terminal, one line a finished step otherwise."""
+"""The progress of `coordinator run`: live on a terminal; elsewhere one line for each finished step."""
 
 import json
 import time
@@ -26,9 +26,9 @@ class Display:
     Attributes:
         run: the run folder.
         plan: of the study.
-        done: steps done, of `total` that were to be done.
         total: steps to do in this run.
         console: where to show it.
+        done: steps done so far.
     """
 
     run: Path
@@ -36,7 +36,6 @@ class Display:
     total: int
     console: Console
     done: int = 0
-    failed: int = 0
     _offset: int = 0
     _started: dict[str, float] = field(default_factory=dict)
     _ids: dict[object, str] = field(default_factory=dict)
@@ -58,23 +57,23 @@ class Display:
 
     def update(self) -> None:
         """Read new events and show what has changed."""
-        for event in self._events():
-            self._take(event)
+        for event in self._read_events():
+            self._handle(event)
         if self._live is not None:
             self._live.update(self._table())
 
-    def _events(self) -> list[dict[str, Any]]:
+    def _read_events(self) -> list[dict[str, Any]]:
         try:
             with (self.run / EVENTS).open("rb") as stream:
                 stream.seek(self._offset)
                 content = stream.read()
         except OSError:
             return []
-        whole = content[: content.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
+        lines = content[: content.rfind(b"\n") + 1]  # without a line that is still being written
+        self._offset += len(lines)
+        return [json.loads(line) for line in lines.splitlines()]
 
-    def _take(self, event: dict[str, Any]) -> None:
+    def _handle(self, event: dict[str, Any]) -> None:
         job = event.get("jobid", event.get("job_id"))
         match event["event"]:
             case "job_info" if "id" in (event.get("wildcards") or {}):
@@ -82,39 +81,43 @@ class Display:
                 self._started[self._ids[job]] = event["time"]
             case "job_finished" if job in self._ids:
                 self.done += 1
-                self._end(self._ids[job], event["time"], "")
+                self._print_step(self._ids[job], event["time"], "")
             case "job_error" if job in self._ids:
                 step = self._ids[job]
                 with suppress(OSError):
-                    reason = steps.failure(self.run, step).read_text(encoding="utf-8").strip()
-                    self._end(step, event["time"], f"failed: {reason}")
+                    reason = steps.failure_file(self.run, step).read_text(encoding="utf-8").strip()
+                    self._print_step(step, event["time"], f"failed: {reason}")
                     return
-                self._end(step, event["time"], "failed")
+                self._print_step(step, event["time"], "failed")
 
-    def _end(self, step: str, now: float, problem: str) -> None:
+    def _print_step(self, step: str, now: float, problem: str) -> None:
         seconds = now - self._started.pop(step, now)
         style = "red" if problem else ""
         mark = "✗" if problem else "✓"
-        line = f"[{self.done}/{self.total}] {mark} {step} {_duration(seconds)}{'  ' + problem if problem else ''}"
+        line = (
+            f"[{self.done}/{self.total}] {mark} {step} {_format_duration(seconds)}{'  ' + problem if problem else ''}"
+        )
         self.console.print(Text(line, style=style), soft_wrap=True)
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        for step_id, since in self._started.items():
-            table.add_row(*self._row(self.plan.step(step_id), time.time() - since))
+        for step_id, start in self._started.items():
+            table.add_row(*self._row(self.plan.step(step_id), time.time() - start))
         bar = ProgressBar(total=max(self.total, 1), completed=self.done, width=40)
         return Group(table, Text(f"{self.done} of {self.total} steps"), bar)
 
     def _row(self, step: Step, seconds: float) -> tuple[RenderableType, ...]:
-        done, total, failed = self._progress(step)
-        left = f"{_duration(seconds / done * (total - done))} left" if done and total else ""
+        done, total, failed = self._read_progress(step)
+        left = f"{_format_duration(seconds / done * (total - done))} left" if done and total else ""
         count = f"{done}/{total}" if total else ""
         return (
             Text(step.id), ProgressBar(total=max(total, 1), completed=done, width=20), Text(count),
-            Text(_duration(seconds), style="dim"), Text(left), Text(f"{failed} failed" if failed else "", style="red"),
+            Text(_format_duration(seconds), style="dim"), Text(left),
+            Text(f"{failed} failed" if failed else "", style="red"),
         )  # fmt: skip
 
-    def _progress(self, step: Step) -> tuple[int, int, int]:
+    def _read_progress(self, step: Step) -> tuple[int, int, int]:
+        """Cases done, of how many, and failed."""
         file = steps.part_folder(self.run, step) / "out" / step.dataset / step.label_version / PROGRESS
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
@@ -123,8 +126,8 @@ class Display:
         return int(record["done"]), int(record["total"]), int(record["failed"])
 
 
-def _duration(seconds: float) -> str:
-    """Seconds as people say them."""
+def _format_duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds, such as "2 min 5 s"."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

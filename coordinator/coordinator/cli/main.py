@@ -13,12 +13,12 @@ from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageEr
 from coordinator.cli.dataset import dataset
 from coordinator.cli.tool import tool
 from coordinator.cli.weights import weights
-from coordinator.engine import snakemake
+from coordinator.engine import locks
 from coordinator.study import steps
 
 STUDY = click.argument("study", type=click.Path(path_type=Path))
 RUNTIME = click.option(
-    "--runtime", type=click.Choice(["docker", "process"]), help="How tools are started; overrides the study file."
+    "--runtime", type=click.Choice(["docker", "process"]), help="How tools are started; default: the study file's."
 )
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     """Run the command line; every expected error is one message and an exit code, never a traceback."""
     signal.signal(signal.SIGTERM, _stop)
     try:
-        code = commands(standalone_mode=False)  # what `context.exit` was given
+        code = commands(standalone_mode=False)  # the code that a command gave to `context.exit`
         sys.exit(code if isinstance(code, int) else ExitCode.DONE)
     except (click.exceptions.Abort, Stopped):
         _fail("interrupted; the next run goes on from here", ExitCode.STOPPED)
@@ -46,8 +46,10 @@ def main() -> None:
 def commands() -> None:
     """Is it worth improving your labels?
 
-    Makes label versions of a CT dataset, measures each against the original, trains the same network on each, and
-    reports what label quality bought.
+    Makes pseudo-labels for a CT dataset, scores them against its reference labels, trains the same network on each
+    label version, and reports how much better labels improve the network.
+
+    STUDY is a study file; for status, logs and report it may also be a run folder.
 
     \b
     Start:  coordinator init my_dataset > study.yaml
@@ -59,7 +61,7 @@ def commands() -> None:
 @click.argument("datasets", nargs=-1, required=True)
 @click.option("--data", default="data", show_default=True, help="Folder of dataset folders.")
 def init(datasets: tuple[str, ...], data: str) -> None:
-    """Print a commented study file for DATASETS."""
+    """Print a commented study file for DATASETS, names of dataset folders."""
     from coordinator.study.template import study_template
 
     click.echo(study_template(datasets, data), nl=False)
@@ -69,23 +71,21 @@ def init(datasets: tuple[str, ...], data: str) -> None:
 @STUDY
 @RUNTIME
 def plan(study: Path, runtime: str | None) -> None:
-    """Check a study and its data; list its steps, what they cost, and the smallest gain that they could show."""
+    """Check a study; list its steps, their cost, and the smallest gain that it could show."""
     from coordinator.cli.studyrun import prepare
     from coordinator.study import cost
 
     prepared = prepare(study, runtime, _warn)
-    table = Table("step", "what", "cases", "cores", "GPU", "done", box=None)
+    table = Table("step", "done by", "cases", "cores", "GPU", "done", box=None)
     for step in prepared.plan.steps:
-        what = f"{step.tool} ({step.runtime})" if step.tool else step.kind
+        done_by = f"{step.tool} ({step.runtime})" if step.tool else f"coordinator ({step.kind})"
         done = "yes" if steps.is_done(prepared.run, step) else ""
-        table.add_row(step.id, what, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
+        table.add_row(step.id, done_by, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
     console = Console()
     console.print(table)
     todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
-    console.print(
-        f"{len(todo)} of {len(prepared.plan.steps)} steps to do; results go to {prepared.run}", soft_wrap=True
-    )
-    for line in cost.summary(prepared.study, prepared.plan, todo):
+    console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
+    for line in cost.describe_cost(prepared.study, prepared.plan, todo):
         console.print(line, soft_wrap=True, highlight=False)
 
 
@@ -93,23 +93,23 @@ def plan(study: Path, runtime: str | None) -> None:
 @STUDY
 @RUNTIME
 @click.option("--cores", type=click.IntRange(1), help="CPU cores to use at once; default: the study file's, or all.")
-@click.option("--only", metavar="TEXT", help="Only steps whose id holds TEXT, and what they need.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--only", metavar="TEXT", help="Do only steps whose id contains TEXT, and the steps that they need.")
+@click.option("--dry-run", is_flag=True, help="List the steps that would be done, and do nothing.")
 @click.pass_context
 def run(
     context: click.Context, study: Path, runtime: str | None, cores: int | None, only: str | None, dry_run: bool
 ) -> None:
-    """Run a study to its report; what is done already is not done again.
+    """Run a study and write its report; steps that are done already are not done again.
 
     \b
     Exit code: 0 all done, 2 the study cannot be run, 3 some cases or steps failed (the report lists them).
     """
-    from coordinator.cli.studyrun import prepare, run_study, selected
+    from coordinator.cli.studyrun import prepare, run_study, select_steps
 
     prepared = prepare(study, runtime, _warn)
     if dry_run:
         todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
-        for step in selected(prepared.plan, todo, only):
+        for step in select_steps(prepared.plan, todo, only):
             click.echo(step.id)
         return
     context.exit(run_study(prepared, cores, only, Console(highlight=False)))
@@ -118,13 +118,12 @@ def run(
 @commands.command()
 @STUDY
 def status(study: Path) -> None:
-    """Say which steps of a study are done, running, failed or still to do."""
+    """Show which steps of a study are done, running, failed or still to do."""
     folder = _run_folder(study)
-    read = steps.read_plan(folder)
     table = Table("step", "state", "", box=None)
     counts: dict[str, int] = {}
-    for step in read.steps:
-        state, note = _state(folder, step)
+    for step in steps.read_plan(folder).steps:
+        state, note = _step_state(folder, step)
         counts[state] = counts.get(state, 0) + 1
         table.add_row(step.id, state, note)
     console = Console()
@@ -136,13 +135,13 @@ def status(study: Path) -> None:
 @STUDY
 @click.argument("step", required=False)
 def logs(study: Path, step: str | None) -> None:
-    """Print the log of STEP; without STEP, list the steps that have one."""
+    """Print the log of STEP; without STEP, list the steps that have a log."""
     folder = _run_folder(study)
     if step is None:
         for file in sorted((folder / "logs").rglob("*.log")):
             click.echo(str(file.relative_to(folder / "logs").with_suffix("")))
         return
-    file = steps.log(folder, step)
+    file = steps.log_file(folder, step)
     if not file.is_file():
         raise UsageError(f"{file}: step {step!r} has no log; `coordinator logs {study}` lists those that have")
     click.echo(file.read_text(encoding="utf-8", errors="replace"), nl=False)
@@ -153,7 +152,7 @@ def logs(study: Path, step: str | None) -> None:
 @click.argument("step")
 @click.pass_context
 def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
-    """Do one STEP of a planned RUN_FOLDER; what the workflow engine calls."""
+    """Do STEP of the plan in RUN_FOLDER; the workflow engine calls this."""
     from coordinator.engine.execute import execute
 
     try:
@@ -164,12 +163,12 @@ def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
 
 @commands.command()
 @STUDY
-@click.option("--serve", is_flag=True, help="Also show it, with a viewer of its volumes, to this machine's browser.")
+@click.option("--serve", is_flag=True, help="Also serve it, with a viewer of its volumes, to this machine's browser.")
 @click.option(
-    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of --serve; 0: a free one."
+    "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of --serve; 0: any free one."
 )
 def report(study: Path, serve: bool, port: int) -> None:
-    """Make the report of a study again from its results, and print where it is."""
+    """Write the report of a study from its results, and print where it is."""
     from coordinator.cli.studyrun import write_report
 
     run = _run_folder(study)
@@ -179,22 +178,27 @@ def report(study: Path, serve: bool, port: int) -> None:
 
 
 @commands.command()
-@click.argument("label_map", type=click.Path(path_type=Path))
+@click.argument("mapping", type=click.Path(path_type=Path))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--from", "tool_name", required=True, metavar="TOOL[-VARIANT]", help="Whose label ids SOURCE has.")
+@click.option(
+    "--from", "tool_name", required=True, metavar="TOOL[-VARIANT]", help="Tool that made the labels in SOURCE."
+)
 @click.option(
     "--to",
     "dataset_folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="Dataset folder whose ids TARGET gets.",
+    help="Dataset folder; TARGET gets its label ids.",
 )
-def remap(label_map: Path, source: Path, target: Path, tool_name: str, dataset_folder: Path) -> None:
-    """Remap every label map in folder SOURCE by the file LABEL_MAP, into folder TARGET."""
-    from coordinator.cli.pieces import remap_folder
+def remap(mapping: Path, source: Path, target: Path, tool_name: str, dataset_folder: Path) -> None:
+    """Remap every label map in folder SOURCE into folder TARGET.
 
-    click.echo(remap_folder(label_map, source, target, tool_name, dataset_folder))
+    MAPPING is the yaml file of a label mapping: it names the source organs of each target organ.
+    """
+    from coordinator.cli.labelmaps import remap_folder
+
+    click.echo(remap_folder(mapping, source, target, tool_name, dataset_folder))
 
 
 @commands.command()
@@ -205,20 +209,25 @@ def remap(label_map: Path, source: Path, target: Path, tool_name: str, dataset_f
     "dataset_folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="Dataset folder: names of the ids.",
+    help="Dataset folder; names the organs.",
 )
 @click.option(
-    "--tolerance-mm", type=click.FloatRange(0, 100, min_open=True), help="Of all organs; the convention's if not given."
+    "--tolerance-mm", type=click.FloatRange(0, 100, min_open=True), help="Of all organs; default: the convention's."
 )
 @click.option("--empty", default="flare21", show_default=True, help="Convention for empty masks and tolerances.")
-@click.option("--out", type=click.Path(path_type=Path), help="Also write every case's scores here (.parquet or .csv).")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Also write the scores of each case to this file (.parquet or .csv)."
+)
 def score(
     reference: Path, prediction: Path, dataset_folder: Path, tolerance_mm: float | None, empty: str, out: Path | None
 ) -> None:
-    """Score the label maps in folder PREDICTION against those in REFERENCE: Dice and surface Dice."""
-    from coordinator.cli.pieces import score_and_show
+    """Score the label maps in folder PREDICTION against those in folder REFERENCE.
 
-    score_and_show((reference, prediction), dataset_folder, tolerance_mm, empty, out)
+    Prints Dice and Surface Dice of each organ.
+    """
+    from coordinator.cli.labelmaps import score_and_print
+
+    score_and_print((reference, prediction), dataset_folder, tolerance_mm, empty, out)
 
 
 commands.add_command(dataset)
@@ -227,15 +236,14 @@ commands.add_command(weights)
 
 
 def _run_folder(study: Path) -> Path:
-    """The run folder of a study file; or the path itself where it is a run folder.
+    """The run folder of a study file, or the path itself where it is a run folder.
 
     Raises:
         UsageError: the study was never run.
     """
     from coordinator.study.file import load_study
-    from coordinator.tools.finding import find_tools
 
-    folder = study if study.is_dir() else load_study(study, find_tools()).run_folder
+    folder = study if study.is_dir() else load_study(study).run_folder
     if not (folder / steps.PLAN).is_file():
         raise UsageError(f"{folder}: has no {steps.PLAN}, so this study was not run yet; use `coordinator run {study}`")
     return folder.resolve()
@@ -243,32 +251,32 @@ def _run_folder(study: Path) -> Path:
 
 def _serve(run: Path, port: int) -> None:
     """Serve a run's report and viewer until interrupted."""
-    from coordinator.report.serve import HOST, server, site
+    from coordinator.report.serve import HOST, collect_site, make_server
 
-    with server(site(run), port) as serving:
-        click.echo(f"report: http://{HOST}:{serving.server_port}/")
-        click.echo(f"viewer: http://{HOST}:{serving.server_port}/viewer/   (Ctrl-C ends both)")
+    with make_server(collect_site(run), port) as server:
+        click.echo(f"report: http://{HOST}:{server.server_port}/")
+        click.echo(f"viewer: http://{HOST}:{server.server_port}/viewer/   (Ctrl-C ends both)")
         try:
-            serving.serve_forever()
+            server.serve_forever()
         except KeyboardInterrupt:
             click.echo()
 
 
-def _state(folder: Path, step: steps.Step) -> tuple[str, str]:
+def _step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
     """Whether a step is done, running, failed or to do, and why it failed."""
     if steps.is_done(folder, step):
         return "done", ""
-    lock = folder / steps.MARKERS / f"{step.id}.lock"
-    if lock.is_file() and snakemake.lock_holder(lock) is not None:
+    lock = steps.lock_file(folder, step.id)
+    if lock.is_file() and locks.lock_holder(lock) is not None:
         return "running", ""
-    failure = steps.failure(folder, step.id)
+    failure = steps.failure_file(folder, step.id)
     if failure.is_file():
         return "failed", failure.read_text(encoding="utf-8").strip()
     return "to do", ""
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """On SIGTERM, unwind the stack: a run stops its steps on the way."""
+    """Unwind the stack on SIGTERM; a run stops its steps on the way."""
     raise Stopped
 
 

@@ -1,4 +1,4 @@
-"""From a study file to a report: what `coordinator plan`, `run`, `status` and `report` share."""
+"""From a study file to a report: what `coordinator plan`, `run` and `report` share."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from contract import atomic
-from contract.errors import UsageError
+from contract.errors import ExitCode, UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
 from coordinator.datasets.check import DatasetCheck
@@ -24,12 +24,13 @@ from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan, Step
 
 REPORT = "report"
-REPORT_VERSION = 2
+REPORT_VERSION = 3
+"""Raise it when the report changes, so that reports are written again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A study, checked and planned."""
+class PreparedStudy:
+    """A study with checked data and a plan."""
 
     study: Study
     checked: dict[str, DatasetCheck]
@@ -42,13 +43,13 @@ class Prepared:
         return self.study.run_folder
 
 
-def prepare(file: Path, runtime: str | None, say: Callable[[str], None]) -> Prepared:
-    """Read a study, look at all its data, and make its plan.
+def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> PreparedStudy:
+    """Read a study, check all its data, and make its plan.
 
     Args:
         file: the study file.
         runtime: docker or process; the study file's when None.
-        say: gets a line for each problem of the data.
+        warn: called with a line for each problem of the data.
 
     Raises:
         UsageError: the study cannot be run.
@@ -56,64 +57,65 @@ def prepare(file: Path, runtime: str | None, say: Callable[[str], None]) -> Prep
     study = load_study(file)
     runner = choose_runner(runtime or study.content.run.runtime, study.tools)
     checked = check_datasets(study)
-    for name, found in checked.items():
-        for case, errors in found.set_aside.items():
+    for name, dataset in checked.items():
+        for case, errors in dataset.set_aside.items():
             for error in errors:
-                say(f"{name}: {case} is set aside: {error}")
-        for warning in found.summary()["warnings"]:
-            say(f"{name}: {warning}")
-    return Prepared(study, checked, make_plan(study, checked, runner), runner.runtime)
+                warn(f"{name}: {case} is set aside: {error}")
+        for warning in dataset.summary()["warnings"]:
+            warn(f"{name}: {warning}")
+    return PreparedStudy(study, checked, make_plan(study, checked, runner), runner.runtime)
 
 
-def run_study(prepared: Prepared, cores: int | None, only: str | None, console: Console) -> int:
-    """Do what is to be done, make the report, and return the exit code: 0, or 3 where something failed."""
+def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, console: Console) -> int:
+    """Do the steps that are not done, write the report, and return the exit code: 0, or 3 where something failed."""
     run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
-    with snakemake.run_lock(run):
+    with snakemake.lock_run_folder(run):
         shutil.copyfile(prepared.study.file, run / "study.yaml")
         for name, checked in prepared.checked.items():
             atomic.write_json(run / name / "check.json", checked.summary())
-        todo = selected(plan, snakemake.write_plan(run, plan), only)
+        todo = select_steps(plan, snakemake.write_plan(run, plan), only)
         if todo:
             console.print(
-                f"{len(todo)} of {len(plan.steps)} steps to do, with runtime {prepared.runtime}, in {run}",
+                f"{len(todo)} of {len(plan.steps)} steps to do with runtime {prepared.runtime}; run folder: {run}",
                 soft_wrap=True,
             )
         else:
             console.print(f"all {len(plan.steps)} steps are done")
-        devices = _gpu_count(settings.gpus)
+        gpu_count = _count_gpus(settings.gpus)
         with Display(run, plan, len(todo), console) as display:
-            limits = snakemake.Limits(cores or settings.cores or os.cpu_count() or 1, devices, settings.retries)
-            failed = snakemake.run_steps(run, plan, todo, limits, display.update)
+            limits = snakemake.Limits(cores or settings.cores or os.cpu_count() or 1, gpu_count, settings.retries)
+            failures = snakemake.run_steps(run, plan, todo, limits, display.update)
         write_report(run)
-    return tell_outcome(run, plan, failed, prepared.checked, console)
+    return print_outcome(run, plan, failures, prepared.checked, console)
 
 
-def selected(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
-    """The steps to do whose id holds a text, with all that they need.
+def select_steps(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
+    """Select the steps to do whose id contains a text, and all that they need.
 
     Raises:
-        UsageError: no step's id holds it.
+        UsageError: no step's id contains it.
     """
     if only is None:
         return todo
-    wanted = {step.id for step in plan.steps if only in step.id}
-    if not wanted:
-        raise UsageError(f"--only: no step's id holds {only!r}; `coordinator plan` lists them")
+    selected = {step.id for step in plan.steps if only in step.id}
+    if not selected:
+        raise UsageError(f"--only: some step's id must contain {only!r}, but none does; `coordinator plan` lists them")
     for step in reversed(plan.steps):
-        if step.id in wanted:
-            wanted.update(step.needs)
-    return [step for step in todo if step.id in wanted]
+        if step.id in selected:
+            selected.update(step.needs)
+    return [step for step in todo if step.id in selected]
 
 
 def write_report(run: Path) -> Path:
-    """Make the report of a run folder, unless the one that is there is of the same results."""
+    """Write the report of a run folder, unless its report is of the same results."""
     plan = steps.read_plan(run)
-    state = digest(
-        [REPORT_VERSION, steps.plan_text(plan), _read(run / snakemake.FAILURES), _done(run, plan), _checks(run, plan)]
-    )
-    mark = steps.marker(run, REPORT)
+    markers = [_read_json(steps.marker_file(run, step.id)) for step in plan.steps]
+    checks = [_read_json(run / dataset / "check.json") for dataset in plan.about["versions"]]
+    failures = _read_json(run / snakemake.FAILURES)
+    fingerprint = digest([REPORT_VERSION, steps.plan_text(plan), failures, markers, checks])
+    marker = steps.marker_file(run, REPORT)
     page = run / REPORT / "index.html"
-    if page.is_file() and _read(mark) == {"fingerprint": state}:
+    if page.is_file() and _read_json(marker) == {"fingerprint": fingerprint}:
         return page
     from coordinator import report  # matplotlib takes a second to import
 
@@ -121,34 +123,31 @@ def write_report(run: Path) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     report.write_report(run, part)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.unlink(missing_ok=True)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.unlink(missing_ok=True)
     shutil.rmtree(run / REPORT, ignore_errors=True)
     part.rename(run / REPORT)
-    atomic.write_json(mark, {"fingerprint": state})
+    atomic.write_json(marker, {"fingerprint": fingerprint})
     return page
 
 
-def tell_outcome(
-    run: Path, plan: Plan, failed: dict[str, str], checked: dict[str, DatasetCheck], console: Console
+def print_outcome(
+    run: Path, plan: Plan, failures: dict[str, str], checked: dict[str, DatasetCheck], console: Console
 ) -> int:
-    """Say what failed and where the report is; returns the exit code."""
-    aside = {f"{name}/{case}": errors for name, c in checked.items() for case, errors in c.set_aside.items()}
-    cases = failed_cases(run, plan)
-    for what, reasons in (
-        ("cases set aside", {k: v[0] for k, v in aside.items()}),
-        ("cases failed", cases),
-        ("steps not done", failed),
-    ):
+    """Print what failed and where the report is; returns the exit code."""
+    set_aside = {f"{name}/{case}": why[0] for name, c in checked.items() for case, why in c.set_aside.items()}
+    failed_cases = find_failed_cases(run, plan)
+    groups = {"cases set aside": set_aside, "cases failed": failed_cases, "steps not done": failures}
+    for heading, reasons in groups.items():
         if reasons:
-            console.print(f"{len(reasons)} {what}:", style="yellow")
+            console.print(f"{len(reasons)} {heading}:", style="yellow")
         for name, reason in reasons.items():
             console.print(f"  {name}: {reason}", markup=False, soft_wrap=True)
     console.print(f"report: {run / REPORT / 'index.html'}", markup=False, soft_wrap=True)
-    return 3 if aside or cases or failed else 0
+    return ExitCode.CASES_FAILED if any(groups.values()) else ExitCode.DONE
 
 
-def failed_cases(run: Path, plan: Plan) -> dict[str, str]:
+def find_failed_cases(run: Path, plan: Plan) -> dict[str, str]:
     """Step and case -> why a tool could not do it."""
     return {
         f"{step.id}/{status.case}": status.reason or "failed"
@@ -159,24 +158,16 @@ def failed_cases(run: Path, plan: Plan) -> dict[str, str]:
     }
 
 
-def _gpu_count(wanted: str | int | tuple[int, ...]) -> int:
+def _count_gpus(gpus_setting: str | int | tuple[int, ...]) -> int:
     """How many GPUs steps may use at once."""
-    there = len(gpus.list_gpus())
-    if wanted == "all":
-        return there
-    asked = wanted if isinstance(wanted, int) else len(wanted)
-    return min(int(asked), there)
+    present = len(gpus.list_gpus())
+    if gpus_setting == "all":
+        return present
+    allowed = gpus_setting if isinstance(gpus_setting, int) else len(gpus_setting)
+    return min(int(allowed), present)
 
 
-def _done(run: Path, plan: Plan) -> list[Any]:
-    return [_read(steps.marker(run, step.id)) for step in plan.steps]
-
-
-def _checks(run: Path, plan: Plan) -> list[Any]:
-    return [_read(run / dataset / "check.json") for dataset in plan.about["versions"]]
-
-
-def _read(path: Path) -> Any:  # noqa: ANN401 - JSON
+def _read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""`coordinator tool`: which tools there are, building them, starting one, checking one."""
+"""`coordinator tool`: list tools, make a new one, build and check them."""
 
 from pathlib import Path
 
@@ -21,35 +21,38 @@ def tool() -> None:
 
 @tool.command("list")
 def list_tools() -> None:
-    """Show every tool and for which runtimes it is built."""
+    """List every tool, and the runtimes that it is built for."""
     table = Table("tool", "kind", "variants", "needs", "GPU", "licence", "docker", "process", box=None)
     docker, process = DockerRunner(), ProcessRunner()
     engine = _engine_answers(docker)
-    for each in find_tools().values():
-        manifest = each.manifest
+    for found_tool in find_tools().values():
+        manifest = found_tool.manifest
         licences = {manifest.licence, *(w.licence for v in manifest.variants.values() for w in v.weights)}
         table.add_row(
-            each.name, manifest.kind, ", ".join(manifest.variants), ", ".join(manifest.needs) or "-",
+            found_tool.name, manifest.kind, ", ".join(manifest.variants), ", ".join(manifest.needs) or "-",
             manifest.resources.gpu, ", ".join(sorted(licences)),
-            _yes_or_no(docker, each) if engine else "no engine", _yes_or_no(process, each),
+            _is_built(docker, found_tool) if engine else "no engine", _is_built(process, found_tool),
         )  # fmt: skip
     Console().print(table)
 
 
 @tool.command()
 @click.argument("names", nargs=-1, metavar="[NAME]…")
-@click.option("--runtime", type=click.Choice(["docker", "process", "all"]), default="docker", show_default=True)
+@click.option(
+    "--runtime", type=click.Choice(["docker", "process", "all"]), default="docker", show_default=True,
+    help="docker: images; process: virtual environments.",
+)  # fmt: skip
 @click.option("--base", metavar="IMAGE", envvar="BASE", help="Base image; default: the one pinned in the Dockerfile.")
 def build(names: tuple[str, ...], runtime: str, base: str | None) -> None:
-    """Make the images or virtual environments of the named tools, or of all; what is up to date is left alone."""
+    """Build the named tools, or all tools; those that are up to date are skipped."""
     tools = [find_tool(name) for name in names] or list(find_tools().values())
     runners: dict[str, DockerRunner | ProcessRunner] = {"docker": DockerRunner(base), "process": ProcessRunner()}
     for name, runner in runners.items():
         if runtime not in (name, "all"):
             continue
-        for each in tools:
-            runner.build(each)
-            click.echo(f"{each.name} ({name}): built, {runner.code_id(each)}")
+        for named_tool in tools:
+            runner.build(named_tool)
+            click.echo(f"{named_tool.name} ({name}): built, {runner.code_id(named_tool)}")
 
 
 @tool.command("compose")
@@ -65,12 +68,12 @@ def write_compose() -> None:
     "--folder", type=click.Path(path_type=Path), help="Folder of tool folders; default: `containers/` of the checkout."
 )
 def new_tool(name: str, folder: Path | None) -> None:
-    """Make the folder of a new tool, which passes `coordinator tool check` as it is."""
+    """Make the folder of a new tool NAME, which passes `coordinator tool check` as it is."""
     from coordinator.tools.new import write_tool
 
-    made = write_tool(name, folder or tools_folder())
+    new_folder = write_tool(name, folder or tools_folder())
     click.echo(
-        f"{made}: a tool that calls bright voxels bone; put yours in tool.py and manifest.yaml, then\n"
+        f"{new_folder}: a tool that labels bright voxels as bone; write yours in tool.py and manifest.yaml, then\n"
         f"  coordinator tool build --runtime process {name}\n"
         f"  coordinator tool check {name}"
     )
@@ -80,13 +83,13 @@ def new_tool(name: str, folder: Path | None) -> None:
 @click.argument("what", metavar="IMAGE|FOLDER|NAME")
 @click.option(
     "--runtime", type=click.Choice(["docker", "process", "all"]), default="all", show_default=True,
-    help="Where it is run; all: for whatever it is built.",
+    help="How it is started; all: every runtime that it is built for.",
 )  # fmt: skip
-@click.option("--variant", metavar="NAME|all", help="Which one to check; default: the manifest's default variant.")
+@click.option("--variant", metavar="NAME|all", help="Variant to check; default: the manifest's default variant.")
 @click.option(
     "--weights", type=click.Path(path_type=Path), default=Path("weights"), show_default=True, help="Folder of weights."
 )
-@click.option("--only", multiple=True, metavar="RULE", help="Try only this rule; may be given several times.")
+@click.option("--only", multiple=True, metavar="RULE", help="Check only this rule; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as JSON.")
 @click.pass_context
 def check(  # noqa: PLR0913 - one argument an option
@@ -99,10 +102,10 @@ def check(  # noqa: PLR0913 - one argument an option
     *,
     as_json: bool,
 ) -> None:
-    """Run an image, or a folder's tool, through the contract, and print what holds.
+    """Check a tool against the contract, and print which rules hold.
 
     \b
-    Exit code: 0 all rules hold or say nothing about it, 2 it can't be checked, 3 some rules don't hold.
+    Exit code: 0 all rules that apply hold, 2 the tool can't be checked, 3 some rules don't hold.
     """
     from coordinator.conformance.check import CheckRequest
     from coordinator.conformance.command import run_check
@@ -119,5 +122,5 @@ def _engine_answers(runner: DockerRunner) -> bool:
         return False
 
 
-def _yes_or_no(runner: DockerRunner | ProcessRunner, tool: Tool) -> str:
+def _is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> str:
     return "yes" if is_built(runner, tool) else "no"

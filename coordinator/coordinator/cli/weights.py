@@ -1,4 +1,4 @@
-"""`coordinator weights`: what trained weights tools need, getting them, checking them."""
+"""`coordinator weights`: list, fetch and verify the trained weights that tools need."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -35,21 +35,21 @@ NAMES = click.argument("names", nargs=-1, metavar="[TOOL[-VARIANT]]…")
 
 @click.group()
 def weights() -> None:
-    """List, fetch and check the trained weights that tools need."""
+    """List, fetch and verify the trained weights that tools need."""
 
 
 @weights.command("list")
 @WEIGHTS
 def list_weights(root: Path) -> None:
-    """Show what each tool and variant needs, where it comes from, and whether it is there."""
+    """List the weights of each tool and variant, where they come from, and whether they are there."""
     rows: list[tuple[str, ...]] = []
     for tool in find_tools().values():
         items = w.list_weights({tool.name: tool})
-        without = [v for v in tool.manifest.variants if not any(v in item.variants for item in items)]
+        without_weights = [v for v in tool.manifest.variants if not any(v in item.variants for item in items)]
         rows += [_row(item, root) for item in items]
-        if without:
-            rows.append((tool.name, ", ".join(without), "needs none", "", "", "", "", ""))
-    _show(("tool", "variant", "weights", "size", "sha256", "licence", "there", "from"), rows)
+        if without_weights:
+            rows.append((tool.name, ", ".join(without_weights), "needs none", "", "", "", "", ""))
+    _print_table(("tool", "variant", "weights", "size", "sha256", "licence", "there", "from"), rows)
 
 
 @weights.command()
@@ -58,18 +58,18 @@ def list_weights(root: Path) -> None:
 @WEIGHTS
 @click.option(
     "--from", "mirror", metavar="FOLDER|URL",
-    help="Take them from here: the same file names, or <tool>/<file>; of an archive, the zip or what is in it.",
+    help="Take the files from here: <file> or <tool>/<file>; of an archive, the zip or its unpacked content.",
 )  # fmt: skip
-@click.option("--accept-terms", is_flag=True, help="Agree to the terms of weights that have some.")
+@click.option("--accept-terms", is_flag=True, help="Agree to all terms of use without being asked.")
 @click.pass_context
 def fetch(
     context: click.Context, names: tuple[str, ...], everything: bool, root: Path, mirror: str | None, accept_terms: bool
 ) -> None:
-    """Fetch the weights of tools; TOOL is its default variant, as in a study.
+    """Fetch the weights of tools; TOOL alone means its default variant, as in a study.
 
-    What is there is left alone; what was broken off goes on; everything is checked before it is put in its place. A
-    sha256 that upstream doesn't publish is recorded in WEIGHTS/<tool>/SHA256SUMS, and enforced from then on. Proxies
-    are taken from the environment (HTTPS_PROXY).
+    Files that are there are skipped, interrupted downloads go on, and every file is verified before it gets its name.
+    Where upstream publishes no sha256, the first one is recorded in WEIGHTS/<tool>/SHA256SUMS and enforced from then
+    on. Proxies are taken from the environment (HTTPS_PROXY).
 
     \b
     Exit code: 0 all are there, 2 unknown names, 3 some could not be fetched.
@@ -81,9 +81,10 @@ def fetch(
     if not items:
         click.echo(f"{', '.join(names)}: needs no weights")
     failed = 0
-    with _shown() as display:
-        terms = _Terms(accept_terms, display.paused)
-        fetcher = Fetcher(root.resolve(), Downloader(new_session()), _mirror(mirror), terms, display.say, display.tell)
+    with _open_display() as display:
+        terms = _Terms(accept_terms, display.pause)
+        downloader, source = Downloader(new_session()), _resolve_mirror(mirror)
+        fetcher = Fetcher(root.resolve(), downloader, source, terms, display.print_line, display.show_progress)
         for item in items:
             display.begin(item)
             try:
@@ -101,7 +102,7 @@ def fetch(
 @WEIGHTS
 @click.pass_context
 def verify(context: click.Context, names: tuple[str, ...], root: Path) -> None:
-    """Read all weights that are there, and compare them with what is published or recorded.
+    """Read all weights that are there, and compare their sha256 with the published or recorded one.
 
     \b
     Exit code: 0 nothing differs (missing ones don't count), 2 unknown names, 3 something differs.
@@ -109,18 +110,18 @@ def verify(context: click.Context, names: tuple[str, ...], root: Path) -> None:
     tools = find_tools()
     rows: list[tuple[str, ...]] = []
     for item in w.select_weights(tools, names) if names else w.list_weights(tools):
-        verdict, about = w.verify(item, root)
-        rows.append((item.name, verdict, about))
-    _show(("weights", "", ""), rows)
+        state, reason = w.verify(item, root)
+        rows.append((item.name, state, reason))
+    _print_table(("weights", "", ""), rows)
     context.exit(ExitCode.CASES_FAILED if any(row[1] == "differs" for row in rows) else ExitCode.DONE)
 
 
 @dataclass(slots=True)
 class _Terms:
-    """Asks a person once for each text; without a terminal nobody can be asked."""
+    """Asks the user once for each text of terms; without a terminal nobody can agree."""
 
     accepted: bool
-    paused: Callable[[], None]
+    pause_display: Callable[[], None]
     _answers: dict[str, bool] = field(default_factory=dict)
 
     def __call__(self, item: w.WeightsItem) -> bool:
@@ -128,7 +129,7 @@ class _Terms:
         if self.accepted:
             return True
         if terms not in self._answers and sys.stdin.isatty():
-            self.paused()
+            self.pause_display()
             question = f"{item.name} ({item.entry.licence}): {terms}\nDo you agree?"
             self._answers[terms] = click.confirm(question, err=True)
         return self._answers.get(terms, False)
@@ -136,7 +137,7 @@ class _Terms:
 
 @dataclass(slots=True)
 class _Display:
-    """A bar a file on a terminal; otherwise lines alone."""
+    """A progress bar for each file on a terminal; elsewhere only lines."""
 
     progress: Progress
     _task: TaskID | None = None
@@ -144,15 +145,15 @@ class _Display:
     def begin(self, item: w.WeightsItem) -> None:
         self._task = self.progress.add_task(item.entry.file[-40:], total=None, visible=False)
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         self.progress.console.print(Text(line), soft_wrap=True)
 
-    def tell(self, done: int, size: int | None) -> None:
+    def show_progress(self, done: int, size: int | None) -> None:
         if self._task is not None:
             self.progress.start()
             self.progress.update(self._task, completed=done, total=size, visible=True)
 
-    def paused(self) -> None:
+    def pause(self) -> None:
         self.progress.stop()
 
     def end(self, item: w.WeightsItem, outcome: str, *, failed: bool) -> None:
@@ -163,7 +164,7 @@ class _Display:
 
 
 @contextmanager
-def _shown() -> Iterator[_Display]:
+def _open_display() -> Iterator[_Display]:
     console = Console(stderr=True, highlight=False)
     columns = (
         TextColumn("{task.description}"),
@@ -179,17 +180,17 @@ def _shown() -> Iterator[_Display]:
         progress.stop()
 
 
-def _mirror(given: str | None) -> Path | str | None:
-    """A folder, or an address.
+def _resolve_mirror(mirror: str | None) -> Path | str | None:
+    """The mirror as a folder, or as an address.
 
     Raises:
         UsageError: no such folder.
     """
-    if given is None or given.startswith(("http://", "https://")):
-        return given
-    if not Path(given).is_dir():
-        raise UsageError(f"--from: {given} must be a folder or http(s) address, but there is no such folder")
-    return Path(given).resolve()
+    if mirror is None or mirror.startswith(("http://", "https://")):
+        return mirror
+    if not Path(mirror).is_dir():
+        raise UsageError(f"--from: {mirror} must be a folder or http(s) address, but there is no such folder")
+    return Path(mirror).resolve()
 
 
 def _row(item: w.WeightsItem, root: Path) -> tuple[str, ...]:
@@ -201,8 +202,8 @@ def _row(item: w.WeightsItem, root: Path) -> tuple[str, ...]:
     return item.tool, ", ".join(item.variants), entry.file, size, sha256, licence, w.presence(item, root), source
 
 
-def _show(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """A table on a terminal; otherwise a line a row with tabs, which other programs can read."""
+def _print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print a table on a terminal; elsewhere a line for each row, with tabs, which other programs can read."""
     console = Console()
     if not console.is_terminal:
         for row in (head, *rows):

@@ -1,7 +1,8 @@
 """Doing a plan: Snakemake decides when a step runs, `execute` does it.
 
-    plan.json ──► snakemake (Snakefile) ──a process a step──► execute ──┬──► run_tool     a tool, by its runner
-                                                                        └──► own_steps    remap and score
+    plan.json ──► snakemake (Snakefile) ──► execute, one process for each step ──┬──► run_tool             a tool
+                                            │                                    └──► coordinator_steps    remap, score
+                                            └── locks: one process does a step at a time
 
-Of the study wing, steps need `study.steps` alone: a step starts in a fraction of a second.
+Of package `study`, a step imports only `study.steps`, so that it starts in a fraction of a second.
 """

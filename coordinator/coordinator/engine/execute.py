@@ -1,29 +1,28 @@
-"""`exec-step`: do one step of a plan, so that a crash at any moment costs nothing but the time since the last case.
+"""`exec-step`: do one step of a plan, so that a crash at any moment costs only the time since the last case.
 
     lock ─► done already? ─► work in `.NAME.part` ─► check ─► rename to NAME ─► write the marker
 
-The lock is a file lock that the tool inherits: a tool that outlives its coordinator holds it, and the next one waits.
-Imports stay few at the top: this runs once a step, and most of a no-op step is Python's start.
+The tool inherits the step's file lock. So when a tool outlives its coordinator, the next run waits for it.
+Imports at the top stay few: this runs once for each step, and a step without work is mostly the start of Python.
 """
 
-import fcntl
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from contract import atomic
 from contract.errors import CaseError, ExitCode, Stopped, UsageError
+from coordinator.engine.locks import hold_lock
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
 
 class StepFailedError(Exception):
-    """A step has no output; the message says why and where the log is."""
+    """A step has no output; the message says why, and where the log is."""
 
 
 def execute(run: Path, step_id: str) -> int:
@@ -31,7 +30,7 @@ def execute(run: Path, step_id: str) -> int:
 
     Args:
         run: the run folder with its `plan.json`.
-        step_id: which step.
+        step_id: of the step.
 
     Returns:
         0 when the step is done, now or before; 1 when it failed, with the reason in `.steps/<id>.failed`.
@@ -39,73 +38,60 @@ def execute(run: Path, step_id: str) -> int:
     signal.signal(signal.SIGTERM, _stop)
     plan = steps.read_plan(run)
     step = plan.step(step_id)
-    with locked(run, step) as lock:
+
+    def say_waiting(holder: str) -> None:
+        sys.stderr.write(f"{step.id}: waiting for an earlier run of this step (process {holder}) to end\n")
+
+    with hold_lock(steps.lock_file(run, step.id), on_busy=say_waiting) as lock:
         if steps.is_done(run, step):
             return 0
         try:
             summary = KINDS[step.kind](run, plan, step, lock)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the step's failure must be told
+        except Exception as error:  # noqa: BLE001 - every failure of a step is recorded
             expected = isinstance(error, StepFailedError | CaseError | UsageError)
             reason = str(error) if expected else f"{type(error).__name__}: {error}"
-            atomic.write_text(steps.failure(run, step.id), f"{reason}\n")
+            atomic.write_text(steps.failure_file(run, step.id), f"{reason}\n")
             sys.stderr.write(f"{step.id}: {reason}\n")
             if not expected:
                 import traceback
 
                 traceback.print_exc()
             return 1
-        steps.failure(run, step.id).unlink(missing_ok=True)
-        atomic.write_text(steps.marker(run, step.id), json.dumps({"fingerprint": step.fingerprint, **summary}) + "\n")
+        steps.failure_file(run, step.id).unlink(missing_ok=True)
+        atomic.write_text(
+            steps.marker_file(run, step.id), json.dumps({"fingerprint": step.fingerprint, **summary}) + "\n"
+        )
     return 0
 
 
-@contextmanager
-def locked(run: Path, step: Step) -> Iterator[int]:
-    """Hold a step's lock, waiting for whoever has it; yields its descriptor. The kernel frees it on death."""
-    file = run / steps.MARKERS / f"{step.id}.lock"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode() or "?"
-            sys.stderr.write(f"{step.id}: waiting for an earlier run of this step (process {holder}) to end\n")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 Summary = dict[str, object]
+"""What the marker of a step records beside its fingerprint."""
 
 
 def _do_nothing(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
-    """A step without work, for measuring the engine."""
+    """Do a step without work, to measure the engine."""
     (run / step.output).mkdir(parents=True, exist_ok=True)
     return {}
 
 
 def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
-    """Run a tool, and take over what it wrote."""
+    """Run a tool, and publish what it wrote."""
     import shutil
 
     from coordinator.engine.run_tool import run_tool
 
     part = steps.part_folder(run, step)
     result = part / "out" / step.dataset / step.label_version
-    if step.shared and _is_shared(run, step):
+    if step.shared and _link_shared(run, step):
         return {"shared": True}
-    _reuse(run / step.output, result)
+    _move_old_output(run / step.output, result)
     code = run_tool(run, plan, step, part / "out", lock)
-    outputs = _recorded_outputs(result)
+    outputs = _read_outputs(result)
     if code not in {ExitCode.DONE, ExitCode.CASES_FAILED}:
         raise StepFailedError(f"{step.tool} ended with exit code {code}: {last_line(run, step)}")
     if not outputs:
         raise StepFailedError(f"{step.tool} wrote no case: {last_line(run, step)}")
-    _drop_others(result, outputs)
+    _remove_unrecorded(result, outputs)
     if step.shared:
         _share(run, step, result)
     else:
@@ -114,17 +100,17 @@ def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
     return {"exit_code": code}
 
 
-def _do_own(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
-    """What the coordinator does itself."""
+def _do_coordinator_step(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
+    """Do a step that needs no tool."""
     import shutil
 
-    from coordinator.engine import own_steps
+    from coordinator.engine import coordinator_steps
 
     part = steps.part_folder(run, step)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     result = part / (run / step.output).name
-    getattr(own_steps, step.kind.replace("-", "_"))(run, plan, step, result)
+    coordinator_steps.FUNCTIONS[step.kind](run, plan, step, result)
     _publish(result, run / step.output)
     shutil.rmtree(part)
     return {}
@@ -133,16 +119,16 @@ def _do_own(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
 KINDS: dict[str, Callable[[Path, Plan, Step, int], Summary]] = {
     "nothing": _do_nothing,
     "tool": _do_tool,
-    "base": _do_own,
-    "remap": _do_own,
-    "score": _do_own,
-    "score-predictions": _do_own,
+    "base": _do_coordinator_step,
+    "remap": _do_coordinator_step,
+    "score": _do_coordinator_step,
+    "score-predictions": _do_coordinator_step,
 }
 
 
 def last_line(run: Path, step: Step) -> str:
     """The last line that a tool printed, most often its error, and where the rest is."""
-    log = steps.log(run, step.id)
+    log = steps.log_file(run, step.id)
     try:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     except OSError:
@@ -150,8 +136,8 @@ def last_line(run: Path, step: Step) -> str:
     return f"{lines[-1] if lines else 'it printed nothing'} (log: {log.relative_to(run)})"
 
 
-def _is_shared(run: Path, step: Step) -> bool:
-    """Whether another study has made this step's output already; then the run folder gets a link to it."""
+def _link_shared(run: Path, step: Step) -> bool:
+    """Link the output of another study that has done the same step; False where none has."""
     folder = steps.shared_folder(run, step)
     if not (folder / "run.json").is_file():
         return False
@@ -160,7 +146,7 @@ def _is_shared(run: Path, step: Step) -> bool:
 
 
 def _share(run: Path, step: Step, result: Path) -> None:
-    """Keep an output beside the run folders; of two studies that made it at once, the first one's stays."""
+    """Keep an output beside the run folders; where two studies made it at once, the first one's stays."""
     folder = steps.shared_folder(run, step)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -173,7 +159,7 @@ def _share(run: Path, step: Step, result: Path) -> None:
 
 
 def _link(output: Path, folder: Path) -> None:
-    """Make or replace the link in one step; a folder of an older plan goes."""
+    """Make or replace the link with one rename; a folder of an older plan is removed."""
     import shutil
 
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -186,14 +172,15 @@ def _link(output: Path, folder: Path) -> None:
     atomic.sync(output.parent)
 
 
-def _reuse(output: Path, result: Path) -> None:
-    """Let a tool go on from an output that is out of date: it redoes only the cases whose input changed."""
+def _move_old_output(output: Path, result: Path) -> None:
+    """Let a tool start from an output that is out of date: it redoes only the cases whose input changed."""
     result.parent.mkdir(parents=True, exist_ok=True)
     if output.exists() and not output.is_symlink() and not result.exists():
         output.rename(result)
 
 
-def _recorded_outputs(result: Path) -> set[str]:
+def _read_outputs(result: Path) -> set[str]:
+    """The files that a tool recorded in `run.json`."""
     try:
         record = json.loads((result / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -201,8 +188,8 @@ def _recorded_outputs(result: Path) -> set[str]:
     return set(record.get("outputs", {}))
 
 
-def _drop_others(result: Path, outputs: set[str]) -> None:
-    """Remove what this plan did not ask for, such as cases that have left the dataset."""
+def _remove_unrecorded(result: Path, outputs: set[str]) -> None:
+    """Remove files that are not of this plan, such as those of cases that have left the dataset."""
     keep = {*outputs, "run.json", "status.jsonl"}
     for path in sorted(result.rglob("*"), reverse=True):
         if path.is_file() and str(path.relative_to(result)) not in keep:
@@ -210,7 +197,7 @@ def _drop_others(result: Path, outputs: set[str]) -> None:
 
 
 def _publish(result: Path, output: Path) -> None:
-    """Give a result its name; an older one is taken away first, which is harmless: its marker no longer counts."""
+    """Give a result its name. An older one is removed first, which is harmless: its marker no longer counts."""
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.is_symlink():
         output.unlink()
@@ -223,7 +210,7 @@ def _publish(result: Path, output: Path) -> None:
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """On SIGTERM, unwind the stack; the runner stops its tool on the way."""
+    """Unwind the stack on SIGTERM; the runner stops its tool on the way."""
     raise Stopped
 
 

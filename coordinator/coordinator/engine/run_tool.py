@@ -18,16 +18,16 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
         plan: of the study.
         step: of kind "tool".
         out: folder that the tool writes to.
-        lock: descriptor of the step's lock; the tool holds it too.
+        lock: descriptor of the step's lock; the tool inherits it.
     """
     if step.tool is None or step.runtime is None:
-        raise ValueError(f"{step.id} is a step of a tool, so tool and runtime must be named")
-    log = steps.log(run, step.id)
+        raise ValueError(f"{step.id}: a step of kind tool must name its tool and runtime")
+    log = steps.log_file(run, step.id)
     log.parent.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
-    # On a machine without GPUs a step that could use one runs on the CPU: the tool says so in run.json.
-    wanted = min(step.gpus, len(gpus.list_gpus()))
-    with gpus.lease(wanted) as devices:
+    # On a machine without GPUs a step that could use one runs on the CPU; the tool records the device in run.json.
+    count = min(step.gpus, len(gpus.list_gpus()))
+    with gpus.lease(count) as devices:
         return make_runner(step.runtime).run(
             Invocation(
                 name=f"lq-{plan.study}-{digest(str(run.resolve()))[:8]}-{step.id.replace('/', '-')}",

@@ -1,13 +1,12 @@
 """Driving Snakemake: one run of a study from its first step that is not done to its last.
 
-    lock the run folder ─► write plan.json ─► forget what is out of date ─► snakemake ─► failures.json
+    lock the run folder ─► write plan.json ─► remove markers out of date ─► snakemake ─► failures.json
 
-Snakemake is started as a child that dies with its coordinator; the steps it started live on and finish, each holding
+Snakemake is a child process that dies with its coordinator. The steps that it started live on and finish, each holding
 its own lock, so that the next run finds their results or waits for them.
 """
 
 import ctypes
-import fcntl
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from typing import Any
 
 from contract import atomic
 from contract.errors import UsageError
+from coordinator.engine.locks import hold_lock, lock_holder
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -32,39 +32,32 @@ _PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def run_lock(run: Path) -> Iterator[None]:
-    """Hold the run folder: one coordinator at a time. The kernel frees it on death.
+def lock_run_folder(run: Path) -> Iterator[None]:
+    """Hold a run folder, so that one coordinator at a time runs its study.
 
     Raises:
         UsageError: another coordinator holds it.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode() or "?"
-            raise UsageError(
-                f"{run}: one coordinator can run a study at a time, but process {holder} does; "
-                "wait for it, follow it with `coordinator status`, or stop it"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+    def refuse(holder: str) -> None:
+        raise UsageError(
+            f"{run}: one coordinator at a time can run a study, but process {holder} is running it; "
+            "wait for it, follow it with `coordinator status`, or stop it"
+        )
+
+    with hold_lock(run / ".lock", on_busy=refuse):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def write_plan(run: Path, plan: Plan) -> list[Step]:
-    """Write the plan and the case lists, forget markers that are out of date, and return the steps to be done."""
+    """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do."""
     (run / steps.MARKERS).mkdir(exist_ok=True)
     for dataset, cases in plan.about["cases"].items():
         _write_split(run, dataset, cases, plan.about.get("split", {}).get(dataset))
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
     todo = [step for step in plan.steps if not steps.is_done(run, step)]
     for step in todo:
-        steps.marker(run, step.id).unlink(missing_ok=True)
+        steps.marker_file(run, step.id).unlink(missing_ok=True)
     return todo
 
 
@@ -94,28 +87,29 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
         watch: called about five times a second while steps run.
 
     Returns:
-        step id -> reason, for each step that failed or could not be done because of one that did.
+        step id -> reason, for each step that failed or that needs one that failed.
     """
-    _forget_failures(run)
+    for file in (run / steps.MARKERS).rglob("*.failed"):
+        file.unlink()
     if todo:
         atomic.write_text(run / TODO, "\n".join(step.id for step in todo) + "\n")
-        _snakemake(run, limits, watch)
-    failed = failures(run, plan)
-    atomic.write_json(run / FAILURES, {"steps": failed})
-    return failed
+        _run_snakemake(run, limits, watch)
+    failures = find_failures(run, plan)
+    atomic.write_json(run / FAILURES, {"steps": failures})
+    return failures
 
 
-def failures(run: Path, plan: Plan) -> dict[str, str]:
-    """Why each step that is not done is not done."""
+def find_failures(run: Path, plan: Plan) -> dict[str, str]:
+    """Step id -> reason, for each step that is not done."""
     reasons: dict[str, str] = {}
     for step in plan.steps:
         if steps.is_done(run, step):
             continue
         with suppress(OSError):
-            reasons[step.id] = steps.failure(run, step.id).read_text(encoding="utf-8").strip()
+            reasons[step.id] = steps.failure_file(run, step.id).read_text(encoding="utf-8").strip()
             continue
-        before = next((needed for needed in step.needs if needed in reasons), None)
-        reasons[step.id] = f"not run, because {before} was not done" if before else "not run"
+        missing = next((needed for needed in step.needs if needed in reasons), None)
+        reasons[step.id] = f"not run, because {missing} was not done" if missing else "not run"
     return reasons
 
 
@@ -128,18 +122,7 @@ def stop_steps(run: Path) -> None:
                 os.kill(holder, signal.SIGTERM)
 
 
-def lock_holder(file: Path) -> int | None:
-    """The process that holds a step's lock; None when nobody does."""
-    with file.open("r+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = stream.read().strip()
-            return int(text) if text.isdigit() else None
-    return None
-
-
-def _snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None:
+def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None:
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
         "--directory", str(run), "--config", f"plan={run / steps.PLAN}", f"todo={run / TODO}",
@@ -173,23 +156,18 @@ def _snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None:
 
 
 def _die_with_parent() -> None:
-    """In the child: ask Linux for SIGKILL when the parent dies, however it dies."""
+    """Ask Linux, in the child, for SIGKILL when the parent dies, however it dies."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _memory_mb() -> int:
-    """Memory of this machine; a step that wants more is run alone."""
+    """Memory of this machine; a step that needs more runs alone."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000
 
 
-def _forget_failures(run: Path) -> None:
-    for file in (run / steps.MARKERS).rglob("*.failed"):
-        file.unlink()
-
-
 def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, Any] | None) -> None:
-    """Which cases tools are to do: `all.txt`, and with training `train.txt`, `holdout.txt`, `split.json`."""
+    """Write the cases that tools do: `all.txt`, and with training `train.txt`, `holdout.txt`, `split.json`."""
     folder = run / dataset / "split"
     folder.mkdir(parents=True, exist_ok=True)
     content = {"all.txt": "".join(f"{case}\n" for case in cases)}
@@ -200,7 +178,7 @@ def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, 
         _write_if_changed(folder / name, text)
     for file in set(folder.glob("*")) - {folder / name for name in [*content, "run.json"]}:
         shutil.rmtree(file) if file.is_dir() else file.unlink()
-    # A step that reads the split depends on train and hold-out, not on cases that have since come or gone elsewhere.
+    # A step that reads this folder depends on the split alone, not on the list of all cases.
     _write_if_changed(folder / "run.json", json.dumps({"source": "split of the study", "outputs": split or {}}) + "\n")
 
 

@@ -1,6 +1,6 @@
 """The report's figures as SVG and PNG; the same results give the same bytes.
 
-Ink and grid have colours of their own, which the page replaces by its theme's, so that figures follow light and dark.
+The page replaces the colours of ink and grid by its theme's, so that figures follow light and dark.
 """
 
 import base64
@@ -17,13 +17,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coordinator.results.run import Dataset, Run
+from coordinator.results.run import Run, RunDataset
 from coordinator.study.steps import BASE
-from coordinator.verdict.dose import Step
+from coordinator.verdict.dose import Improvement
 
 INK = "#23292f"
 GRID = "#d5dae0"
-# Okabe and Ito's palette, which colour-blind people tell apart, then dark ones of Tol's; names and lines say the same.
+# Okabe and Ito's palette for colour-blind readers, then dark ones of Tol's; names and dashes tell versions apart too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#332288", "#999933", "#117733")
 DASHES: Sequence[Any] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)))
 DPI = 160
@@ -55,14 +55,14 @@ STYLE: Any = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure that was drawn.
+    """A finished figure.
 
     Attributes:
         name: of its files.
-        caption: what it shows, in words.
-        svg: a whole SVG file.
-        png: a whole PNG file.
-        alt: the same for those who can't see it: the caption, and what the figure shows in words.
+        caption: what it shows.
+        svg: content of its SVG file.
+        png: content of its PNG file.
+        alt: the caption, and the figure's numbers in words, for readers who can't see it.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Picture:
 
     @property
     def inline(self) -> str:
-        """The SVG as a part of an HTML page: no prologue, the page's colours, names that no other figure has."""
+        """The SVG as a part of an HTML page: no prologue, the page's colours, ids that no other figure has."""
         body = self.svg[self.svg.index("<svg") :]
         body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
         body = re.sub(r' xmlns(:xlink)?="[^"]*"', "", body).replace("xlink:href", "href")
@@ -89,7 +89,7 @@ class Picture:
 
     @property
     def data_uri(self) -> str:
-        """The PNG as an address that needs no file."""
+        """The PNG as a data URI."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
     def write(self, folder: Path) -> None:
@@ -98,8 +98,8 @@ class Picture:
         (folder / f"{self.name}.png").write_bytes(self.png)
 
 
-def training_curves(run: Run, dataset: Dataset) -> Picture | None:
-    """Loss and, where it was measured, validation Dice of each model over epochs; None where nothing was logged."""
+def draw_training_curves(run: Run, dataset: RunDataset) -> Picture | None:
+    """Draw loss and, where it was measured, validation Dice of each network over epochs; None without logs."""
     if run.training_logs.is_empty() or dataset.name not in run.training_logs["dataset"]:
         return None
     logs = run.training_logs.filter(pl.col("dataset") == dataset.name)
@@ -108,67 +108,67 @@ def training_curves(run: Run, dataset: Dataset) -> Picture | None:
     with styled_figure(5.0 * len(curves), 3.6) as figure:
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for axes, (column, title) in zip(panels, curves.items(), strict=True):
-            _curves(axes, logs.drop_nulls(column), column, colours_of(run))
+            _draw_curves(axes, logs.drop_nulls(column), column, version_colours(run))
             axes.set_title(f"{dataset.name}: {title}", loc="left")
             axes.set_xlabel("epoch")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 3 * len(curves)), fontsize=8.5)
         caption = f"{dataset.name}: {' and '.join(curves.values())} of the network trained on each label version."
-        return picture(f"training-{dataset.name}", caption, figure, alt=f"{caption} {_last_values(logs, curves)}")
+        return make_picture(f"training-{dataset.name}", caption, figure, alt=f"{caption} {_last_values(logs, curves)}")
 
 
-def dose_response(dataset: Dataset, steps: Sequence[Step]) -> Picture | None:
-    """How much the network gains against how much the labels do, from each degraded level to the original labels."""
-    to_base = sorted((step for step in steps if step.better == BASE), key=lambda step: step.label_gain)
+def draw_dose_response(dataset: RunDataset, improvements: Sequence[Improvement]) -> Picture | None:
+    """Draw the network's gain against the labels' gain, from each degraded level to the reference labels."""
+    to_base = sorted((i for i in improvements if i.better == BASE), key=lambda i: i.label_gain)
     if not to_base:
         return None
     with styled_figure(5.4, 3.8) as figure:
         axes = figure.subplots()
-        x, y = ([0.0, *(100 * getattr(step, name) for step in to_base)] for name in ("label_gain", "gain"))
+        x, y = ([0.0, *(100 * getattr(i, name) for i in to_base)] for name in ("label_gain", "gain"))
         axes.plot(x, y, color=COLOURS[0], linewidth=1.4, marker="o", markersize=4)
-        for step in to_base:
-            if step.low is not None and step.high is not None:
-                axes.plot([100 * step.label_gain] * 2, [100 * step.low, 100 * step.high], color=COLOURS[0], alpha=0.6)
-            axes.annotate(
-                step.worse, (100 * step.label_gain, 100 * step.gain), (6, -11), textcoords="offset points", fontsize=8.5
-            )
+        for level in to_base:
+            x_percent, y_percent = 100 * level.label_gain, 100 * level.gain
+            if level.low is not None and level.high is not None:
+                axes.plot([x_percent] * 2, [100 * level.low, 100 * level.high], color=COLOURS[0], alpha=0.6)
+            axes.annotate(level.worse, (x_percent, y_percent), (6, -11), textcoords="offset points", fontsize=8.5)
         axes.axhline(0, color=INK, linewidth=0.9, linestyle=(0, (4, 4)), alpha=0.55)
         axes.margins(x=0.16)
         axes.set_title(dataset.name, loc="left")
         axes.set_xlabel("labels better by (Dice points)")
         axes.set_ylabel("network better by (Dice points)")
         caption = (
-            f"{dataset.name}: dose and response; what the original labels gain over labels made worse on purpose, with "
-            "the interval over held-out cases."
+            f"{dataset.name}: dose and response. What the reference labels gain over labels made worse on purpose, "
+            "with the interval over held-out cases."
         )
-        told = "; ".join(f"{s.worse}: {100 * s.label_gain:.1f} bought {100 * s.gain:.1f}" for s in to_base)
-        return picture(f"dose-response-{dataset.name}", caption, figure, alt=f"{caption} In Dice points, {told}.")
+        numbers = "; ".join(f"{i.worse}: labels {100 * i.label_gain:.1f}, network {100 * i.gain:.1f}" for i in to_base)
+        alt = f"{caption} Gains in Dice points, {numbers}."
+        return make_picture(f"dose-response-{dataset.name}", caption, figure, alt=alt)
 
 
 @contextmanager
 def styled_figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure of a size in inches, in our style, whatever the user's is."""
+    """An empty figure of a size in inches, in our style and not the user's."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
         yield Figure(figsize=(width, height))
 
 
-def picture(name: str, caption: str, figure: Figure, *, alt: str, dpi: int = DPI) -> Picture:
-    """A figure that is finished."""
+def make_picture(name: str, caption: str, figure: Figure, *, alt: str, dpi: int = DPI) -> Picture:
+    """Make the picture of a figure that is drawn."""
     svg, png = io.BytesIO(), io.BytesIO()
     figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     figure.savefig(png, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     return Picture(name, caption, svg.getvalue().decode(), png.getvalue(), alt)
 
 
-def colours_of(run: Run) -> Mapping[str, str]:
-    """The colour of each version, the same in all figures; base is ink."""
+def version_colours(run: Run) -> Mapping[str, str]:
+    """Label version -> colour, the same in all figures; base is ink."""
     return {BASE: INK} | {version: COLOURS[i % len(COLOURS)] for i, version in enumerate(run.versions)}
 
 
 def _last_values(logs: pl.DataFrame, curves: Mapping[str, str]) -> str:
-    """Where each curve ends, for those who can't see it."""
+    """The last value of each curve, in words."""
     ends = []
     for column, title in curves.items():
         last = logs.drop_nulls(column).sort("version", "seed", "epoch").group_by("version", maintain_order=True).last()
@@ -177,18 +177,15 @@ def _last_values(logs: pl.DataFrame, curves: Mapping[str, str]) -> str:
     return " ".join(ends)
 
 
-def _curves(axes: Axes, logs: pl.DataFrame, column: str, colours: Mapping[str, str]) -> None:
-    """A line a version and seed; only the first seed's has a name."""
-    named: Sequence[str] = [version for version in colours if version in logs["version"]]
-    for version in named:
-        seeds = (
-            logs.filter(pl.col("version") == version).sort("seed", "epoch").partition_by("seed", maintain_order=True)
-        )
-        for i, seed in enumerate(seeds):
+def _draw_curves(axes: Axes, logs: pl.DataFrame, column: str, colours: Mapping[str, str]) -> None:
+    """Draw a line for each version and seed; only the first seed's is in the legend."""
+    for version in [version for version in colours if version in logs["version"]]:
+        version_logs = logs.filter(pl.col("version") == version).sort("seed", "epoch")
+        for i, log in enumerate(version_logs.partition_by("seed", maintain_order=True)):
             name = version if i == 0 else f"_{version} {i}"
-            marker = "o" if seed.height == 1 else ""
+            marker = "o" if log.height == 1 else ""
             axes.plot(
-                seed["epoch"].to_list(), seed[column].to_list(), color=colours[version], label=name, marker=marker,
+                log["epoch"].to_list(), log[column].to_list(), color=colours[version], label=name, marker=marker,
                 linewidth=1.8 if version == BASE else 1.3, alpha=1 if i == 0 else 0.5,
                 linestyle=DASHES[list(colours).index(version) % len(DASHES)],
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The methods section of a paper on this study, written from what the run recorded; every work it names is cited."""
+"""A methods section for a paper on this study, written from the records of the run, with citations."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from contract.errors import UsageError
 from coordinator.report.references import Bibliography
 from coordinator.results.run import Run
 from coordinator.scoring import conventions
-from coordinator.study.file import Train
+from coordinator.study.file import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
+from coordinator.verdict.sentences import count_noun, format_margin, join_names
 
 STUDY = (
     "Jaus, Marinov, Seibold, Reiß, Kleesiek, Stiefelhagen. Good Enough: Is it Worth Improving your Label Quality? "
@@ -48,50 +49,51 @@ KNOWN = Path(__file__).parents[1] / "datasets" / "known"
 
 @dataclass(frozen=True, slots=True)
 class Methods:
-    """Paragraphs with citations as numbers in brackets, and the works in the order of these numbers."""
+    """Paragraphs with citations as numbers in brackets, and the references in the order of these numbers."""
 
     paragraphs: tuple[str, ...]
     bibliography: Bibliography
 
 
-def methods(run: Run) -> Methods:
-    """Write the methods section; datasets are cited as their own descriptions say, where these can be read."""
-    cited = Bibliography()
-    paragraphs = [" ".join(_labels(run, cited)), " ".join(_scores(run, cited))]
+def write_methods(run: Run) -> Methods:
+    """Write the methods section; a dataset is cited as its dataset.yaml says, where this can be read."""
+    bibliography = Bibliography()
+    paragraphs = [" ".join(_describe_labels(run, bibliography)), " ".join(_describe_scores(run, bibliography))]
     if run.train is not None:
-        paragraphs.append(" ".join(_training(run, Train.model_validate(run.train), cited)))
-        paragraphs.append(" ".join(_statistics(run, cited)))
-    return Methods(tuple(paragraphs), cited)
+        train = TrainSettings.model_validate(run.train)
+        paragraphs.append(" ".join(_describe_training(run, train, bibliography)))
+        paragraphs.append(" ".join(_describe_statistics(run, bibliography)))
+    return Methods(tuple(paragraphs), bibliography)
 
 
-def _labels(run: Run, cited: Bibliography) -> Iterator[str]:
+def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
     yield f"This study follows Jaus et al.{cited.cite(STUDY)}."
     for dataset in run.datasets:
         cases = f"{dataset.sound_cases} cases, " if dataset.sound_cases is not None else ""
         yield (
             f"Dataset {dataset.name}{cited.cite(_citation(run.data, dataset.name))} "
-            f"({cases}{_count(len(dataset.labels), 'organ')}) has its original labels and "
-            f"{_count(len(dataset.versions), 'generated label version')}: {_listed(dataset.versions)}."
+            f"({cases}{count_noun(len(dataset.labels), 'organ')}) has reference labels and "
+            f"{count_noun(len(dataset.versions), 'version')} of pseudo-labels: {join_names(dataset.versions)}."
         )
-    tools, known = _tools(run), _known_tools()
+    tools, manifests = _tools_by_version(run), _installed_tools()
     for version in run.versions:
         if version in tools:
-            yield f"{version} was made with {tools[version]}{_upstream(known, tools[version], cited)}."
+            yield f"{version} was made with {tools[version]}{_describe_upstream(manifests, tools[version], cited)}."
         else:
-            yield f"What {version} was made with was not recorded."
+            yield f"Which tool made {version} was not recorded."
     prompted = [version for version in run.versions if run.prompts.get(version) == "ground-truth"]
     if prompted:
-        yield f"Prompts of {_listed(tuple(prompted))} were made from the original labels."
+        yield f"The prompts of {join_names(prompted)} were made from the reference labels."
     yield (
-        "Generated labels were brought to each dataset's organs by name; organs that a generator can't have are left "
+        "Pseudo-labels were mapped to each dataset's organs by name; organs that some generator can't give are left "
         "out of all means."
     )
 
 
-def _scores(run: Run, cited: Bibliography) -> Iterator[str]:
+def _describe_scores(run: Run, cited: Bibliography) -> Iterator[str]:
     convention = conventions.find(run.score.empty)
     yield (
-        f"Label maps were compared with the original labels by Dice{cited.cite(DICE)} and by Surface Dice"
+        f"Label maps were compared with the reference labels by Dice{cited.cite(DICE)} and by Surface Dice"
         f"{cited.cite(SURFACE_DICE)} at a tolerance of {run.tolerances}, for each case and organ."
     )
     yield f"Empty masks were scored by the convention {convention.name} ({convention.origin}). {convention.rule}"
@@ -101,43 +103,46 @@ def _scores(run: Run, cited: Bibliography) -> Iterator[str]:
     )
 
 
-def _training(run: Run, train: Train, cited: Bibliography) -> Iterator[str]:
-    known = _known_tools()
-    monai = next((t.manifest.upstream for t in known.values() if t.manifest.kind == "trainer"), None)
-    used = dict.fromkeys(_name(t.record) for t in run.tools if t.stage == "training")
+def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> Iterator[str]:
+    monai = next((t.manifest.upstream for t in _installed_tools().values() if t.manifest.kind == "trainer"), None)
+    trainers = list(dict.fromkeys(_tool_name(t.record) for t in run.tools if t.stage == "training"))
     yield (
         f"On each label version the same network, a DynUNet{cited.cite(DYNUNET, monai.citation if monai else '')}"
-        f"{f' ({_listed(tuple(used))})' if used else ''}, was trained for {_count(train.epochs, 'epoch')} of "
-        f"{_count(train.batches_per_epoch, 'batch', 'batches')} of {_count(train.batch_size, 'patch', 'patches')} with "
-        f"AdamW{cited.cite(ADAMW)} and a learning rate that falls from {train.learning_rate:g} along a cosine; "
-        f"{'seed' if len(run.seeds) == 1 else 'seeds'} {_listed(tuple(str(seed) for seed in run.seeds))}."
+        f"{f' ({join_names(trainers)})' if trainers else ''}, was trained for {count_noun(train.epochs, 'epoch')} of "
+        f"{count_noun(train.batches_per_epoch, 'batch', 'batches')} of "
+        f"{count_noun(train.batch_size, 'patch', 'patches')} with AdamW{cited.cite(ADAMW)} and a learning rate that "
+        f"falls from {train.learning_rate:g} along a cosine; "
+        f"{'seed' if len(run.seeds) == 1 else 'seeds'} {join_names([str(seed) for seed in run.seeds])}."
     )
     splits = [f"{d.name}: {len(d.split.train)} and {len(d.split.holdout)}" for d in run.datasets if d.split]
     yield (
-        f"Cases were split at random into those for training and those held out ({'; '.join(splits)}); split, spacing, "
+        f"Cases were split at random into cases for training and held-out cases ({'; '.join(splits)}); split, spacing, "
         "patch and normalisation were the same for all label versions."
     )
-    yield "Networks were tested on the held-out cases against the original labels, whatever labels they had learned."
+    yield (
+        "Networks were tested on the held-out cases against the reference labels, whichever label version they were "
+        "trained on."
+    )
     if run.transfers:
-        names = tuple(f"{t.target}{cited.cite(_citation(run.data, t.target))}" for t in run.transfers)
+        targets = [f"{t.target}{cited.cite(_citation(run.data, t.target))}" for t in run.transfers]
         yield (
-            f"Trained networks were then fine-tuned on the original labels of {_listed(names)}, with patch, spacing "
-            "and normalisation as before, and compared with networks trained there from scratch."
+            f"Trained networks were then fine-tuned on the reference labels of {join_names(targets)}, with patch, "
+            "spacing and normalisation as before, and compared with networks trained there from scratch."
         )
     if len(run.seeds) > 1:
         yield "Means are over seeds."
 
 
-def _statistics(run: Run, cited: Bibliography) -> Iterator[str]:
-    margin, share = f"{100 * run.verdict.margin:g}", f"{100 * (1 - run.verdict.alpha):g} %"
+def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
+    margin, share = format_margin(run.verdict.margin), f"{100 * (1 - run.verdict.alpha):g} %"
     seeds = (
         ", with the noise of seeds, pooled over label versions, as a second level"
         if len(run.seeds) > 1
-        else "; with one seed they hold for these very networks"
+        else "; with one seed they hold for these networks only"
     )
     yield (
-        "What the original labels gain over a label version is the difference in Dice between the two networks, paired "
-        f"by held-out case. Its {share} intervals are those of a studentised bootstrap over cases"
+        "The gain of the reference labels over a label version is the difference in Dice between the two networks, "
+        f"paired by held-out case. Its {share} intervals are those of a studentised bootstrap over cases"
         f"{cited.cite(BOOTSTRAP)}, widened for few cases{seeds}."
     )
     yield (
@@ -146,14 +151,13 @@ def _statistics(run: Run, cited: Bibliography) -> Iterator[str]:
     )
     yield (
         f"Networks are called equivalent where two one-sided tests{cited.cite(TOST)} show a difference within "
-        f"± {margin} Dice points; better labels are called worth their cost where the gain is shown to be above 0, is "
-        f"at least {margin} points and beyond the noise of seeds, and not worth it where it is shown to be below "
-        f"{margin} points."
+        f"± {margin}. Better labels are called worth it where the gain is shown to be above 0, is at least {margin} "
+        f"and beyond the noise of seeds, and not worth it where it is shown to be below {margin}."
     )
 
 
 def _citation(data: Path | None, dataset: str) -> str:
-    """How a dataset is cited: by its own description, else by what is known of official ones; empty for neither."""
+    """The citation of a dataset: of its dataset.yaml, else of the known public dataset; empty for neither."""
     for file in (*([data / dataset / "dataset.yaml"] if data else []), KNOWN / f"{dataset}.yaml"):
         try:
             content = yamlfiles.read(file)
@@ -164,37 +168,30 @@ def _citation(data: Path | None, dataset: str) -> str:
     return ""
 
 
-def _tools(run: Run) -> Mapping[str, str]:
+def _tools_by_version(run: Run) -> Mapping[str, str]:
     """Label version -> tool, version and variant that made it."""
-    return {used.version: _name(used.record) for used in run.tools if used.stage == "labels"}
+    return {used.version: _tool_name(used.record) for used in run.tools if used.stage == "labels"}
 
 
-def _name(record: Mapping[str, object]) -> str:
+def _tool_name(record: Mapping[str, object]) -> str:
     variant = record.get("variant")
-    named = f", variant {variant}" if variant not in (None, "default") else ""
-    return f"{record.get('tool', 'an unknown tool')} {record.get('version', '')}".strip() + named
+    suffix = f", variant {variant}" if variant not in (None, "default") else ""
+    return f"{record.get('tool', 'an unknown tool')} {record.get('version', '')}".strip() + suffix
 
 
 @cache
-def _known_tools() -> Mapping[str, Tool]:
-    """Manifests of the tools that are here; none where there is no folder of tools."""
+def _installed_tools() -> Mapping[str, Tool]:
+    """Tools by name; none where there is no folder of tools."""
     try:
         return find_tools()
     except UsageError:
         return {}
 
 
-def _upstream(known: Mapping[str, Tool], named: str, cited: Bibliography) -> str:
-    tool = known.get(named.split()[0])
+def _describe_upstream(tools: Mapping[str, Tool], tool_name: str, cited: Bibliography) -> str:
+    """The name, version and citation of the upstream work of a tool, to be added to a sentence."""
+    tool = tools.get(tool_name.split()[0])
     if tool is None or tool.manifest.upstream is None:
         return ""
     upstream = tool.manifest.upstream
     return f", {upstream.name} {upstream.version}{cited.cite(upstream.citation)}"
-
-
-def _count(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or one + 's'}"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"

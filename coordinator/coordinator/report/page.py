@@ -1,4 +1,4 @@
-"""The page: one file that needs nothing but a browser."""
+"""The page: one file that needs only a browser."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from markupsafe import Markup
 from coordinator.report.cases import CaseTable
 from coordinator.report.figures import Picture
 from coordinator.report.methods import Methods
-from coordinator.report.sheets import Sheet
-from coordinator.report.tables import Table
+from coordinator.report.tables import ScoreTable
+from coordinator.report.texttables import TextTable
 from coordinator.results import provenance
 from coordinator.results.run import Run
 from coordinator.scoring import conventions
@@ -24,50 +24,64 @@ class Content:
     """Everything that the page shows beside the run itself.
 
     Attributes:
-        answers: a sentence a label version and scope: is it worth it?
-        verdict: the same as tables, over all organs and by organ.
-        transfers: Tables 2 and 3, one a target.
-        doses: dose and response, one a dataset that has degraded label versions.
-        dose_curves: the same, drawn.
-        worklist: masks to look at first; empty or one.
-        beside: our numbers beside the paper's, one for each of its tables.
-        rankings: versions whose rank hangs on the convention; empty or one.
-        reading: paragraphs of what was found.
+        verdict_sentences: is it worth it? One for each label version and scope.
+        verdict: the same as tables, over all organs and organ by organ.
+        observations: paragraphs that describe the results.
         label_quality: Table 1; None where no label version has scores.
-        label_organs: a table a dataset that has scores.
+        label_organs: one for each dataset that has scores.
         in_domain: the table of networks; None where no network has scores.
-        model_organs: a table a dataset that has networks with scores.
-        scatters: Fig. 2, one a dataset.
-        curves: training curves, one a dataset.
-        cases: the numbers of each case, a table a dataset.
+        model_organs: one for each dataset that has networks with scores.
+        transfers: Tables 2 and 3, one for each target.
+        dose_tables: dose and response, one for each dataset that has degraded label versions.
+        dose_curves: the same, drawn.
+        worklist: masks to look at first; at most one table.
+        paper_comparisons: our numbers and the paper's, one for each of its tables.
+        rankings: label versions whose rank depends on the convention; at most one table.
+        scatters: Fig. 2, one for each dataset.
+        training_curves: one for each dataset.
+        cases: the scores of each case, one table for each dataset.
         overlays: label maps over images, chosen by rule.
-        not_shown: a sentence on each overlay that could not be drawn.
+        missing_overlays: a sentence on each overlay that could not be drawn.
         methods: the methods section with its references.
     """
 
-    answers: Sequence[str]
-    verdict: Sequence[Sheet]
-    transfers: Sequence[Table]
-    doses: Sequence[Sheet]
+    verdict_sentences: Sequence[str]
+    verdict: Sequence[TextTable]
+    observations: Sequence[str]
+    label_quality: ScoreTable | None
+    label_organs: Sequence[ScoreTable]
+    in_domain: ScoreTable | None
+    model_organs: Sequence[ScoreTable]
+    transfers: Sequence[ScoreTable]
+    dose_tables: Sequence[TextTable]
     dose_curves: Sequence[Picture]
-    worklist: Sequence[Sheet]
-    beside: Sequence[Sheet]
-    rankings: Sequence[Sheet]
-    reading: Sequence[str]
-    label_quality: Table | None
-    label_organs: Sequence[Table]
-    in_domain: Table | None
-    model_organs: Sequence[Table]
+    worklist: Sequence[TextTable]
+    paper_comparisons: Sequence[TextTable]
+    rankings: Sequence[TextTable]
     scatters: Sequence[Picture]
-    curves: Sequence[Picture]
+    training_curves: Sequence[Picture]
     cases: Sequence[CaseTable]
     overlays: Sequence[Picture]
-    not_shown: Sequence[str]
+    missing_overlays: Sequence[str]
     methods: Methods
 
+    @property
+    def tables(self) -> list[ScoreTable | TextTable]:
+        """All tables but those of cases."""
+        single = [table for table in (self.label_quality, self.in_domain) if table]
+        return [
+            *single, *self.label_organs, *self.model_organs, *self.transfers,
+            *self.verdict, *self.dose_tables, *self.worklist, *self.paper_comparisons, *self.rankings,
+        ]  # fmt: skip
 
-def html(run: Run, content: Content) -> str:
-    """The whole page as text."""
+    @property
+    def pictures(self) -> list[Picture]:
+        """All figures."""
+        return [*self.scatters, *self.training_curves, *self.dose_curves, *self.overlays]
+
+
+def render_page(run: Run, content: Content) -> str:
+    """Render the whole page as text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -79,18 +93,18 @@ def html(run: Run, content: Content) -> str:
     return environment.get_template("page.html.j2").render(
         run=run,
         content=content,
-        style=_own("style.css"),
-        script=_own("page.js"),
-        pictures=_inline([*content.scatters, *content.curves, *content.dose_curves]),
+        style=_read_part("style.css"),
+        script=_read_part("page.js"),
+        pictures=_inline([*content.scatters, *content.training_curves, *content.dose_curves]),
         convention=conventions.find(run.score.empty),
-        failures=_by_tool(run),
+        failures=_group_failures(run),
         tools=provenance.tools(run),
         weights=provenance.weights(run),
         packages=provenance.packages(run),
     )
 
 
-def _own(name: str) -> Markup:
+def _read_part(name: str) -> Markup:
     return Markup((HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 
@@ -98,8 +112,8 @@ def _inline(pictures: Sequence[Picture]) -> Mapping[str, Markup]:
     return {picture.name: Markup(picture.inline) for picture in pictures}  # noqa: S704 - drawn by us
 
 
-def _by_tool(run: Run) -> Mapping[tuple[str, str], list[tuple[str, str]]]:
-    """(dataset, what failed) -> cases with their reasons."""
+def _group_failures(run: Run) -> Mapping[tuple[str, str], list[tuple[str, str]]]:
+    """(dataset, stage and label version) -> failed cases with their reasons."""
     failures: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for row in run.failures.iter_rows(named=True):
         key = row["dataset"], f"{row['stage']} of {row['version']}"

@@ -1,7 +1,7 @@
-"""Works that a study stands on: the fixed ones, and those that manifests and datasets cite, as text and as BibTeX.
+"""Works that the report cites, as text and as BibTeX.
 
-Manifests cite in one line, "Authors. Title. Where (year). doi X"; what can be recognised in it becomes BibTeX fields,
-and what can't is kept as it is in `note`, so that nothing is lost.
+Manifests and datasets cite in one line, "Authors. Title. Where (year). doi X". The parts become BibTeX fields; a line
+of another form is kept whole in the field `note`.
 """
 
 import re
@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A work that is cited.
+    """A cited work.
 
     Attributes:
         key: its BibTeX key.
-        text: as it stands in a list of references.
-        fields: of BibTeX.
-        kind: of BibTeX.
+        text: its citation in one line.
+        fields: BibTeX fields.
+        kind: BibTeX entry type.
     """
 
     key: str
@@ -29,7 +29,7 @@ class Reference:
     @property
     def bibtex(self) -> str:
         """As an entry of a .bib file."""
-        lines = [f"  {name} = {{{_escaped(value)}}}," for name, value in self.fields]
+        lines = [f"  {name} = {{{_escape(value)}}}," for name, value in self.fields]
         return "\n".join([f"@{self.kind}{{{self.key},", *lines, "}"]) + "\n"
 
 
@@ -37,7 +37,7 @@ class Reference:
 class Bibliography:
     """References in the order in which they were first cited."""
 
-    found: list[Reference] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
 
     def cite(self, *texts: str) -> str:
         """Cite works by their one-line citations; returns their numbers in brackets, nothing for none."""
@@ -45,34 +45,35 @@ class Bibliography:
         for text in (" ".join(text.split()) for text in texts):
             if not text:
                 continue
-            known = [reference.text for reference in self.found]
+            known = [reference.text for reference in self.references]
             if text not in known:
-                self.found.append(reference(text, {r.key for r in self.found}))
-            numbers.append([r.text for r in self.found].index(text) + 1)
+                known.append(text)
+                self.references.append(parse_reference(text, {r.key for r in self.references}))
+            numbers.append(known.index(text) + 1)
         return f" [{', '.join(str(number) for number in sorted(set(numbers)))}]" if numbers else ""
 
     @property
     def bibtex(self) -> str:
         """The content of `references.bib`."""
-        return "\n".join(reference.bibtex for reference in self.found)
+        return "\n".join(reference.bibtex for reference in self.references)
 
 
-def reference(text: str, taken: Iterable[str] = ()) -> Reference:
-    """A reference from its citation in one line.
+def parse_reference(text: str, taken: Iterable[str] = ()) -> Reference:
+    """Make a reference of its citation in one line.
 
     Args:
         text: such as "Ma, He. Segment anything. Nature 15, 654 (2024). doi 10.1/2".
         taken: keys that other references have.
     """
-    found = PATTERN.fullmatch(text)
-    if found is None:
+    parts = PATTERN.fullmatch(text)
+    if parts is None:
         return Reference(_free_key(_key(text.split()[0], text), taken), text, (("note", text),))
-    authors = re.split(r", | and ", found["authors"].removesuffix(" et al"))
-    others = ["others"] if found["authors"].endswith(" et al") else []
+    authors = re.split(r", | and ", parts["authors"].removesuffix(" et al"))
+    others = ["others"] if parts["authors"].endswith(" et al") else []
     fields = {
-        "author": " and ".join([*authors, *others]), "title": found["title"],
-        "howpublished": found["where"],
-        "year": found["year"], "doi": found["doi"] or "",
+        "author": " and ".join([*authors, *others]), "title": parts["title"],
+        "howpublished": parts["where"],
+        "year": parts["year"], "doi": parts["doi"] or "",
     }  # fmt: skip
     return Reference(
         _free_key(_key(authors[0], text), taken), text, tuple((name, value) for name, value in fields.items() if value)
@@ -97,5 +98,5 @@ def _free_key(key: str, taken: Iterable[str]) -> str:
     return next(k for k in (key, *(f"{key}{letter}" for letter in "bcdefghijklmnopqrstuvwxyz")) if k not in used)
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     return re.sub(r"([&%$#_])", r"\\\1", value)

@@ -1,4 +1,4 @@
-"""Fig. 2: quality of labels against quality of the networks trained on them, cluttered areas enlarged beside it."""
+"""Fig. 2: quality of labels against quality of the networks trained on them; cluttered areas are enlarged beside it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
-from coordinator.report.figures import INK, Picture, colours_of, picture, styled_figure
-from coordinator.results.run import Dataset, Run
-from coordinator.results.summaries import METRICS, Results, Score
+from coordinator.report.figures import INK, Picture, make_picture, styled_figure, version_colours
+from coordinator.results.run import Run, RunDataset
+from coordinator.results.summaries import METRICS, MeanScore, Results
 from coordinator.study.steps import BASE
 
 MARKERS = {"dice": "x", "surface_dice": "^"}
 NEAR = 0.045
-"""Share of the axes: markers nearer than this all but touch, and no name fits between them."""
+"""Share of the axes: markers nearer than this almost touch, and no name fits between them."""
 MOST_ENLARGED = 0.36
-"""An area is enlarged if it is no more than this share of the axes wide."""
+"""Share of the axes: a wider area is not enlarged."""
 LEAST_ENLARGED_PERCENT = 1.0
 
 Places = Mapping[str, Mapping[str, tuple[float, float]]]
@@ -26,8 +26,8 @@ Box = tuple[float, float, float, float]
 """Left, bottom, right, top."""
 
 
-def in_domain(run: Run, results: Results, dataset: Dataset) -> Picture | None:
-    """Fig. 2: quality of labels against quality of the network trained on them; None where there is no such network."""
+def draw_scatter(run: Run, results: Results, dataset: RunDataset) -> Picture | None:
+    """Draw Fig. 2: quality of labels against quality of the network trained on them; None without networks."""
     points = {
         version: (quality, model)
         for version in (BASE, *dataset.versions)
@@ -35,28 +35,28 @@ def in_domain(run: Run, results: Results, dataset: Dataset) -> Picture | None:
     }
     if not points:
         return None
-    zooms = [] if len(points) < 2 else clutter(_places(points))
+    zooms = [] if len(points) < 2 else find_clutter(_places(points))
     with styled_figure(9.0 if zooms else 5.4, 5.2) as figure:
         main: FigureBase = figure
         beside: FigureBase | None = None
         if zooms:
             main, beside = figure.subfigures(1, 2, squeeze=False, width_ratios=(5.4, 3.4))[0]
         axes = main.subplots()
-        _scatter(axes, _places(points), colours_of(run), zooms)
+        _draw_main(axes, _places(points), version_colours(run), zooms)
         axes.set_title(dataset.name, loc="left")
         axes.set_xlabel("quality of the labels (%)")
         axes.set_ylabel("network on held-out cases (%)")
         if beside is not None:
-            _insets(axes, beside, _places(points), colours_of(run), zooms)
-        zoomed = " Framed areas are enlarged beside it." if zooms else ""
+            _draw_insets(axes, beside, _places(points), version_colours(run), zooms)
+        enlarged = " Framed areas are enlarged on the right." if zooms else ""
         caption = (
-            f"{dataset.name}: quality of each label version against quality of the network trained on it, both by the "
-            f"original labels; × is Dice, △ Surface Dice, dashed: y = x.{zoomed}"  # noqa: RUF001 - the paper's sign
+            f"{dataset.name}: quality of each label version against quality of the network trained on it, both scored "
+            f"against the reference labels. × is Dice, △ Surface Dice, the dashed line y = x.{enlarged}"  # noqa: RUF001 - the paper's sign
         )
-        return picture(f"in-domain-{dataset.name}", caption, figure, alt=f"{caption} {_in_words(points)}")
+        return make_picture(f"in-domain-{dataset.name}", caption, figure, alt=f"{caption} {_describe_points(points)}")
 
 
-def _places(points: Mapping[str, tuple[Score, Score]]) -> Places:
+def _places(points: Mapping[str, tuple[MeanScore, MeanScore]]) -> Places:
     return {
         version: {metric: (100 * getattr(quality, metric), 100 * getattr(model, metric)) for metric in METRICS}
         for version, (quality, model) in points.items()
@@ -69,56 +69,56 @@ def _limits(places: Places) -> tuple[float, float]:
     return max(lowest - 0.12 * (100 - lowest) - 1, -2), 100 + 0.1 * (100 - lowest) + 1
 
 
-def _scatter(axes: Axes, places: Places, colours: Mapping[str, str], zooms: Sequence[Box]) -> None:
+def _draw_main(axes: Axes, places: Places, colours: Mapping[str, str], zooms: Sequence[Box]) -> None:
     limits = _limits(places)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.plot(limits, limits, color=INK, linewidth=0.9, linestyle=(0, (4, 4)), alpha=0.55, label="y = x")
     for metric, title in METRICS.items():
-        _markers(axes, metric, [], [], INK, title)
-    _versions(axes, places, colours)
+        _draw_markers(axes, metric, [], [], INK, title)
+    _draw_versions(axes, places, colours)
     axes.legend(loc="lower right", fontsize=8.5)
-    named_there = {v for v, markers in places.items() if any(_inside(z, m) for z in zooms for m in markers.values())}
-    _name_points(axes, {v: m for v, m in places.items() if v not in named_there}, places, limits)
+    in_zooms = {v for v, markers in places.items() if any(_is_inside(z, m) for z in zooms for m in markers.values())}
+    _write_names(axes, {v: m for v, m in places.items() if v not in in_zooms}, places, limits)
 
 
-def _versions(axes: Axes, places: Places, colours: Mapping[str, str]) -> None:
+def _draw_versions(axes: Axes, places: Places, colours: Mapping[str, str]) -> None:
     for version, markers in places.items():
         axes.plot(*zip(*markers.values(), strict=True), color=colours[version], linewidth=0.7, alpha=0.3)
         for metric, (x, y) in markers.items():
-            _markers(axes, metric, [x], [y], colours[version])
+            _draw_markers(axes, metric, [x], [y], colours[version])
 
 
-def clutter(places: Places) -> list[Box]:
-    """The areas to be enlarged: where markers lie so near each other that neither they nor names can be told apart.
+def find_clutter(places: Places) -> list[Box]:
+    """Find the areas to enlarge: where markers are so near that neither they nor their names can be told apart.
 
-    Markers nearer than a share of the axes belong together, and so on from one to the next. Those of two versions or
-    more are clutter. Where its square would be so large that enlarging gains little, the share is halved.
+    Markers nearer than a share of the axes form a group, and so do chains of them. A group of two versions or more is
+    clutter. Where its square would be so large that enlarging gains little, the share is halved.
 
     Returns:
         At most two squares as (left, bottom, right, top) in percent, of most markers first.
     """
     limits = _limits(places)
     span = limits[1] - limits[0]
-    markers = [(version, place) for version, of in places.items() for place in of.values()]
-    found: list[tuple[int, Box]] = []
+    markers = [(version, place) for version, by_metric in places.items() for place in by_metric.values()]
+    squares: list[tuple[int, Box]] = []
     waiting = [(markers, NEAR)]
     while waiting:
         group, share = waiting.pop()
-        for members in _neighbours(group, share * span):
+        for members in _group_neighbours(group, share * span):
             if len({version for version, _ in members}) < 2:
                 continue
             square = _square([place for _, place in members])
             if square[2] - square[0] <= MOST_ENLARGED * span:
-                found.append((len(members), square))
+                squares.append((len(members), square))
             elif share > NEAR / 8:
                 waiting.append((members, share / 2))
-    return [square for _, square in sorted(found, key=lambda item: (-item[0], item[1]))[:2]]
+    return [square for _, square in sorted(squares, key=lambda item: (-item[0], item[1]))[:2]]
 
 
-def _neighbours(
+def _group_neighbours(
     markers: Sequence[tuple[str, tuple[float, float]]], distance: float
 ) -> list[list[tuple[str, tuple[float, float]]]]:
-    """Markers in groups: each has another one of its group within a distance, or is alone."""
+    """Group markers: each has another one of its group within a distance, or is alone."""
     groups: list[list[tuple[str, tuple[float, float]]]] = []
     for marker in markers:
         near = [g for g in groups if any(dist(marker[1], other) <= distance for _, other in g)]
@@ -133,20 +133,22 @@ def _square(places: Sequence[tuple[float, float]]) -> Box:
     return _box((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, side, side)
 
 
-def _insets(axes: Axes, beside: FigureBase, places: Places, colours: Mapping[str, str], zooms: Sequence[Box]) -> None:
-    """Each cluttered area enlarged, the upper one on top, and framed in the main axes by the same letter."""
+def _draw_insets(
+    axes: Axes, beside: FigureBase, places: Places, colours: Mapping[str, str], zooms: Sequence[Box]
+) -> None:
+    """Draw each cluttered area enlarged, the upper one on top, and frame it in the main axes with the same letter."""
     panels = beside.subplots(len(zooms), 1, squeeze=False).ravel()
     for letter, panel, zoom in zip("AB", panels, sorted(zooms, key=lambda z: -z[3]), strict=False):
         limits = zoom[0], zoom[2]
         panel.set(xlim=limits, ylim=(zoom[1], zoom[3]), aspect="equal")
         panel.plot((-100, 200), (-100, 200), color=INK, linewidth=0.9, linestyle=(0, (4, 4)), alpha=0.55)
-        _versions(panel, places, colours)
+        _draw_versions(panel, places, colours)
         panel.tick_params(labelsize=7.5)
         panel.set_title(letter, loc="left", fontsize=9)
         panel.spines[["top", "right"]].set_visible(True)
-        within = {v: {k: m for k, m in of.items() if _inside(zoom, m)} for v, of in places.items()}
+        within = {v: {k: m for k, m in markers.items() if _is_inside(zoom, m)} for v, markers in places.items()}
         within = {version: markers for version, markers in within.items() if markers}
-        _name_points(panel, within, within, limits, (zoom[1], zoom[3]), letter_size=1.5)
+        _write_names(panel, within, within, limits, (zoom[1], zoom[3]), letter_size=1.5)
         frame = Rectangle(
             (zoom[0], zoom[1]), zoom[2] - zoom[0], zoom[3] - zoom[1], fill=False, edgecolor=INK, linewidth=0.8
         )
@@ -157,12 +159,12 @@ def _insets(axes: Axes, beside: FigureBase, places: Places, colours: Mapping[str
         )  # fmt: skip
 
 
-def _inside(box: Box, place: tuple[float, float]) -> bool:
+def _is_inside(box: Box, place: tuple[float, float]) -> bool:
     return box[0] <= place[0] <= box[2] and box[1] <= place[1] <= box[3]
 
 
-def _in_words(points: Mapping[str, tuple[Score, Score]]) -> str:
-    """What each marker says, for those who can't see it."""
+def _describe_points(points: Mapping[str, tuple[MeanScore, MeanScore]]) -> str:
+    """The numbers of each marker, in words."""
     return " ".join(
         f"{version}, {title}: labels {100 * getattr(labels, metric):.1f}, network {100 * getattr(model, metric):.1f}."
         for version, (labels, model) in points.items()
@@ -170,14 +172,16 @@ def _in_words(points: Mapping[str, tuple[Score, Score]]) -> str:
     )
 
 
-def _markers(axes: Axes, metric: str, x: Sequence[float], y: Sequence[float], colour: str, label: str = "") -> None:
+def _draw_markers(
+    axes: Axes, metric: str, x: Sequence[float], y: Sequence[float], colour: str, label: str = ""
+) -> None:
     axes.plot(
         x, y, marker=MARKERS[metric], markersize=6.5, markeredgewidth=1.6, markerfacecolor="none",
         markeredgecolor=colour, linestyle="none", zorder=3, label=label or "_unnamed",
     )  # fmt: skip
 
 
-def _name_points(
+def _write_names(
     axes: Axes,
     named: Places,
     places: Places,
@@ -188,12 +192,12 @@ def _name_points(
     """Write each version's name near its first marker, where neither a marker nor another name is.
 
     Args:
-        axes: to write in; `named` and `places` are the versions to be named and all that have markers there.
+        axes: to write in.
         named: versions that get a name.
-        places: versions whose markers names must not hide.
+        places: all versions with markers here, which names must not hide.
         limits: of the x axis.
-        vertical: of the y axis, where it has other ones.
-        letter_size: how much larger than in a whole figure a letter is, as a share of the axes.
+        vertical: limits of the y axis; those of the x axis when None.
+        letter_size: as a multiple of that in the main axes.
     """
     vertical = vertical or limits
     span = limits[1] - limits[0]
@@ -202,11 +206,11 @@ def _name_points(
     for version, markers in named.items():
         x, y = next(iter(markers.values()))
         width, height = (0.0175 * len(version) + 0.012) * unit, 0.036 * unit
-        spots = [_box(x + i * (0.5 * width + r * unit), y + j * r * unit, width, height) for r, i, j in _spots()]
+        spots = [_box(x + i * (0.5 * width + r * unit), y + j * r * unit, width, height) for r, i, j in _offsets()]
         inside = [
             s for s in spots if s[0] >= limits[0] and s[2] <= limits[1] and s[1] >= vertical[0] and s[3] <= vertical[1]
         ]
-        box = min(inside or spots, key=lambda spot: sum(_shared(spot, other) for other in taken))
+        box = min(inside or spots, key=lambda spot: sum(_overlap(spot, other) for other in taken))
         taken.append(box)
         middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         far = max(abs(middle[0] - x) - width / 2, abs(middle[1] - y)) > 0.045 * unit
@@ -216,7 +220,7 @@ def _name_points(
         )  # fmt: skip
 
 
-def _spots() -> Iterator[tuple[float, float, float]]:
+def _offsets() -> Iterator[tuple[float, float, float]]:
     """Places around a marker, nearest first: distance as a share of the axes, direction along x and y."""
     directions = (
         (1, 0),
@@ -239,8 +243,8 @@ def _box(x: float, y: float, width: float, height: float) -> Box:
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def _shared(one: Box, other: Box) -> float:
+def _overlap(a: Box, b: Box) -> float:
     """Area that two boxes share."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
     return width * height if width > 0 and height > 0 else 0.0

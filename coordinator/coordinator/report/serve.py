@@ -4,9 +4,9 @@
     GET /viewer/             NiiVue            /viewer/cases.json   what can be chosen
     GET /volumes/…           images, label versions and predictions of the run's cases
 
-Every address that is answered stands in one table, made at the start from the plan and from what is on disk; no file
-name ever comes from a request. A link inside the run folder that leads out of it is not followed. Only images may lie
-elsewhere: those of the cases that the plan names, which importers link instead of copying.
+Every address that is answered stands in one table, which is made at the start from the plan and the files on disk; no
+file name ever comes from a request. A link that leads out of the run folder is not followed. Only the images of the
+cases in the plan may lie elsewhere, since importers link them instead of copying.
 """
 
 import json
@@ -62,7 +62,7 @@ class Site:
     root: Path
 
     def find(self, address: str) -> Path | None:
-        """The file behind an address; None where there is none, or where a link leads out of what may be served."""
+        """The file behind an address; None where there is none, or where a link leads out of the allowed folders."""
         file = self.files.get(address)
         if file is None:
             return None
@@ -75,8 +75,8 @@ class Site:
         return real if real.is_relative_to(allowed) else None
 
 
-def site(run: Path) -> Site:
-    """Collect what is served of a run folder that has a report."""
+def collect_site(run: Path) -> Site:
+    """Collect the files of a run folder that are served; it must have a report."""
     files = {"/": run / "report" / "index.html", "/viewer/": VIEWER / "viewer.html"}
     files |= {f"/viewer/{file.name}": file for file in sorted(VIEWER.iterdir())}
     for file in sorted((run / "report").rglob("*")):
@@ -85,31 +85,31 @@ def site(run: Path) -> Site:
     cases = {}
     for name in plan.about["versions"]:
         layers: dict[str, list[dict[str, str]]] = {}
-        for what, place in _label_folders(plan.about, name):
-            for case in case_names(run / place):
-                files[f"/volumes/{place}/{case}{SUFFIX}"] = run / place / f"{case}{SUFFIX}"
-                layers.setdefault(case, []).append({"name": what, "url": quote(f"volumes/{place}/{case}{SUFFIX}")})
-        listed = []
-        for case in _cases(run, plan.about, name):
+        for layer, folder in _label_folders(plan.about, name):
+            for case in case_names(run / folder):
+                files[f"/volumes/{folder}/{case}{SUFFIX}"] = run / folder / f"{case}{SUFFIX}"
+                layers.setdefault(case, []).append({"name": layer, "url": quote(f"volumes/{folder}/{case}{SUFFIX}")})
+        entries = []
+        for case in _list_cases(run, plan.about, name):
             image, address = Path(plan.data) / name / "images" / f"{case}{SUFFIX}", f"{IMAGES}{name}/{case}{SUFFIX}"
             files[address] = image
-            listed.append({
+            entries.append({
                 "case": case, "image": quote(address[1:]) if image.is_file() else None, "layers": layers.get(case, []),
                 "held_out": case in plan.about.get("split", {}).get(name, {}).get("holdout", ()),
             })  # fmt: skip
-        cases[name] = {"labels": plan.about["labels"][name], "cases": listed}
+        cases[name] = {"labels": plan.about["labels"][name], "cases": entries}
     return Site(files, cases, run.resolve())
 
 
-def server(found: Site, port: int) -> ThreadingHTTPServer:
-    """A server on the loopback address that answers GET and HEAD; `port` 0 takes a free one.
+def make_server(site: Site, port: int) -> ThreadingHTTPServer:
+    """Make a server on the loopback address that answers GET and HEAD; `port` 0 takes a free one.
 
     Raises:
         UsageError: the port is taken.
     """
 
     class Handler(_Handler):
-        served = found
+        served = site
 
     try:
         return ThreadingHTTPServer((HOST, port), Handler)
@@ -117,13 +117,13 @@ def server(found: Site, port: int) -> ThreadingHTTPServer:
         raise UsageError(f"--port {port}: {HOST}:{port} must be free, but: {error.strerror}; give another") from None
 
 
-def _cases(run: Path, about: Mapping[str, Any], dataset: str) -> list[str]:
-    """Names of a dataset's cases; of a plan that doesn't list them, those that have original labels."""
+def _list_cases(run: Path, about: Mapping[str, Any], dataset: str) -> list[str]:
+    """A dataset's cases; where the plan doesn't list them, those that have reference labels."""
     return list(about.get("cases", {}).get(dataset) or case_names(run / dataset / "2-labels" / BASE))
 
 
 def _label_folders(about: Mapping[str, Any], dataset: str) -> Iterator[tuple[str, str]]:
-    """What a folder of label maps is called in the viewer, and where it lies in the run folder."""
+    """Folders of label maps: name in the viewer, place in the run folder."""
     versions = (BASE, *about["versions"][dataset])
     for version in versions:
         yield f"labels: {version}", f"{dataset}/2-labels/{version}"
@@ -133,7 +133,7 @@ def _label_folders(about: Mapping[str, Any], dataset: str) -> Iterator[tuple[str
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers from a site's table; every other method than GET and HEAD is refused by the base class."""
+    """Answers from a site's table; the base class refuses all methods but GET and HEAD."""
 
     served: Site
     server_version = "coordinator"
@@ -150,37 +150,40 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: names of cases don't belong on a terminal that others see."""
+        """Print nothing: names of cases don't belong on a terminal that others see."""
 
     def _answer(self, *, body: bool) -> None:
         # A page elsewhere that points its own name at this address (DNS rebinding) must not read patients' volumes.
         if not re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", self.headers.get("Host", "")):
-            self._start(HTTPStatus.FORBIDDEN, PLAIN, 0)
+            self._send_head(HTTPStatus.FORBIDDEN, PLAIN, 0)
             return
         address = unquote(self.path.partition("?")[0])
         if address == "/viewer":
-            self._start(HTTPStatus.MOVED_PERMANENTLY, PLAIN, 0, {"Location": "/viewer/"})
+            self._send_head(HTTPStatus.MOVED_PERMANENTLY, PLAIN, 0, {"Location": "/viewer/"})
         elif address == "/favicon.ico":  # browsers ask for it unasked, and call it an error if there is none
-            self._start(HTTPStatus.NO_CONTENT, PLAIN, 0)
+            self._send_head(HTTPStatus.NO_CONTENT, PLAIN, 0)
         elif address == "/viewer/cases.json":
             content = json.dumps(self.served.cases).encode()
-            self._start(HTTPStatus.OK, TYPES[".json"], len(content))
+            self._send_head(HTTPStatus.OK, TYPES[".json"], len(content))
             if body:
                 self.wfile.write(content)
         elif (file := self.served.find(address)) is not None:
-            self._send(file, body=body)
+            self._send_file(file, body=body)
         else:
-            self._start(HTTPStatus.NOT_FOUND, PLAIN, 0)
+            self._send_head(HTTPStatus.NOT_FOUND, PLAIN, 0)
 
-    def _send(self, file: Path, *, body: bool) -> None:
+    def _send_file(self, file: Path, *, body: bool) -> None:
         with file.open("rb") as stream:
-            self._start(HTTPStatus.OK, TYPES.get(file.suffix, PLAIN), file.stat().st_size)
+            self._send_head(HTTPStatus.OK, TYPES.get(file.suffix, PLAIN), file.stat().st_size)
             if body:
                 with suppress(ConnectionError):  # a browser that went on to another case
                     copyfileobj(stream, self.wfile)
 
-    def _start(self, status: HTTPStatus, kind: str, length: int, more: Mapping[str, str] | None = None) -> None:
+    def _send_head(
+        self, status: HTTPStatus, content_type: str, length: int, further: Mapping[str, str] | None = None
+    ) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Length": str(length), **HEADERS, **(more or {})}.items():
+        heads = {"Content-Type": content_type, "Content-Length": str(length), **HEADERS, **(further or {})}
+        for name, value in heads.items():
             self.send_header(name, value)
         self.end_headers()

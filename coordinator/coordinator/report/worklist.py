@@ -1,14 +1,15 @@
 """The worklist as a table: the masks that an annotator should look at first."""
 
-from coordinator.report.sheets import Sheet
+from coordinator.report.texttables import TextTable
 from coordinator.results.run import Run
-from coordinator.verdict.worklist import judged_versions, mask_disagreement
+from coordinator.study.steps import BASE
+from coordinator.verdict.worklist import mask_disagreement, undegraded_versions
 
 LONGEST = 20
 """Rows on the page; the csv has all."""
 
 
-def worklist(run: Run) -> Sheet | None:
+def worklist_table(run: Run) -> TextTable | None:
     """Masks by disagreement; None where no label version was scored."""
     disagreement = mask_disagreement(run)
     if disagreement.is_empty():
@@ -18,15 +19,15 @@ def worklist(run: Run) -> Sheet | None:
          f"{100 * r['highest']:.1f} ({r['highest_version']})", f"{100 * r['disagreement']:.1f}")
         for r in disagreement.head(LONGEST).iter_rows(named=True)
     )  # fmt: skip
-    return Sheet(
+    return TextTable(
         name="worklist",
-        caption="Where an hour of an annotator buys most: masks on which label versions disagree most.",
+        caption="Masks for an annotator to look at first: those on which label versions disagree most.",
         columns=("dataset", "case", "organ", "lowest Dice", "highest Dice", "disagreement (points)"),
         rows=rows,
         notes=(
-            "Disagreement: standard deviation of Dice with the reference over label versions, the reference among them "
-            f"({', '.join(judged_versions(run))}); {len(rows)} of {disagreement.height} masks, the others are in the "
-            "csv.",
+            "Disagreement is the standard deviation of Dice with the reference labels over these label versions: "
+            f"{', '.join([BASE, *undegraded_versions(run)])}. Shown are {len(rows)} of {disagreement.height} masks; "
+            "the csv has all.",
         ),
         tidy=disagreement,
     )

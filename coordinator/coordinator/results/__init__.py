@@ -1,10 +1,12 @@
 """A run folder in memory.
 
-run folder ──► load ──► run (what was planned, scores, logs, failures) ──► summaries   means and standard deviations
-│                                                    └──► provenance  tools, weights, packages
-└── guard: two networks are compared only where nothing but their labels differs
+run folder ──► load ──► run    plan, scores, training logs, failures
+│        ├──► summaries     means and standard deviations over cases
+│        ├──► cases         means over organs, case by case
+│        └──► provenance    tools, weights, packages
+└── comparability    networks are compared only where nothing but their labels differs
 
-paper/    the numbers of the paper's Tables 1 to 3, to be shown beside ours
+paper/    the numbers of the paper's Tables 1 to 3
 """
 
 from typing import TYPE_CHECKING

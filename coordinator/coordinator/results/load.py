@@ -1,7 +1,7 @@
-"""Reading a run folder: all that the report says comes from here, and nothing that differs between two equal runs.
+"""Reading a run folder: all that the report shows comes from here.
 
 Any step may have failed, so any file but the study and its plan may be missing; what is missing is listed, not guessed.
-Times, memory and places on disk are left behind: the report of the same results is the same bytes.
+Times, memory and places on disk are not read, so that the same results give the same report, byte for byte.
 """
 
 import json
@@ -15,26 +15,26 @@ import polars as pl
 from contract import yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
-from coordinator.results.guard import IDENTITY, unequal
+from coordinator.results.comparability import IDENTITY, find_differences
 from coordinator.results.run import (
     FAILURES,
     LABEL_SCORES,
     MODEL_SCORES,
     TRAINING_LOGS,
-    Check,
-    Dataset,
+    CheckSummary,
     Run,
-    Split,
+    RunDataset,
     ToolRun,
     Transfer,
 )
-from coordinator.study.file import Score, Verdict
+from coordinator.study.file import ScoreSettings, VerdictSettings
+from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN
 
 
 @dataclass(slots=True)
-class _Found:
-    """What is collected while a run folder is walked."""
+class _Records:
+    """Everything that is collected from the folders of a run."""
 
     label_scores: list[pl.DataFrame] = field(default_factory=list)
     model_scores: list[pl.DataFrame] = field(default_factory=list)
@@ -46,12 +46,18 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
-    """Networks side by side: their folder in the run folder, what they are about, how that is called in the report."""
+class _NetworkGroup:
+    """Networks that are trained and tested on the same cases.
 
-    place: str
+    Attributes:
+        folder: theirs, relative to the run folder.
+        dataset: whose label versions they are trained on.
+        name: in the report.
+    """
+
+    folder: str
     dataset: str
-    about: str
+    name: str
 
 
 def load_run(run: Path | str) -> Run:
@@ -73,124 +79,132 @@ def load_run(run: Path | str) -> Run:
             "check the path, or plan the study first"
         )
     study, recorded = yamlfiles.read(run / "study.yaml"), _read_json(run / "plan.json")
-    plan = _without_place(run, recorded)
+    plan = _hide_place(run, recorded)
     if not isinstance(study, dict) or not plan:
         raise UsageError(f"{run}: study.yaml and plan.json must hold keys and values, but do not; plan the study again")
-    datasets = tuple(_dataset(run, plan, name) for name in plan["versions"])
+    datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds = tuple(plan.get("seeds", ())) if "split" in plan else ()
-    found = _Found()
+    records = _Records()
     for dataset in datasets:
-        _collect_labels(run, dataset, found)
+        _collect_labels(run, dataset, records)
         for version in (BASE, *dataset.versions) if dataset.split else ():
             for seed in seeds:
-                _collect_model(run, _Course(dataset.name, dataset.name, dataset.name), version, seed, found)
-    transfers = tuple(_transfer(run, plan, target, datasets, found) for target in plan.get("transfer", ()) if seeds)
+                _collect_network(run, _NetworkGroup(dataset.name, dataset.name, dataset.name), version, seed, records)
+    transfers = tuple(
+        _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
+    )
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,
-        score=Score.model_validate(study.get("score") or {}),
-        verdict=Verdict.model_validate(plan.get("verdict") or {}),
+        score=ScoreSettings.model_validate(study.get("score") or {}),
+        verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
         prompts=plan.get("prompts", {}),
         datasets=datasets,
-        label_scores=_concat(found.label_scores, LABEL_SCORES),
-        model_scores=_concat(found.model_scores, MODEL_SCORES),
-        training_logs=_concat(found.logs, TRAINING_LOGS),
-        failures=pl.DataFrame(found.failures, FAILURES, orient="row"),
-        failed_steps=dict(sorted(_json(run, "failures.json").get("steps", {}).items())),
-        missing=tuple(found.missing),
-        tools=tuple(found.tools),
+        label_scores=_concat(records.label_scores, LABEL_SCORES),
+        model_scores=_concat(records.model_scores, MODEL_SCORES),
+        training_logs=_concat(records.logs, TRAINING_LOGS),
+        failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
+        failed_steps=dict(sorted(_read_mapping(run, "failures.json").get("steps", {}).items())),
+        missing=tuple(records.missing),
+        tools=tuple(records.tools),
         transfers=transfers,
-        diverged=frozenset(found.diverged),
+        diverged=frozenset(records.diverged),
     )
 
 
-def _transfer(
-    run: Path, plan: Mapping[str, Any], target: str, datasets: tuple[Dataset, ...], found: _Found
+def _read_transfer(
+    run: Path, plan: Mapping[str, Any], target: str, datasets: tuple[RunDataset, ...], records: _Records
 ) -> Transfer:
-    """Results of all networks that were fine-tuned on a target; provenance and what went wrong goes to `found`."""
-    mine = _Found(failures=found.failures, missing=found.missing, tools=found.tools)
+    """Read all networks that were fine-tuned on a target; their provenance and failures are added to `records`."""
+    target_records = _Records(failures=records.failures, missing=records.missing, tools=records.tools)
     for dataset in datasets:
-        course = _Course(f"transfer/{target}/{dataset.name}", dataset.name, f"{dataset.name} to {target}")
+        group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, f"{dataset.name} to {target}")
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
             for seed in plan.get("seeds", ()):
-                _collect_model(run, course, version, seed, mine)
+                _collect_network(run, group, version, seed, target_records)
     return Transfer(
         target=target,
         labels={int(label): organ for label, organ in plan["labels"][target].items()},
         holdout=tuple(plan["split"][target]["holdout"]),
-        scores=_concat(mine.model_scores, MODEL_SCORES),
-        diverged=frozenset(mine.diverged),
+        scores=_concat(target_records.model_scores, MODEL_SCORES),
+        diverged=frozenset(target_records.diverged),
     )
 
 
-def _dataset(run: Path, plan: Mapping[str, Any], name: str) -> Dataset:
+def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
     split = plan.get("split", {}).get(name)
-    check = _json(run, f"{name}/check.json")
-    return Dataset(
+    check = _read_mapping(run, f"{name}/check.json")
+    return RunDataset(
         name=name,
         versions=tuple(plan["versions"][name]),
         labels={int(label): organ for label, organ in plan["labels"][name].items()},
         common=tuple(plan["common_labels"][name]),
         excluded=plan.get("excluded_labels", {}).get(name, {}),
         split=Split(tuple(split["train"]), tuple(split["holdout"])) if split else None,
-        check=_check(check) if check else None,
+        check=_read_check(check) if check else None,
         source=read_run(run / name / "2-labels" / BASE).get("source", ""),
     )
 
 
-def _check(content: Mapping[str, Any]) -> Check:
+def _read_check(content: Mapping[str, Any]) -> CheckSummary:
     aside = {case: tuple(reasons) for case, reasons in sorted(content.get("set_aside", {}).items())}
-    return Check(content["cases"], aside, tuple(content.get("warnings", ())))
+    return CheckSummary(content["cases"], aside, tuple(content.get("warnings", ())))
 
 
-def _collect_labels(run: Path, dataset: Dataset, found: _Found) -> None:
-    """Scores of a dataset's label versions, and what their generators recorded."""
+def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
+    """Collect the scores of a dataset's label versions, and what their generators recorded."""
     for version in dataset.versions:
-        _collect_tool(run, f"{dataset.name}/1-raw/{version}", (dataset.name, version, "labels"), found)
+        _collect_tool(run, f"{dataset.name}/1-raw/{version}", (dataset.name, version, "labels"), records)
         place = f"{dataset.name}/3-scores/{version}.parquet"
-        found.label_scores += _frames(run, place, f"{dataset.name}: scores of the labels of {version}", found.missing)
+        records.label_scores += _read_frames(
+            run, place, f"{dataset.name}: scores of the labels of {version}", records.missing
+        )
 
 
-def _collect_model(run: Path, course: _Course, version: str, seed: int, found: _Found) -> None:
-    """Training log and test scores of one model, and what the trainer recorded."""
-    model, predictions = (f"{course.place}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
-    about, who = course.about, f"the model trained on {version}, seed {seed}"
-    _collect_tool(run, model, (about, version, "training"), found)
-    _collect_tool(run, predictions, (about, version, "prediction"), found)
-    names = [pl.lit(course.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
-    for log in _frames(run, f"{model}/log.parquet", f"{about}: training log of {who}", found.missing):
-        found.logs.append(log.with_columns(names))
-    if failure := _json(run, f"{model}/{IDENTITY}").get("failure"):
-        found.diverged.add((course.dataset, version))
-        found.missing.append(f"{about}: test scores of {who}, which {failure}")
+def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, records: _Records) -> None:
+    """Collect the training log and test scores of one network, and what the trainer recorded."""
+    model, predictions = (f"{group.folder}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
+    network = f"the network trained on {version}, seed {seed}"
+    _collect_tool(run, model, (group.name, version, "training"), records)
+    _collect_tool(run, predictions, (group.name, version, "prediction"), records)
+    names = [pl.lit(group.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
+    for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records.missing):
+        records.logs.append(log.with_columns(names))
+    if failure := _read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
+        records.diverged.add((group.dataset, version))
+        records.missing.append(f"{group.name}: test scores of {network}, which {failure}")
         return
-    if differences := unequal(run / model, run / course.place / "5-models" / BASE / f"seed-{seed}"):
-        found.missing.append(f"{about}: {who} is not compared, since more than its labels differs from {BASE}'s: "
-                             f"{'; '.join(differences)}")  # fmt: skip
+    if differences := find_differences(run / model, run / group.folder / "5-models" / BASE / f"seed-{seed}"):
+        records.missing.append(
+            f"{group.name}: {network} is not compared, since more than its labels differs from {BASE}'s: "
+            f"{'; '.join(differences)}"
+        )
         return
-    for scores in _frames(run, f"{predictions}/scores.parquet", f"{about}: test scores of {who}", found.missing):
-        found.model_scores.append(scores.with_columns(names))
+    for scores in _read_frames(
+        run, f"{predictions}/scores.parquet", f"{group.name}: test scores of {network}", records.missing
+    ):
+        records.model_scores.append(scores.with_columns(names))
 
 
-def _collect_tool(run: Path, place: str, name: tuple[str, str, str], found: _Found) -> None:
-    record = _without_place(run, read_run(run / place))
+def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _Records) -> None:
+    record = _hide_place(run, read_run(run / place))
     if record:
-        found.tools.append(ToolRun(*name, record))
-    found.failures += [(*name, case, reason) for case, reason in _failed_cases(run, f"{place}/status.jsonl")]
+        records.tools.append(ToolRun(*name, record))
+    records.failures += [(*name, case, reason) for case, reason in _read_failed_cases(run, f"{place}/status.jsonl")]
 
 
-def _frames(run: Path, place: str, what: str, missing: list[str]) -> list[pl.DataFrame]:
-    """The frame of a file; none, and a line in `missing`, where there is no such file."""
+def _read_frames(run: Path, place: str, what: str, missing: list[str]) -> list[pl.DataFrame]:
+    """Read the frame of a file; where there is no such file, return none and add a line to `missing`."""
     if (run / place).is_file():
         return [pl.read_parquet(run / place)]
     missing.append(what)
     return []
 
 
-def _failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
-    """Failed cases with their reasons; of a case with several lines, the last one says how it ended."""
+def _read_failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
+    """Read failed cases with their reasons; of a case with several lines, the last one counts."""
     file = run / place
     last: dict[str, Mapping[str, Any]] = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
@@ -201,16 +215,16 @@ def _failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
             continue  # a line that a crash cut short
     for case, record in sorted(last.items()):
         if record.get("state") == "failed":
-            yield case, _without_place(run, record.get("reason") or "no reason was recorded")
+            yield case, _hide_place(run, record.get("reason") or "no reason was recorded")
 
 
-def _json(run: Path, place: str) -> dict[str, Any]:
-    """A JSON file's mapping without the place of the run folder; empty where there is none."""
-    return dict(_without_place(run, _read_json(run / place)))
+def _read_mapping(run: Path, place: str) -> dict[str, Any]:
+    """Read a JSON file's mapping without the place of the run folder; empty where there is none."""
+    return dict(_hide_place(run, _read_json(run / place)))
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    """A JSON file's mapping; empty where there is none."""
+    """Read a JSON file's mapping; empty where there is none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -220,19 +234,19 @@ def _read_json(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _without_place(run: Path, content: Any) -> Any:  # noqa: ANN401 - any JSON
-    """The same content without the place of the run folder, which is no result."""
+def _hide_place(run: Path, content: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Replace the place of the run folder by RUN in all texts."""
     match content:
         case str():
             return content.replace(str(run.resolve()), "RUN").replace(str(run.absolute()), "RUN")
         case list():
-            return [_without_place(run, item) for item in content]
+            return [_hide_place(run, item) for item in content]
         case dict():
-            return {key: _without_place(run, item) for key, item in content.items()}
+            return {key: _hide_place(run, item) for key, item in content.items()}
         case _:
             return content
 
 
 def _concat(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """All rows; the columns are the schema's, then others that frames have."""
+    """Put all rows into one frame; its columns are the schema's, then further ones of the frames."""
     return pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal_relaxed")

@@ -1,4 +1,4 @@
-"""A run folder in memory: what was planned, what came of it, what failed, and what is missing."""
+"""A run folder in memory: the plan, the results, what failed, and what is missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from coordinator.scoring.schema import SCHEMA
-from coordinator.study.file import Score, Verdict
+from coordinator.study.file import ScoreSettings, VerdictSettings
+from coordinator.study.split import Split
 
 NAMES = {"dataset": pl.String, "version": pl.String}
 SEED = {"seed": pl.Int64}
@@ -21,15 +22,15 @@ FAILURES = {**NAMES, "stage": pl.String, "case": pl.String, "reason": pl.String}
 """The columns that the frames of a run always have."""
 
 DEGRADED = "degrade"
-"""The tool whose label versions are made worse on purpose; they say nothing about a case."""
+"""The tool that makes label versions worse on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What the check of a dataset found.
+class CheckSummary:
+    """The outcome of the check of a dataset.
 
     Attributes:
-        cases: how many it looked at.
+        cases: how many were checked.
         set_aside: case -> why it takes no part.
         warnings: what is odd, but harmless.
     """
@@ -40,26 +41,18 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
-    """Cases that models are trained on and cases that they are tested on."""
-
-    train: tuple[str, ...]
-    holdout: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """What was planned for a dataset.
+class RunDataset:
+    """A dataset in a run.
 
     Attributes:
         name: of the dataset.
         versions: label versions in the study's order, without base.
         labels: id -> organ.
-        common: ids that every generator can have; means are over these.
+        common: ids that every generator can give; means are over these.
         excluded: organ -> why it is not common.
         split: None where nothing is trained.
         check: None where the check left no record.
-        source: where the base labels come from; empty where that is not recorded.
+        source: where the reference labels come from; empty where that is not recorded.
     """
 
     name: str
@@ -68,30 +61,35 @@ class Dataset:
     common: tuple[int, ...]
     excluded: Mapping[str, str]
     split: Split | None
-    check: Check | None
+    check: CheckSummary | None
     source: str
 
     @property
     def common_organs(self) -> list[str]:
-        """Organs that every generator can have."""
+        """Organs that every generator can give."""
         return [self.labels[label] for label in self.common]
 
     @property
     def sound_cases(self) -> int | None:
-        """How many cases take part; None where that is not known."""
+        """Number of cases that take part; None where that is not known."""
         return self.check.cases - len(self.check.set_aside) if self.check else None
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Its held-out cases; none where nothing is trained."""
+        return self.split.holdout if self.split else ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transfer:
-    """Networks that were trained on label versions, then fine-tuned on another dataset's original labels.
+    """Networks that were trained on label versions, then fine-tuned on a target dataset's reference labels.
 
     Attributes:
-        target: the other dataset.
+        target: name of the target dataset.
         labels: its ids -> organs.
-        holdout: its cases that the networks are tested on.
-        scores: raw scores on these; `dataset` is what a network was pre-trained on; empty when there are none.
-        diverged: (dataset, version) of which a network did not converge.
+        holdout: its held-out cases.
+        scores: raw scores on these; `dataset` is the one that a network was pre-trained on; empty without scores.
+        diverged: (dataset, version) of each network that did not converge.
     """
 
     target: str
@@ -118,11 +116,11 @@ class Run:
     Attributes:
         study: its name.
         data: the folder of dataset folders; None where the plan does not say.
-        score: tolerance and the rule for empty masks.
+        score: tolerance and convention.
         verdict: when better labels count as worth their cost.
-        train: the study's settings of training; None where it trains nothing.
+        train: the study file's section `train`; None where it trains nothing.
         seeds: of training.
-        prompts: version -> where its prompts come from, None where it has none.
+        prompts: version -> where its prompts come from; None without prompts.
         datasets: in the study's order.
         label_scores: raw scores of label versions against the reference labels, a row a dataset, version, case, organ;
             the columns of `coordinator.scoring.score_folders` after dataset and version.
@@ -132,18 +130,18 @@ class Run:
         failed_steps: step -> reason.
         missing: results that were planned, but are not there.
         tools: provenance of everything that tools wrote.
-        transfers: a target dataset each, where networks were trained.
-        diverged: (dataset, version) of which a network did not converge in-domain.
+        transfers: one for each target dataset, where networks were trained.
+        diverged: (dataset, version) of each network that did not converge in-domain.
     """
 
     study: str
     data: Path | None
-    score: Score
-    verdict: Verdict
+    score: ScoreSettings
+    verdict: VerdictSettings
     train: Mapping[str, Any] | None
     seeds: tuple[int, ...]
     prompts: Mapping[str, str | None]
-    datasets: tuple[Dataset, ...]
+    datasets: tuple[RunDataset, ...]
     label_scores: pl.DataFrame
     model_scores: pl.DataFrame
     training_logs: pl.DataFrame
@@ -174,7 +172,7 @@ class Run:
 
     @property
     def tolerances(self) -> str:
-        """The tolerances of surface Dice in words, of all organs that are scored."""
+        """The tolerances of surface Dice in words, for all organs that are scored."""
         labels = [dataset.labels for dataset in self.datasets] + [transfer.labels for transfer in self.transfers]
         return self.score.scoring.describe_tolerances(organ for organs in labels for organ in organs.values())
 

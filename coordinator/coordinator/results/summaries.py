@@ -1,6 +1,6 @@
 """The numbers behind tables, figures and sentences: each is computed here, once.
 
-Models of several seeds count once a label version: means are over seeds, standard deviations their root mean square.
+Networks of several seeds are one row: means are over seeds, standard deviations are their root mean square.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,11 +13,13 @@ from coordinator.results.run import Run
 from coordinator.study.steps import BASE
 
 METRICS = {"dice": "Dice", "surface_dice": "Surface Dice"}
+DIGITS = 6
+"""Of numbers in csv files: more than anyone needs, and few enough to be the same on every machine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """Mean and standard deviation of both metrics in [0, 1], and over how many cases."""
+class MeanScore:
+    """Mean and standard deviation of both metrics in [0, 1], and the number of cases."""
 
     dice: float
     dice_std: float
@@ -31,10 +33,10 @@ class Results:
     """All results of a run.
 
     Attributes:
-        label_summary: a row a dataset and version.
-        label_organs: a row a dataset, version and organ.
-        model_summary: the same of models on held-out cases, with `seeds` and the lowest and highest Dice over them.
-        model_organs: the same of models on held-out cases.
+        label_summary: one row for each dataset and version.
+        label_organs: one row for each dataset, version and organ.
+        model_summary: of networks on held-out cases, with `seeds` and the lowest and highest Dice over them.
+        model_organs: of networks on held-out cases.
         transfers: target -> the summary of networks fine-tuned on it; empty where nothing was scored.
     """
 
@@ -44,22 +46,22 @@ class Results:
     model_organs: pl.DataFrame
     transfers: Mapping[str, pl.DataFrame]
 
-    def labels(self, dataset: str, version: str) -> Score | None:
-        """Quality of a label version; None where it has no scores. Base is perfect by definition."""
+    def labels(self, dataset: str, version: str) -> MeanScore | None:
+        """Quality of a label version; None without scores. Base is perfect by definition."""
         if version == BASE:
-            return Score(1.0, 0.0, 1.0, 0.0, 0)
+            return MeanScore(1.0, 0.0, 1.0, 0.0, 0)
         return _score(self.label_summary, dataset, version)
 
-    def model(self, dataset: str, version: str) -> Score | None:
-        """How well the models trained on a label version do on the held-out cases; None where there are no scores."""
+    def model(self, dataset: str, version: str) -> MeanScore | None:
+        """Quality on held-out cases of the networks trained on a label version; None without scores."""
         return _score(self.model_summary, dataset, version)
 
-    def transfer(self, target: str, dataset: str, version: str) -> Score | None:
-        """How well networks that were pre-trained on a label version do on a target; None without scores."""
+    def transfer(self, target: str, dataset: str, version: str) -> MeanScore | None:
+        """Quality on a target of networks that were pre-trained on a label version; None without scores."""
         return _score(self.transfers[target], dataset, version)
 
 
-def compute(run: Run) -> Results:
+def compute_results(run: Run) -> Results:
     """Compute all results of a run; frames are empty where nothing was scored."""
     empty = pl.DataFrame()
     labels, models = not run.label_scores.is_empty(), not run.model_scores.is_empty()
@@ -80,7 +82,7 @@ def compute(run: Run) -> Results:
 def _summary(run: Run, scores: pl.DataFrame, common: Mapping[str, Collection[int]]) -> pl.DataFrame:
     per_seed = statistics.summary(scores, run.score.empty, common)
     cases = scores.group_by("dataset", "version").agg(pl.col("case").n_unique().cast(pl.Int64).alias("cases"))
-    return _over_seeds(per_seed, list(METRICS), [pl.col("organs").max()]).join(
+    return _average_seeds(per_seed, list(METRICS), [pl.col("organs").max()]).join(
         cases, on=["dataset", "version"], how="left", maintain_order="left"
     )
 
@@ -88,27 +90,29 @@ def _summary(run: Run, scores: pl.DataFrame, common: Mapping[str, Collection[int
 def _organs(run: Run, scores: pl.DataFrame) -> pl.DataFrame:
     table = statistics.organ_table(scores, run.score.empty)
     renamed = table.rename({f"{metric}_mean": metric for metric in METRICS})
-    return _over_seeds(renamed, list(METRICS), [pl.col("n").max()], by=["dataset", "version", "label", "organ"])
+    return _average_seeds(renamed, list(METRICS), [pl.col("n").max()], by=["dataset", "version", "label", "organ"])
 
 
-def _over_seeds(
-    frame: pl.DataFrame, metrics: list[str], others: list[pl.Expr], by: Sequence[str] = ("dataset", "version")
+def _average_seeds(
+    frame: pl.DataFrame, metrics: list[str], further: list[pl.Expr], by: Sequence[str] = ("dataset", "version")
 ) -> pl.DataFrame:
-    """One row for all seeds; a frame without `seed` keeps its rows."""
+    """Make one row of all seeds; a frame without `seed` keeps its rows."""
     columns: list[pl.Expr] = []
     for metric in metrics:
         columns += [pl.col(metric).mean(), (pl.col(f"{metric}_std") ** 2).mean().sqrt()]
     if "seed" in frame.columns:
         spread = [pl.col("dice").min().alias("dice_lowest_seed"), pl.col("dice").max().alias("dice_highest_seed")]
         columns += [pl.len().cast(pl.Int64).alias("seeds"), *spread]
-    return frame.group_by(by, maintain_order=True).agg(*columns, *others).sort(by)
+    return frame.group_by(by, maintain_order=True).agg(*columns, *further).sort(by)
 
 
-def _score(frame: pl.DataFrame, dataset: str, version: str) -> Score | None:
+def _score(frame: pl.DataFrame, dataset: str, version: str) -> MeanScore | None:
     if frame.is_empty():
         return None
     row = frame.filter((pl.col("dataset") == dataset) & (pl.col("version") == version))
     if row.is_empty():
         return None
     numbers = row.row(0, named=True)
-    return Score(**{name: numbers[name] for name in ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")})
+    return MeanScore(
+        **{name: numbers[name] for name in ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")}
+    )

@@ -1,11 +1,12 @@
-"""From a study file to a plan of steps; read `pipeline` first.
+"""From a study file to a plan of steps. Read `pipeline` first.
 
-study.yaml ──► file ──► pipeline ──┬──► labelversions    generators, remaps, scores      (labelspaces: ids by name)
-└──► networks         training, predictions, fine-tuning
+study.yaml ──► file ──► pipeline ──┬──► labelversions   generators, remaps, scores   (labelmappings: ids by name)
+└──► networks        training, predictions, fine-tuning   (split: held-out cases)
 │
-planner: resources and fingerprints of a step ──► steps: plan.json
+planner: resources and fingerprint of each step ──► steps: plan.json
+
 template    the file that `coordinator init` prints
-cost        GPU hours, disk, the smallest gain that a study can show
+cost        GPU hours, disk, the smallest gain that a study could show
 """
 
 from typing import TYPE_CHECKING

@@ -1,9 +1,9 @@
-"""The study file: which datasets, which label versions, how they are scored, and whether networks are trained on them.
+"""The study file: which datasets and label versions, how they are scored, and whether networks are trained on them.
 
 Every key has a default, a type, a range and a message. Paths are relative to the study file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from coordinator.tools.finding import Tool, find_tools
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 RESERVED = {
-    "base": "the original labels",
+    "base": "the reference labels",
     "images": "the image store",
     "store": "the image store",
     "no-pretrain": "networks that begin from scratch",
@@ -28,7 +28,7 @@ RESERVED = {
 
 
 class GeneratorEntry(Strict):
-    """A generator with options; the short form is its name alone, `tool` or `tool-variant`."""
+    """A generator with options; the short form is a name alone, `tool` or `tool-variant`."""
 
     name: str = Field(pattern=NAME, description="name of the label version")
     tool: str
@@ -36,67 +36,67 @@ class GeneratorEntry(Strict):
     options: dict[str, OptionValue] = Field(default_factory=dict)
 
 
-class Score(Strict):
+class ScoreSettings(Strict):
     """How label maps are compared."""
 
     tolerance_mm: float = Field(default=1.0, gt=0, le=100, description="of all organs; the convention's if not given")
     also_mm: Items[float] = Field(default=(), description="further tolerances, columns of the score files")
     distances: bool = Field(default=False, description="also HD95 and average surface distance")
-    empty: str = Field(default="flare21", description="name of the convention: empty masks and what else it rules")
+    empty: str = Field(default="flare21", description="name of the convention, the rule for empty masks")
 
     @field_validator("empty")
     @classmethod
-    def _known(cls, empty: str) -> str:
+    def _check_convention(cls, empty: str) -> str:
         if empty not in CONVENTIONS:
             raise ValueError(f"unknown convention {empty!r}; {did_you_mean(empty, CONVENTIONS)}")
         return empty
 
     @field_validator("also_mm")
     @classmethod
-    def _sound_tolerances(cls, also_mm: tuple[float, ...]) -> tuple[float, ...]:
+    def _check_tolerances(cls, also_mm: tuple[float, ...]) -> tuple[float, ...]:
         if len(set(also_mm)) != len(also_mm) or not all(0 < tolerance_mm <= 100 for tolerance_mm in also_mm):
             raise ValueError(f"tolerances must be different and lie above 0 and up to 100 mm, but are {list(also_mm)}")
         return also_mm
 
     @property
     def scoring(self) -> Scoring:
-        """What is asked of every organ: by the convention, unless the study file says otherwise."""
-        own = self.tolerance_mm if "tolerance_mm" in self.model_fields_set else None
-        return CONVENTIONS[self.empty].scoring(own, tuple(self.also_mm), distances=self.distances)
+        """How each organ is scored: by the convention, unless the study file says otherwise."""
+        tolerance_mm = self.tolerance_mm if "tolerance_mm" in self.model_fields_set else None
+        return CONVENTIONS[self.empty].scoring(tolerance_mm, tuple(self.also_mm), distances=self.distances)
 
 
-class Train(Strict):
-    """The training of one network a label version and seed; the defaults are the paper's."""
+class TrainSettings(Strict):
+    """How networks are trained, one for each label version and seed; the defaults are the paper's."""
 
     epochs: int = Field(default=1000, ge=1)
     batches_per_epoch: int = Field(default=250, ge=1)
     batch_size: int = Field(default=2, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0, lt=1)
-    holdout: float = Field(default=0.2, gt=0, lt=1, description="share of the cases that no model is trained on")
+    holdout: float = Field(default=0.2, gt=0, lt=1, description="share of the cases that are held out")
     split_seed: int = Field(default=0, ge=0)
     seeds: Items[int] = Field(default=(0,), min_length=1)
     patch: str = Field(default="auto", pattern=r"^(auto|\d+,\d+,\d+)$", description="voxels along x,y,z")
     spacing: str = Field(default="median", pattern=r"^(median|[\d.]+,[\d.]+,[\d.]+)$", description="mm along x,y,z")
-    filters: str = Field(default="auto", pattern=r"^(auto|\d+(,\d+)*)$", description="channels a stage")
+    filters: str = Field(default="auto", pattern=r"^(auto|\d+(,\d+)*)$", description="channels of each stage")
     options: dict[str, OptionValue] = Field(default_factory=dict, description="further options of the trainer")
 
     @field_validator("seeds")
     @classmethod
-    def _sound_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if min(seeds) < 0 or len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must be different and not negative, but are {list(seeds)}")
         return seeds
 
 
-class Verdict(Strict):
+class VerdictSettings(Strict):
     """When better labels count as worth their cost."""
 
-    margin: float = Field(default=0.01, gt=0, lt=1, description="Dice; a gain of less is worth nothing")
-    alpha: float = Field(default=0.05, gt=0, le=0.5, description="how often all claims of a table together may err")
+    margin: float = Field(default=0.01, gt=0, lt=1, description="Dice; a smaller gain is worth nothing")
+    alpha: float = Field(default=0.05, gt=0, le=0.5, description="chance that any claim of a table is wrong")
     minutes_per_mask: float = Field(default=10, gt=0, description="to draw one organ in one case; the paper's is 10")
 
 
-class Run(Strict):
+class RunSettings(Strict):
     """Where and how steps run."""
 
     runtime: Literal["auto", "docker", "process"] = "auto"
@@ -117,28 +117,28 @@ class StudyFile(Strict):
     datasets: Items[str] = Field(min_length=1)
     generators: Items[str | GeneratorEntry] = Field(min_length=1)
     exclude: dict[str, dict[str, str]] = Field(default_factory=dict, description="dataset -> case -> reason")
-    score: Score = Score()
-    train: Train | None = None
+    score: ScoreSettings = ScoreSettings()
+    train: TrainSettings | None = None
     transfer: Items[str] = Field(default=(), description="datasets that trained networks are fine-tuned on")
-    verdict: Verdict = Verdict()
-    run: Run = Run()
+    verdict: VerdictSettings = VerdictSettings()
+    run: RunSettings = RunSettings()
 
     @field_validator("datasets", "transfer")
     @classmethod
-    def _different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) != len(names):
             raise ValueError(f"must be different, but are {list(names)}")
         return names
 
     @field_validator("train", mode="before")
     @classmethod
-    def _empty_section(cls, value: Any) -> Any:  # noqa: ANN401 - before validation it may be anything
+    def _check_not_empty(cls, value: Any) -> Any:  # noqa: ANN401 - before validation it may be anything
         if value is None:
             raise ValueError("must hold keys; for the paper's recipe write `train: {}`, to train nothing leave it out")
         return value
 
     @model_validator(mode="after")
-    def _excludes_known_datasets(self) -> "StudyFile":
+    def _check_sections_fit(self) -> "StudyFile":
         for name in self.exclude:
             if name not in {*self.datasets, *self.transfer}:
                 raise ValueError(f"exclude: {name!r} is no dataset of this study; {did_you_mean(name, self.datasets)}")
@@ -149,7 +149,7 @@ class StudyFile(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """A label version to be made: a tool, one of its variants, all its options."""
+    """What makes a label version: a tool, one of its variants, all its options."""
 
     name: str
     tool: Tool
@@ -163,7 +163,7 @@ class Study:
 
     Attributes:
         file: the study file.
-        content: what it says.
+        content: its content.
         generators: label versions in the order of the file.
         trainer: None where nothing is trained.
     """
@@ -187,8 +187,8 @@ class Study:
     @property
     def tools(self) -> list[Tool]:
         """The tools that it uses, each once."""
-        named = {generator.tool.name: generator.tool for generator in self.generators}
-        return [*named.values(), *([self.trainer] if self.trainer else [])]
+        generators = {generator.tool.name: generator.tool for generator in self.generators}
+        return [*generators.values(), *([self.trainer] if self.trainer else [])]
 
     @property
     def data(self) -> Path:
@@ -197,7 +197,7 @@ class Study:
 
     @property
     def weights(self) -> Path:
-        """Folder of trained weights; need not exist where no tool has any."""
+        """Folder of trained weights; it need not exist where no tool has any."""
         return (self.file.parent / self.content.weights).resolve()
 
     @property
@@ -217,7 +217,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         The study, whose `name`, `data` and `run_folder` say what it is and where; `make_plan` turns it into steps.
 
     Raises:
-        UsageError: any key or value that cannot be; all that one reading can find, in one message.
+        UsageError: a key or value that is not allowed; one message lists all that one reading can find.
     """
     file = Path(file)
     tools = find_tools() if tools is None else tools
@@ -226,30 +226,42 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
     generators = []
     for index, entry in enumerate(content.generators):
         try:
-            generators.append(_generator(entry, tools))
+            generators.append(_resolve_generator(entry, tools))
         except ValueError as error:
             problems.append(f"generators.{index}: {error}")
     names = [generator.name for generator in generators]
-    problems += [f"generators: the name {n!r} came twice; give one of them another `name`" for n in _twice(names)]
+    problems += [
+        f"generators: the name {n!r} came twice; give one of them another `name`" for n in find_duplicates(names)
+    ]
     problems += [
         f"generators: the name `{n}` is taken by {w}; choose another" for n, w in RESERVED.items() if n in names
     ]
     trainer = None
     if content.train is not None:
-        trainer, wrong = _trainer(content.train, tools)
-        problems += wrong
+        trainer, trainer_problems = _find_trainer(content.train, tools)
+        problems += trainer_problems
     if problems:
-        raise UsageError("\n  ".join([f"{file}: {len(problems)} problem{'s' * (len(problems) > 1)}", *problems]))
+        raise UsageError(describe_problems(file, problems))
     return Study(file.resolve(), content, tuple(generators), trainer)
 
 
-def trainer_options(train: Train) -> dict[str, OptionValue]:
+def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
     """The study file's `train` section as options of the trainer, without seeds and split."""
-    named = train.model_dump(exclude={"holdout", "split_seed", "seeds", "options"})
-    return {**{key.replace("_", "-"): value for key, value in named.items()}, **train.options}
+    section = train.model_dump(exclude={"holdout", "split_seed", "seeds", "options"})
+    return {**{key.replace("_", "-"): value for key, value in section.items()}, **train.options}
 
 
-def _generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool]) -> Generator:
+def describe_problems(file: Path, problems: Sequence[str]) -> str:
+    """All problems of a file as one message, a line each."""
+    return "\n  ".join([f"{file}: {len(problems)} problem{'s' * (len(problems) > 1)}", *problems])
+
+
+def find_duplicates(names: Sequence[str]) -> list[str]:
+    """The names that come more than once, sorted."""
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def _resolve_generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool]) -> Generator:
     if isinstance(entry, str):
         tool_name, _, variant = entry.partition("-")
         entry = GeneratorEntry(name=entry, tool=tool_name, variant=variant or None)
@@ -264,7 +276,7 @@ def _generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool]) -> Genera
     return Generator(entry.name, generators[entry.tool], variant, manifest.complete_options(dict(entry.options)))
 
 
-def _trainer(train: Train, tools: Mapping[str, Tool]) -> tuple[Tool | None, list[str]]:
+def _find_trainer(train: TrainSettings, tools: Mapping[str, Tool]) -> tuple[Tool | None, list[str]]:
     trainers = [tool for tool in tools.values() if tool.manifest.kind == "trainer"]
     if not trainers:
         return None, ["train: there is no tool of kind trainer"]
@@ -274,7 +286,3 @@ def _trainer(train: Train, tools: Mapping[str, Tool]) -> tuple[Tool | None, list
     except ValueError as error:
         return tool, [f"train: {error}"]
     return tool, []
-
-
-def _twice(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})

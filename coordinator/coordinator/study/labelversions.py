@@ -7,8 +7,8 @@ from contract.errors import UsageError
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Generator, Study
-from coordinator.study.labelspaces import LabelSpace
-from coordinator.study.planner import Planner, label_table, scoring_step
+from coordinator.study.labelmappings import IdMapping
+from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.steps import BASE, Step
 from coordinator.tools.options import option_arguments
 
@@ -21,7 +21,7 @@ def refuse_unscorable(dataset: DatasetCheck) -> None:
     """
     if not dataset.labels:
         raise UsageError(
-            f"{dataset.name}: a study compares label versions with the dataset's own labels, but it has none "
+            f"{dataset.name}: a study compares label versions with reference labels, but the dataset has none "
             "(`labels:` in dataset.yaml is empty); run a generator on it alone with `docker compose run`, or add labels"
         )
     if not dataset.cases:
@@ -30,25 +30,25 @@ def refuse_unscorable(dataset: DatasetCheck) -> None:
         )
 
 
-def label_version_steps(planner: Planner, dataset: DatasetCheck, spaces: Mapping[str, LabelSpace]) -> list[Step]:
-    """Base labels; then for each generator its raw output, the remap, the scores against base."""
+def label_version_steps(planner: Planner, dataset: DatasetCheck, mappings: Mapping[str, IdMapping]) -> list[Step]:
+    """Reference labels; then for each generator its raw output, the remap, the scores."""
     name, count, base = dataset.name, len(dataset.cases), base_step(dataset)
     steps = [base]
     for generator in planner.study.generators:
-        raw = _raw_steps(planner, dataset, generator)
-        space = spaces[generator.name]
+        generator_steps = _generator_steps(planner, dataset, generator)
+        raw, to_target = generator_steps[-1], mappings[generator.name].to_target
         remap = Step(
             id=f"{name}/2-labels/{generator.name}", kind="remap", output=f"{name}/2-labels/{generator.name}",
-            needs=(raw[-1].id,), dataset=name, label_version=generator.name, cases=count,
-            settings={"raw": raw[-1].output, "to_target": {str(k): v for k, v in space.to_target.items()}},
-            fingerprint=digest(["remap", raw[-1].fingerprint, sorted(space.to_target.items())]),
+            needs=(raw.id,), dataset=name, label_version=generator.name, cases=count,
+            settings={"raw": raw.output, "to_target": {str(k): v for k, v in to_target.items()}},
+            fingerprint=digest(["remap", raw.fingerprint, sorted(to_target.items())]),
         )  # fmt: skip
-        steps += [*raw, remap, _score_step(planner, dataset, base, remap)]
+        steps += [*generator_steps, remap, _score_step(planner, dataset, base, remap)]
     return steps
 
 
 def base_step(dataset: DatasetCheck) -> Step:
-    """The original labels as a label version."""
+    """The reference labels as label version `base`."""
     output = f"{dataset.name}/2-labels/base"
     return Step(
         id=output, kind=BASE, output=output, dataset=dataset.name, label_version=BASE, cases=len(dataset.cases),
@@ -57,50 +57,60 @@ def base_step(dataset: DatasetCheck) -> Step:
     )  # fmt: skip
 
 
-def _raw_steps(planner: Planner, dataset: DatasetCheck, generator: Generator) -> list[Step]:
-    """The steps of one generator, most often a single one; the last writes its labels."""
-    made: dict[str, Step] = {}
-    names: list[str | None] = [*generator.tool.manifest.steps] or [None]
+def _generator_steps(planner: Planner, dataset: DatasetCheck, generator: Generator) -> list[Step]:
+    """The steps of one generator, most often one; the last writes its pseudo-labels."""
+    names = list(generator.tool.manifest.steps)
+    if not names:
+        return [_generator_step(planner, dataset, generator, None, {})]
+    steps: dict[str, Step] = {}
     for name in names:
-        place = "1-raw" if name == names[-1] else "0-work"
-        output = f"{dataset.name}/{place}/{generator.name}" + ("" if name == names[-1] else f"/{name}")
-        made[name or ""] = _raw_step(planner, dataset, generator, (name, output, made))
-    return list(made.values())
+        inputs = {key: steps[source] for key, source in generator.tool.manifest.steps[name].inputs.items()}
+        steps[name] = _generator_step(planner, dataset, generator, name, inputs)
+    return list(steps.values())
 
 
-def _raw_step(
-    planner: Planner, dataset: DatasetCheck, generator: Generator, which: tuple[str | None, str, Mapping[str, Step]]
+def _generator_step(
+    planner: Planner, dataset: DatasetCheck, generator: Generator, name: str | None, inputs: Mapping[str, Step]
 ) -> Step:
-    """One step of a generator: its name in the manifest, where its output goes, the steps that were made before it."""
-    name, output, made = which
+    """One step of a generator.
+
+    Args:
+        planner: of the study.
+        dataset: whose cases.
+        generator: its tool, variant and options.
+        name: of the step in the manifest; None for a tool without steps.
+        inputs: name below /in -> the step whose output it is.
+    """
     manifest = generator.tool.manifest
     shows_labels = "labels" in manifest.reads(name)
-    before = {key: made[source] for key, source in manifest.steps[name].inputs.items()} if name else {}
+    is_last = name is None or name == list(manifest.steps)[-1]
+    folder = f"1-raw/{generator.name}" if is_last else f"0-work/{generator.name}/{name}"
+    output = f"{dataset.name}/{folder}"
     step = Step(
         id=output, kind="tool", output=output, dataset=dataset.name, label_version=generator.name, fingerprint="",
-        needs=tuple(step.id for step in before.values()), shows_labels=shows_labels, cases=len(dataset.cases),
-        inputs={"split": f"{dataset.name}/split", **{key: step.output for key, step in before.items()}},
+        needs=tuple(step.id for step in inputs.values()), shows_labels=shows_labels, cases=len(dataset.cases),
+        inputs={"split": f"{dataset.name}/split", **{key: step.output for key, step in inputs.items()}},
         arguments=(
             "--dataset", dataset.name, "--variant", generator.variant, *(("--step", name) if name else ()),
             "--label-version", generator.name, "--cases", "@split/all.txt", *option_arguments(generator.options),
         ),
     )  # fmt: skip
-    reads = {
+    dependencies = {
         "data": dataset.digests(labels=shows_labels),
         "labels": label_table(dataset),
-        "before": {key: step.fingerprint for key, step in before.items()},
-        "weights": _weights(planner.study, generator),
+        "before": {key: step.fingerprint for key, step in inputs.items()},
+        "weights": _weights_sha256(planner.study, generator),
     }
-    return planner.tool_step(step, generator.tool, reads, name)
+    return planner.complete_tool_step(step, generator.tool, dependencies, name)
 
 
-def _weights(study: Study, generator: Generator) -> list[str]:
-    """What trained weights a generator has; they are the same as long as their recorded sha256 is.
+def _weights_sha256(study: Study, generator: Generator) -> list[str]:
+    """The recorded sha256 of each of a generator's trained weights.
 
     Raises:
-        UsageError: some are not there.
+        UsageError: some weights are not there.
     """
-    tool, found = generator.tool.name, []
+    tool, sums = generator.tool.name, []
     for entry in generator.tool.manifest.variant(generator.variant).weights:
         sha256 = weights.expected_sha256(entry, tool, study.weights)
         if sha256 is None or not (entry.package or weights.locate_weights(entry, tool, study.weights).exists()):
@@ -108,8 +118,8 @@ def _weights(study: Study, generator: Generator) -> list[str]:
                 f"{study.weights / tool / entry.file}: weights of {generator.name} must be there, but are not; "
                 f"run `coordinator weights fetch {tool}-{generator.variant}`"
             )
-        found.append(sha256)
-    return found
+        sums.append(sha256)
+    return sums
 
 
 def _score_step(planner: Planner, dataset: DatasetCheck, base: Step, version: Step) -> Step:
@@ -118,4 +128,4 @@ def _score_step(planner: Planner, dataset: DatasetCheck, base: Step, version: St
         id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{dataset.name}/3-scores/{name}.parquet",
         dataset=dataset.name, label_version=name, cases=len(dataset.cases), fingerprint="",
     )  # fmt: skip
-    return scoring_step(planner, step, base, version)
+    return complete_scoring_step(planner, step, base, version)

@@ -1,14 +1,14 @@
-"""The steps that train networks on label versions, and from these on target datasets, and score them."""
+"""The steps that train networks on label versions, fine-tune these on target datasets, and score them all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
-from coordinator.study.file import Train, trainer_options
+from coordinator.study.file import TrainSettings, trainer_options
 from coordinator.study.labelversions import base_step, refuse_unscorable
-from coordinator.study.planner import Planner, Split, label_table, scoring_step
+from coordinator.study.planner import Planner, complete_scoring_step, label_table
+from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN, Step
 from coordinator.tools.finding import Tool
 from coordinator.tools.options import option_arguments
@@ -20,7 +20,7 @@ class Training:
 
     planner: Planner
     trainer: Tool
-    train: Train
+    train: TrainSettings
 
     @property
     def options(self) -> dict[str, OptionValue]:
@@ -29,124 +29,158 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """Networks that learn the same thing, side by side.
+class NetworkGroup:
+    """Networks that are trained and tested on the same cases, one for each label version and seed.
 
     Attributes:
-        place: their folder in the run folder.
-        dataset: whose cases they learn.
+        folder: theirs, relative to the run folder.
+        dataset: whose cases they are trained and tested on.
         split: of the dataset.
-        labels: name of each network -> the label version that it learns.
-        reference: the original labels.
-        parents: network -> seed -> the trained network that it begins from; empty for those from scratch.
-        like: the image store whose spacing, patch and normalisation are kept; None to choose them.
+        labels: name of each network -> the label version that it is trained on.
+        reference: the reference labels.
+        parents: network -> seed -> the network that it is fine-tuned from; empty for those from scratch.
+        parent_store: the image store whose spacing, patch and normalisation are kept; None to choose them.
     """
 
-    place: str
+    folder: str
     dataset: DatasetCheck
     split: Split
     labels: Mapping[str, Step]
     reference: Step
     parents: Mapping[str, Mapping[int, Step]]
-    like: Step | None = None
+    parent_store: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _TrainerWork:
+    """What is special about one step of the trainer.
+
+    Attributes:
+        name: of the step in the trainer's manifest.
+        version: the network or label version that it is about.
+        output: folder, relative to the run folder.
+        cases: number of cases, or of epochs.
+        options: of the trainer; the step takes those that its manifest names.
+        inputs: name below /in -> the step whose output it is, or a folder of the run folder.
+        parent: the step whose network or image store it starts from.
+        arguments: further ones of the command line.
+        dependencies: what the output depends on beside all this.
+    """
+
+    name: str
+    version: str
+    output: str
+    cases: int
+    options: Mapping[str, OptionValue]
+    inputs: Mapping[str, Step | str]
+    parent: Step | None = None
+    arguments: tuple[str, ...] = ()
+    dependencies: Mapping[str, object] = field(default_factory=dict)
 
 
 def network_steps(
-    training: Training, checked: Mapping[str, DatasetCheck], splits: Mapping[str, Split], before: list[Step]
+    training: Training, checked: Mapping[str, DatasetCheck], splits: Mapping[str, Split], label_steps: list[Step]
 ) -> list[Step]:
-    """Networks on every label version of each dataset; then from each of these, and from scratch, on each target."""
+    """Networks on every label version of each dataset; then fine-tuned from these, and from scratch, on each target.
+
+    Args:
+        training: what all networks have in common.
+        checked: dataset name -> its check.
+        splits: dataset name -> its split.
+        label_steps: the steps that make the label versions.
+    """
     study, steps = training.planner.study, []
     versions = (BASE, *(g.name for g in study.generators))
-    labels = {step.id: step for step in before}
+    labels = {step.id: step for step in label_steps}
     for target in study.content.transfer:
         if target not in study.content.datasets:
             refuse_unscorable(checked[target])
             steps.append(base_step(checked[target]))
             labels[steps[-1].id] = steps[-1]
     for name in study.content.datasets:
-        learned = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
-        own = Course(name, checked[name], splits[name], learned, learned[BASE], {})
-        course_steps = _course_steps(training, own)
-        steps += course_steps
-        models = {step.output: step for step in course_steps}
+        version_steps = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
+        in_domain = NetworkGroup(name, checked[name], splits[name], version_steps, version_steps[BASE], {})
+        in_domain_steps = _group_steps(training, in_domain)
+        steps += in_domain_steps
+        models = {step.output: step for step in in_domain_steps}
         parents = {v: {s: models[f"{name}/5-models/{v}/seed-{s}"] for s in training.train.seeds} for v in versions}
         for target in study.content.transfer:
             base = labels[f"{target}/2-labels/base"]
-            steps += _course_steps(training, Course(
+            steps += _group_steps(training, NetworkGroup(
                 f"transfer/{target}/{name}", checked[target], splits[target],
                 dict.fromkeys((NO_PRETRAIN, *versions), base), base, parents, models[f"{name}/4-store/images"],
             ))  # fmt: skip
     return steps
 
 
-def _course_steps(training: Training, course: Course) -> list[Step]:
-    """The image store; for each label version its label store; for each network and seed model, predictions, scores."""
-    options, cases = training.options, len(course.dataset.cases)
-    split = f"{course.dataset.name}/split"
-    if course.like is not None:
+def _group_steps(training: Training, group: NetworkGroup) -> list[Step]:
+    """The image store; for each label version its label store; for each network and seed its training and test."""
+    options, cases = training.options, len(group.dataset.cases)
+    if group.parent_store is not None:
         options |= {"spacing": "median", "patch": "auto", "filters": "auto"}
-    store = _trainer_step(training, course, ("prepare", "store", f"{course.place}/4-store/images"), {
-        "options": options, "inputs": {"split": split}, "parent": course.like, "cases": cases,
-        "parts": {"data": course.dataset.digests(labels=False), "split": [course.split.train, course.split.holdout]},
-    })  # fmt: skip
-    steps, stores = [store], {}
-    for labels in {step.id: step for step in course.labels.values()}.values():
-        name = labels.label_version
-        which = ("prepare-labels", name, f"{course.place}/4-store/{name}")
-        stores[labels.id] = _trainer_step(training, course, which, {
-            "options": options, "inputs": {"store": store, "labels": labels}, "cases": cases,
-        })  # fmt: skip
-        steps.append(stores[labels.id])
-    reference = stores[course.reference.id]
-    for network, labels in course.labels.items():
-        inputs = {"store": store, "labels": stores[labels.id], "reference": reference}
+    image_store = _trainer_step(training, group, _TrainerWork(
+        "prepare", "store", f"{group.folder}/4-store/images", cases, options,
+        inputs={"split": f"{group.dataset.name}/split"}, parent=group.parent_store,
+        dependencies={
+            "data": group.dataset.digests(labels=False), "split": [group.split.train, group.split.holdout]
+        },
+    ))  # fmt: skip
+    steps, label_stores = [image_store], {}
+    for labels in {step.id: step for step in group.labels.values()}.values():
+        version = labels.label_version
+        label_stores[labels.id] = _trainer_step(training, group, _TrainerWork(
+            "prepare-labels", version, f"{group.folder}/4-store/{version}", cases, options,
+            inputs={"store": image_store, "labels": labels},
+        ))  # fmt: skip
+        steps.append(label_stores[labels.id])
+    reference = label_stores[group.reference.id]
+    for network, labels in group.labels.items():
+        inputs = {"store": image_store, "labels": label_stores[labels.id], "reference": reference}
         for seed in training.train.seeds:
-            steps += _model_steps(training, course, network, inputs, {**options, "seed": seed})
+            steps += _network_steps(training, group, network, inputs, {**options, "seed": seed})
     return steps
 
 
-def _model_steps(
-    training: Training, course: Course, network: str, inputs: dict[str, Step], options: dict[str, OptionValue]
+def _network_steps(
+    training: Training, group: NetworkGroup, network: str, inputs: dict[str, Step], options: dict[str, OptionValue]
 ) -> list[Step]:
-    """Train one network, let it predict the held-out cases, score these against the original labels."""
-    seed = int(options["seed"])
-    place = f"{network}/seed-{seed}"
-    model = _trainer_step(training, course, ("train", network, f"{course.place}/5-models/{place}"), {
-        "options": options, "inputs": inputs, "parent": course.parents.get(network, {}).get(seed),
-        "cases": int(options["epochs"]),
-    })  # fmt: skip
-    predictions = _trainer_step(training, course, ("predict", network, f"{course.place}/6-predictions/{place}"), {
-        "options": options, "inputs": {"split": f"{course.dataset.name}/split", "model": model},
-        "cases": len(course.split.holdout), "arguments": ("--cases", "@split/holdout.txt"),
-        "parts": {"data": course.dataset.digests(labels=False), "holdout": course.split.holdout},
-    })  # fmt: skip
+    """Train one network, let it predict the held-out cases, score these against the reference labels."""
+    seed, held_out = int(options["seed"]), group.split.holdout
+    folder = f"{network}/seed-{seed}"
+    model = _trainer_step(training, group, _TrainerWork(
+        "train", network, f"{group.folder}/5-models/{folder}", int(options["epochs"]), options, inputs,
+        parent=group.parents.get(network, {}).get(seed),
+    ))  # fmt: skip
+    predictions = _trainer_step(training, group, _TrainerWork(
+        "predict", network, f"{group.folder}/6-predictions/{folder}", len(held_out), options,
+        inputs={"split": f"{group.dataset.name}/split", "model": model}, arguments=("--cases", "@split/holdout.txt"),
+        dependencies={"data": group.dataset.digests(labels=False), "holdout": held_out},
+    ))  # fmt: skip
     scores = Step(
         id=f"{predictions.id}/scores", kind="score-predictions", output=f"{predictions.output}/scores.parquet",
-        dataset=course.dataset.name, label_version=network, cases=len(course.split.holdout), settings={"seed": seed},
+        dataset=group.dataset.name, label_version=network, cases=len(held_out), settings={"seed": seed},
         fingerprint="",
     )  # fmt: skip
-    return [model, predictions, scoring_step(training.planner, scores, course.reference, predictions)]
+    return [model, predictions, complete_scoring_step(training.planner, scores, group.reference, predictions)]
 
 
-def _trainer_step(training: Training, course: Course, which: tuple[str, str, str], what: Mapping[str, Any]) -> Step:
-    """A step of the trainer: its name, the network or label version, its output; of `inputs`, steps are needed."""
-    name, version, output = which
-    manifest, dataset = training.trainer.manifest, course.dataset
-    inputs: dict[str, Step | str] = dict(what["inputs"])
-    if what.get("parent") is not None:
-        inputs["parent"] = what["parent"]
-    before = {key: value for key, value in inputs.items() if isinstance(value, Step)}
-    options = {key: what["options"][key] for key in manifest.option_names(name)}
+def _trainer_step(training: Training, group: NetworkGroup, work: _TrainerWork) -> Step:
+    manifest, dataset = training.trainer.manifest, group.dataset
+    inputs = {**work.inputs, **({} if work.parent is None else {"parent": work.parent})}
+    steps = {key: value for key, value in inputs.items() if isinstance(value, Step)}
+    options = {key: work.options[key] for key in manifest.option_names(work.name)}
     step = Step(
-        id=output, kind="tool", output=output, dataset=dataset.name, label_version=version, fingerprint="",
-        needs=tuple(dict.fromkeys(step.id for step in before.values())), cases=what["cases"],
-        shared=manifest.steps[name].shared,
+        id=work.output, kind="tool", output=work.output, dataset=dataset.name, label_version=work.version,
+        fingerprint="", needs=tuple(dict.fromkeys(step.id for step in steps.values())), cases=work.cases,
+        shared=manifest.steps[work.name].shared,
         inputs={key: value.output if isinstance(value, Step) else value for key, value in inputs.items()},
         arguments=(
-            "--dataset", dataset.name, "--step", name, "--label-version", version,
-            *what.get("arguments", ()), *option_arguments(options),
+            "--dataset", dataset.name, "--step", work.name, "--label-version", work.version,
+            *work.arguments, *option_arguments(options),
         ),
     )  # fmt: skip
-    parts = {**what.get("parts", {}), "before": {key: value.fingerprint for key, value in before.items()},
-             "labels": label_table(dataset)}  # fmt: skip
-    return training.planner.tool_step(step, training.trainer, parts, name)
+    dependencies = {
+        **work.dependencies, "before": {key: value.fingerprint for key, value in steps.items()},
+        "labels": label_table(dataset),
+    }  # fmt: skip
+    return training.planner.complete_tool_step(step, training.trainer, dependencies, work.name)

@@ -7,37 +7,34 @@
     images ──► prepare (once) ──► prepare-labels ◄─┘
                    └──► train ◄────────┘
                           ├──► predict the held-out cases ──► score-predictions ──► Fig. 2
-                          └──► the same on another dataset, from these weights ──► Tables 2 and 3
+                          └──► fine-tune on a target dataset, predict, score ──► Tables 2 and 3
 
-    RUN/<dataset>/0-work/<generator>/<step>/          what earlier steps of a generator made, such as trained folds
-    RUN/<dataset>/1-raw/<generator>/                  what the generator wrote, in its own label ids
-    RUN/<dataset>/2-labels/<version>/                 the dataset's ids; `base` is the original
+    RUN/<dataset>/0-work/<generator>/<step>/          output of a generator's earlier steps, such as trained folds
+    RUN/<dataset>/1-raw/<generator>/                  the generator's pseudo-labels, in its own label ids
+    RUN/<dataset>/2-labels/<version>/                 in the dataset's ids; `base` holds the reference labels
     RUN/<dataset>/3-scores/<version>.parquet
     RUN/<dataset>/4-store/{images,<version>}/         resampled once for all versions
     RUN/<dataset>/5-models/<version>/seed-<n>/
     RUN/<dataset>/6-predictions/<version>/seed-<n>/   + scores.parquet
-    RUN/transfer/<target>/<dataset>/…                 the same of networks that begin where those of <dataset> ended
+    RUN/transfer/<target>/<dataset>/…                 the same for networks fine-tuned from those of <dataset>
 
 A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
-of the cases it reads, and the fingerprints of the steps before it. A step whose fingerprint changed is redone, nothing
-else.
+of the cases it reads, and the fingerprints of the steps before it. Only a step whose fingerprint changed is redone.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from contract.datasets import open_dataset
-from contract.errors import UsageError
 from coordinator.datasets.check import DatasetCheck, check_dataset
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
-from coordinator.study.file import Study, Train
-from coordinator.study.labelspaces import LabelSpace, label_space
+from coordinator.study.file import Study
+from coordinator.study.labelmappings import IdMapping, find_id_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
 from coordinator.study.networks import Training, network_steps
-from coordinator.study.planner import Planner, Split, label_table
+from coordinator.study.planner import Planner, label_table
+from coordinator.study.split import Split, split_cases
 from coordinator.study.steps import Plan, Step
 
 
@@ -46,16 +43,15 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
 
     Args:
         study: with resolved names.
-        checked: dataset name -> what its check found, and only sound cases are planned; `check_datasets(study)` when
-            None.
-        runner: how tools are started, which says what the code of each tool is; as the study says when None.
+        checked: dataset name -> its check; only sound cases are planned; `check_datasets(study)` when None.
+        runner: starts tools, and knows the digest of each tool's code; the study file's when None.
 
     Returns:
         The plan, whose `steps` come in an order in which they could be done. Nothing is started. Only the check of the
         datasets writes: into the study's run folder, so that the next check is fast.
 
     Raises:
-        UsageError: a tool is not built, a dataset has no labels or too few cases, a label map is missing.
+        UsageError: a tool is not built, a dataset has no labels or too few cases, a label mapping is missing.
     """
     if checked is None:
         checked = check_datasets(study)
@@ -63,13 +59,13 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         runner = choose_runner(study.content.run.runtime, study.tools)
     planner = Planner(study, runner, study.weights.is_dir())
     steps: list[Step] = []
-    spaces: dict[str, dict[str, LabelSpace]] = {}
+    mappings: dict[str, dict[str, IdMapping]] = {}
     splits: dict[str, Split] = {}
     for name in study.content.datasets:
         dataset = checked[name]
         refuse_unscorable(dataset)
-        spaces[name] = {g.name: label_space(g, dataset.labels, study.data / name) for g in study.generators}
-        steps += label_version_steps(planner, dataset, spaces[name])
+        mappings[name] = {g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators}
+        steps += label_version_steps(planner, dataset, mappings[name])
     if study.content.train is not None and study.trainer is not None:
         for name in (*study.content.datasets, *study.content.transfer):
             splits[name] = split_cases(checked[name].cases, study.content.train, name)
@@ -79,12 +75,12 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         data=str(study.data),
         weights=str(study.weights) if planner.weights_present else None,
         steps=tuple(steps),
-        about=_about(study, checked, spaces, splits),
+        about=_describe_study(study, checked, mappings, splits),
     )
 
 
 def check_datasets(study: Study) -> dict[str, DatasetCheck]:
-    """Read every file of a study's datasets and target datasets; files that were read before are not read again.
+    """Check every file of a study's datasets and target datasets; files that have not changed are not read again.
 
     Raises:
         UsageError: a dataset is missing or has no readable description.
@@ -97,31 +93,18 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
     return checked
 
 
-def split_cases(cases: tuple[str, ...], train: Train, dataset: str) -> Split:
-    """Set cases aside for testing, at random by `split_seed`, whatever the label versions are.
-
-    Raises:
-        UsageError: fewer than two cases.
-    """
-    if len(cases) < 2:
-        raise UsageError(
-            f"{dataset}: training needs at least 2 sound cases (one is held out), but there are {len(cases)}"
-        )
-    held = min(max(round(train.holdout * len(cases)), 1), len(cases) - 1)
-    order = np.random.Generator(np.random.Philox(key=train.split_seed)).permutation(len(cases))
-    holdout = sorted(cases[i] for i in order[:held])
-    return Split(train=tuple(sorted(set(cases) - set(holdout))), holdout=tuple(holdout))
-
-
-def _about(
+def _describe_study(
     study: Study,
     checked: Mapping[str, DatasetCheck],
-    spaces: Mapping[str, Mapping[str, LabelSpace]],
+    mappings: Mapping[str, Mapping[str, IdMapping]],
     splits: Mapping[str, Split],
 ) -> dict[str, Any]:
-    """What the report needs beside results; eq. 3: only organs that every generator can have are compared."""
+    """What the report needs beside results; means are over organs that every generator can give (eq. 3)."""
     datasets = study.content.datasets
-    excluded = {d: {o: why for s in spaces[d].values() for o, why in s.unavailable.items()} for d in datasets}
+    excluded = {
+        d: {organ: why for mapping in mappings[d].values() for organ, why in mapping.unavailable.items()}
+        for d in datasets
+    }
     about: dict[str, Any] = {
         "versions": {d: [g.name for g in study.generators] for d in datasets},
         "labels": {d: label_table(checked[d]) for d in (*datasets, *study.content.transfer)},

@@ -1,4 +1,4 @@
-"""What all steps of a plan have in common: resources, arguments, fingerprints."""
+"""What steps of all kinds have in common: resources, arguments, fingerprints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,35 +11,35 @@ from coordinator.study.steps import Step
 from coordinator.tools.finding import Tool
 
 SCORING_VERSION = 2
-"""Raised when metrics or tables change, so that scores are computed again."""
+"""Raise it when metrics or score files change, so that scores are computed again."""
 
-
-CASES_A_WORKER, WORKERS = 8, 4
-"""A process that scores takes a second to start, so it should have some cases; and how many there are at most."""
-
-
+CASES_PER_WORKER = 8
+"""A scoring process takes a second to start, so each gets about this many cases."""
+MOST_WORKERS = 4
+"""Of one scoring step, where the study file sets no threads."""
 SCORING_MB = 1000
-"""Memory of a process that scores: two label maps of 512 x 512 x 600 voxels, and what is made of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Which cases models are trained on, and which they are tested on; the same for all label versions."""
-
-    train: tuple[str, ...]
-    holdout: tuple[str, ...]
+"""Memory of a scoring process: two label maps of 512 x 512 x 600 voxels, and what is computed from them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """What every step of a study needs to know."""
+    """What every step of a study depends on."""
 
     study: Study
     runner: Runner
     weights_present: bool
 
-    def tool_step(self, step: Step, tool: Tool, parts: Mapping[str, object], name: str | None = None) -> Step:
-        """Complete a step that a tool does: its resources, its threads, its fingerprint; `name` is the manifest's."""
+    def complete_tool_step(
+        self, step: Step, tool: Tool, dependencies: Mapping[str, object], name: str | None = None
+    ) -> Step:
+        """Complete a tool's step with resources, threads and fingerprint.
+
+        Args:
+            step: the step so far.
+            tool: does it.
+            dependencies: what the output depends on beside tool, arguments and paths.
+            name: of the step in the manifest; None for a tool without steps.
+        """
         resources = tool.manifest.resources
         uses_gpu = resources.gpu != "none" and (name is None or tool.manifest.steps[name].gpu)
         cpus = self.study.content.run.threads or resources.cpus
@@ -53,19 +53,19 @@ class Planner:
             cpus=cpus,
             memory_mb=int(resources.memory_gb * 1000),
             gpus=1 if uses_gpu else 0,
-            fingerprint=digest({**identity, **parts, "inputs": dict(step.inputs), "output": step.output}),
+            fingerprint=digest({**identity, **dependencies, "inputs": dict(step.inputs), "output": step.output}),
         )
 
 
-def scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> Step:
-    """Complete a step that scores: what it asks, its processes, its fingerprint. No other step has a convention."""
+def complete_scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> Step:
+    """Complete a scoring step with settings, processes and fingerprint; no other step depends on the convention."""
     settings = {
         **step.settings,
         "scoring": planner.study.content.score.scoring.as_json(),
         "reference": base.output,
         "prediction": prediction.output,
     }
-    workers = max(1, min(step.cases // CASES_A_WORKER, planner.study.content.run.threads or WORKERS))
+    workers = max(1, min(step.cases // CASES_PER_WORKER, planner.study.content.run.threads or MOST_WORKERS))
     return step._replace(
         needs=(base.id, prediction.id),
         settings=settings,
@@ -76,5 +76,5 @@ def scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> 
 
 
 def label_table(dataset: DatasetCheck) -> dict[str, str]:
-    """Label id -> organ, as JSON has it."""
+    """Label id -> organ; ids are text, as in JSON."""
     return {str(label): organ for label, organ in dataset.labels.items()}

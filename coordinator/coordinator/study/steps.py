@@ -1,10 +1,10 @@
 """What a plan is made of: steps, and the plan file that the workflow engine and `exec-step` read.
 
 A step is done when its marker `.steps/<id>.json` holds its fingerprint and its output is there. The marker is written
-last, with one rename; so whatever is killed whenever, a step either counts as done and is whole, or is done again.
+last, with one rename. So after a crash at any moment, a step either counts as done and is whole, or is done again.
 
-`exec-step` starts once a step, and a study can have thousands: so only small modules are imported here, and records are
-named tuples (importing dataclasses alone takes longer than the rest of a step without work).
+`exec-step` starts once for each step, and a study can have thousands. So only small modules are imported here, and
+records are named tuples: importing dataclasses alone takes longer than the rest of a step without work.
 """
 
 import json
@@ -25,23 +25,23 @@ class Step(NamedTuple):
 
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
-        kind: "tool", or what the coordinator does itself: base, remap, score, score-predictions, nothing.
+        kind: "tool", or a kind that the coordinator does itself: base, remap, score, score-predictions, nothing.
         output: file or folder, relative to the run folder.
         needs: ids of the steps whose outputs it reads.
         dataset: name.
         label_version: name.
-        fingerprint: of everything that the output depends on.
+        fingerprint: digest of everything that the output depends on.
         tool: name, for kind "tool".
         runtime: docker or process, for kind "tool".
         arguments: of the tool's command line.
         inputs: name below /in -> folder relative to the run folder.
-        shows_labels: whether the tool may see the dataset's original labels.
+        shows_labels: whether the tool may see the reference labels.
         cpus: threads that it uses.
         memory_mb: memory that it needs.
         gpus: GPUs that it needs.
         shared: whether its output is kept beside the run folders, for every study that needs the same.
-        cases: how many cases or epochs it counts.
-        settings: what the coordinator's own kinds need.
+        cases: number of cases (of training: epochs), for progress and cost.
+        settings: of the kinds that the coordinator does itself.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Plan(NamedTuple):
         data: folder of dataset folders.
         weights: folder of trained weights; None where there is none.
         steps: in an order in which they could be done.
-        about: what the report needs to know: versions, label tables, common labels, split, prompts, seeds.
+        about: what the report needs: label versions, label tables, common labels, split, prompts, seeds.
     """
 
     study: str
@@ -108,46 +108,51 @@ def read_plan(run: Path) -> Plan:
         study=content.pop("study"),
         data=content.pop("data"),
         weights=content.pop("weights"),
-        steps=tuple(step_from(record) for record in content.pop("steps")),
+        steps=tuple(parse_step(record) for record in content.pop("steps")),
         about=content,
     )
 
 
-def step_from(record: Mapping[str, Any]) -> Step:
-    """A step from its record in `plan.json`."""
+def parse_step(record: Mapping[str, Any]) -> Step:
+    """Make a step of its record in `plan.json`."""
     return Step(**{**record, "needs": tuple(record["needs"]), "arguments": tuple(record["arguments"])})
 
 
-def marker(run: Path, step_id: str) -> Path:
-    """The file that says that a step is done."""
+def marker_file(run: Path, step_id: str) -> Path:
+    """The file that is there when a step is done; it holds the step's fingerprint."""
     return run / MARKERS / f"{step_id}.json"
 
 
-def failure(run: Path, step_id: str) -> Path:
-    """The file that says why a step failed last."""
+def failure_file(run: Path, step_id: str) -> Path:
+    """The file with the reason why a step failed last."""
     return run / MARKERS / f"{step_id}.failed"
 
 
-def log(run: Path, step_id: str) -> Path:
-    """What a step printed."""
+def lock_file(run: Path, step_id: str) -> Path:
+    """The file that a step locks while it runs."""
+    return run / MARKERS / f"{step_id}.lock"
+
+
+def log_file(run: Path, step_id: str) -> Path:
+    """The file with what a step printed."""
     return run / "logs" / f"{step_id}.log"
 
 
 def is_done(run: Path, step: Step) -> bool:
-    """Whether a step's output is there and is the one that this plan asks for."""
+    """Whether a step's output is there and has the fingerprint of this plan."""
     try:
-        done = json.loads(marker(run, step.id).read_text(encoding="utf-8"))
+        marker = json.loads(marker_file(run, step.id).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(done.get("fingerprint") == step.fingerprint) and (run / step.output).exists()
+    return bool(marker.get("fingerprint") == step.fingerprint) and (run / step.output).exists()
 
 
 def shared_folder(run: Path, step: Step) -> Path:
-    """Where a shared step's output is kept, by all that it depends on; the run folder has a link to it."""
+    """Where a shared step's output is kept, under its fingerprint; the run folder has a link to it."""
     return run.parent / ".shared" / step.fingerprint
 
 
 def part_folder(run: Path, step: Step) -> Path:
-    """The hidden folder in which a step's output grows."""
+    """The hidden folder in which a step works until its output is whole."""
     output = run / step.output
     return output.with_name(f".{output.name}.part")

@@ -9,13 +9,13 @@ TEMPLATE = """\
 # Check it with `coordinator plan study.yaml`, run it with `coordinator run study.yaml`.
 name: {name}
 data: {data}                        # folder of dataset folders, relative to this file
-out: runs                         # results go to {{out}}/{{name}}
+out: runs                         # the run folder is {{out}}/{{name}}
 datasets: [{datasets}]
 
-# Label versions to make. `TOOL` or `TOOL-VARIANT`; with options as {{name, tool, variant, options}}.
-# `coordinator tool list` shows what there is.
+# Each generator makes one label version: `TOOL` or `TOOL-VARIANT`; with options {{name, tool, variant, options}}.
+# `coordinator tool list` shows the tools.
 generators:
-  - medsam-lite                   # prompted with boxes around the original labels
+  - medsam-lite                   # prompted with boxes around the reference labels
   - {{name: degraded-90, tool: degrade, options: {{target-dice: 0.9}}}}
   - {{name: degraded-70, tool: degrade, options: {{target-dice: 0.7}}}}
 
@@ -24,27 +24,27 @@ generators:
 #   {first}: {{case_001: metal artefacts}}
 
 score:
-  tolerance_mm: 1.0               # of surface Dice; leave it out where the convention has tolerances of its own
-  empty: flare21                  # both masks empty: 1; one empty: 0. Others: {conventions}
-  distances: false                # also HD95 and average surface distance, which take longer
+  tolerance_mm: 1.0               # of Surface Dice; leave it out to use the convention's own tolerances
+  empty: flare21                  # convention: both masks empty score 1, one empty 0. Others: {conventions}
+  distances: false                # true: also HD95 and average surface distance, which take longer
 
 # One network for each label version and seed. Without this section the study ends with Table 1.
-# These are the paper's settings: they want a GPU for hours a network.
+# These are the paper's settings: each network needs a GPU for hours.
 train:
   epochs: 1000
   batches_per_epoch: 250
   learning_rate: 1.0e-3
-  holdout: 0.2                    # share of the cases that no network is trained on, the same for all versions
+  holdout: 0.2                    # share of held-out cases; networks are tested on them, never trained
   split_seed: 0
   seeds: [0]                      # several seeds show how much of a difference is chance
 
 # When better labels count as worth their cost.
 verdict:
-  margin: 0.01                    # Dice; a network's gain of less is worth nothing
+  margin: 0.01                    # Dice; a smaller gain of the network is worth nothing
   minutes_per_mask: 10            # to draw one organ in one case
 
 run:
-  runtime: auto                   # docker where an engine has the images, else process; or say which
+  runtime: auto                   # docker where an engine has the images, else process; or one of these
   gpus: all
 """
 

@@ -1,12 +1,12 @@
-"""Is it worth improving these labels? For each dataset, label version and organ, in-domain and for transfer.
+"""Is it worth improving these labels? For each dataset, label version and organ, in-domain and as pre-training.
 
-gain of the original labels over a version ──► interval, tests ──► worth it | not worth it | can't tell
+    gain of the reference labels over a version ──► interval, tests ──► worth it | not worth it | can't tell
 
-worth it        the gain is certainly above 0, at least the margin, and more than seeds alone make
-not worth it    the gain is certainly below the margin
-can't tell      neither; with the number of held-out cases that would tell
+    worth it        the gain is certainly above 0, at least the margin, and larger than differences between seeds
+    not worth it    the gain is certainly below the margin
+    can't tell      neither; with the number of held-out cases that would tell
 
-"Certainly": P-values are corrected for all comparisons of a table (Holm). The gain is in Dice.
+The gain is in the network's Dice. "Certainly": by a p-value that is corrected for all comparisons of a table (Holm).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,41 +15,41 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from coordinator.results.run import Run
-from coordinator.results.summaries import Results, compute
+from coordinator.results.summaries import Results, compute_results
 from coordinator.statistics.gains import Cube, Gain, gain, make_cube, seed_noise
 from coordinator.statistics.hypotheses import holm, p_below_margin, p_equivalent
 from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise, interval, p_different
 from coordinator.statistics.power import cases_needed
-from coordinator.study.file import Verdict
+from coordinator.study.file import VerdictSettings
 from coordinator.study.steps import BASE
 
-WORTH, NOT_WORTH, OPEN = "worth it", "not worth it", "can't tell"
+WORTH_IT, NOT_WORTH_IT, CANNOT_TELL = "worth it", "not worth it", "can't tell"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the original labels bought over one label version; numbers in [0, 1], None where they can't be had.
+    """What the reference labels gain over one label version; numbers in [0, 1], None where there is none.
 
     Attributes:
         dataset: whose label version.
-        target: what the networks were fine-tuned on; None in-domain.
+        target: the target dataset that the networks were fine-tuned on; None in-domain.
         version: the label version.
         organ: its name; None for the mean over organs.
-        label_gain: 1 - Dice of the version's labels with the original ones.
-        gain: of the network on the original labels over that on the version.
+        label_gain: 1 - Dice of the version's labels with the reference labels.
+        gain: Dice of the network on the reference labels minus that of the network on the version.
         low: lower end of the gain's interval.
-        high: its upper end.
+        high: upper end of the gain's interval.
         cases: held-out cases that both networks have.
-        seeds: that both networks have.
-        p_gain: of no gain; Holm.
-        p_below: of a gain of the margin or more; Holm.
-        p_equivalent: of a difference of the margin or more; Holm.
+        seeds: seeds that both networks have.
+        p_gain: p-value of no gain (Holm).
+        p_below: p-value of a gain of the margin or more (Holm).
+        p_equivalent: p-value of a difference of the margin or more (Holm).
         floor: the largest difference that seeds alone make; None for one seed.
         outcome: one of the three.
-        needed: cases that would tell; None where this can't be said, or is not asked.
-        reason: why it can't be told, beyond too few cases.
-        masks: that were drawn to have the original labels of the training cases.
-        hours: that these take.
+        needed: held-out cases that would tell; None where the outcome is clear, or no number of cases would do.
+        reason: why the outcome is "can't tell", beside too few cases.
+        masks: masks of the training cases' reference labels.
+        hours: it takes to draw these masks.
     """
 
     dataset: str
@@ -79,7 +79,7 @@ class Finding:
 
     @property
     def hours_per_point(self) -> float | None:
-        """Hours of annotation for each Dice point that they bought; None where they bought none."""
+        """Hours of annotation for each Dice point of gain; None where there is no gain."""
         if self.hours is None or self.gain is None or self.gain <= 0:
             return None
         return self.hours / (100 * self.gain)
@@ -96,17 +96,22 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
         A finding a dataset, target, label version and organ; none where no network has scores.
     """
     if results is None:
-        results = compute(run)
-    found: list[Finding] = []
+        results = compute_results(run)
+    all_findings: list[Finding] = []
     for dataset in run.datasets if not run.model_scores.is_empty() else ():
-        mine = run.model_scores.filter(pl.col("dataset") == dataset.name)
+        scores = run.model_scores.filter(pl.col("dataset") == dataset.name)
         organs = {label: organ for label, organ in dataset.labels.items() if label in dataset.common}
-        found += _scope(run, results, (dataset.name, None), mine, organs)
+        all_findings += _scope_findings(run, results, (dataset.name, None), scores, organs)
     for transfer in run.transfers:
         for dataset in run.datasets if not transfer.scores.is_empty() else ():
-            mine = transfer.scores.filter(pl.col("dataset") == dataset.name)
-            found += _scope(run, results, (dataset.name, transfer.target), mine, transfer.labels)
-    return found
+            scores = transfer.scores.filter(pl.col("dataset") == dataset.name)
+            all_findings += _scope_findings(run, results, (dataset.name, transfer.target), scores, transfer.labels)
+    return all_findings
+
+
+def is_equivalent(finding: Finding, settings: VerdictSettings) -> bool:
+    """Whether both networks are shown to differ by less than the margin."""
+    return finding.p_equivalent is not None and finding.p_equivalent <= settings.alpha
 
 
 def annotation_hours(masks: int, minutes_per_mask: float) -> float:
@@ -114,25 +119,25 @@ def annotation_hours(masks: int, minutes_per_mask: float) -> float:
     return masks * minutes_per_mask / 60
 
 
-def _scope(
-    run: Run, results: Results, where: tuple[str, str | None], scores: pl.DataFrame, organs: Mapping[int, str]
+def _scope_findings(
+    run: Run, results: Results, scope: tuple[str, str | None], scores: pl.DataFrame, organs: Mapping[int, str]
 ) -> list[Finding]:
-    """Findings of networks that were tested on the same cases."""
+    """Findings on networks that were tested on the same cases; the scope is dataset and target."""
     if scores.is_empty() or not organs:
         return []
-    cube = make_cube(scores, run.score.empty, list(organs))
-    versions = next(d.versions for d in run.datasets if d.name == where[0])
-    found = []
-    for parts in ([(cube, None)], [(cube.select_organ(label), label) for label in organs]):
-        measured = [((part, seed_noise(part)), label) for part, label in parts]
-        raw = [_raw(run, results, where, (pair, label, v)) for pair, label in measured for v in versions]
-        found += _decided(raw, run.verdict)
-    return found
+    all_organs = make_cube(scores, run.score.empty, list(organs))
+    versions = next(d.versions for d in run.datasets if d.name == scope[0])
+    scope_findings = []
+    for table in ([(all_organs, None)], [(all_organs.select_organ(label), label) for label in organs]):
+        cubes = [((cube, seed_noise(cube)), label) for cube, label in table]
+        comparisons = [_compare(run, results, scope, (cube, label, v)) for cube, label in cubes for v in versions]
+        scope_findings += _decide_table(comparisons, run.verdict)
+    return scope_findings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Raw:
-    """A finding before it is decided, and what decides it."""
+class _Comparison:
+    """A finding without its outcome, and what decides it; p-values are not corrected yet."""
 
     finding: Finding
     gain: Gain | None
@@ -140,81 +145,83 @@ class _Raw:
     p_values: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
-def _raw(
+def _compare(
     run: Run,
     results: Results,
-    where: tuple[str, str | None],
-    what: tuple[tuple[Cube, SeedNoise | None], int | None, str],
-) -> _Raw:
-    (dataset, target), ((cube, noise), label, version) = where, what
-    bought, margin = gain(cube, BASE, version), run.verdict.margin
-    between = interval(bought, noise, 1 - run.verdict.alpha) if bought else None
-    masks = _masks(run, dataset, label if target is None else None)
+    scope: tuple[str, str | None],
+    networks: tuple[tuple[Cube, SeedNoise | None], int | None, str],
+) -> _Comparison:
+    """Compare the networks on one label version, for an organ or all, with those on the reference labels."""
+    (dataset, target), ((cube, noise), label, version) = scope, networks
+    network_gain, margin = gain(cube, BASE, version), run.verdict.margin
+    low, high = (network_gain and interval(network_gain, noise, 1 - run.verdict.alpha)) or (None, None)
+    masks = _count_masks(run, dataset, label if target is None else None)
     finding = Finding(
-        dataset=dataset, target=target, version=version, organ=None if label is None else _organ(run, where, label),
+        dataset=dataset, target=target, version=version, organ=None if label is None else _organ(run, scope, label),
         label_gain=_label_gain(results, dataset, version, label if target is None else None),
-        gain=bought.mean if bought else None,
-        low=between[0] if between else None, high=between[1] if between else None,
-        cases=len(bought.cases) if bought else 0, seeds=bought.seeds if bought else 0,
+        gain=network_gain.mean if network_gain else None, low=low, high=high,
+        cases=len(network_gain.cases) if network_gain else 0, seeds=network_gain.seeds if network_gain else 0,
         p_gain=None, p_below=None, p_equivalent=None,
-        floor=noise.floor(bought.seeds) if noise and bought else None,
-        outcome=OPEN, needed=None, reason="", masks=masks,
+        floor=noise.floor(network_gain.seeds) if noise and network_gain else None,
+        outcome=CANNOT_TELL, needed=None, reason="", masks=masks,
         hours=None if masks is None else annotation_hours(masks, run.verdict.minutes_per_mask),
     )  # fmt: skip
-    if bought is None:
-        return _Raw(finding, None, noise)
+    if network_gain is None:
+        return _Comparison(finding, None, noise)
     p_values = (
-        p_different(bought, noise),
-        p_below_margin(bought, margin, noise),
-        p_equivalent(bought, margin, noise),
+        p_different(network_gain, noise),
+        p_below_margin(network_gain, margin, noise),
+        p_equivalent(network_gain, margin, noise),
     )
-    return _Raw(finding, bought, noise, p_values)
+    return _Comparison(finding, network_gain, noise, p_values)
 
 
-def _decided(raw: Sequence[_Raw], settings: Verdict) -> list[Finding]:
-    """P-values corrected for all comparisons of the table, then the outcome of each."""
-    tested = [one for one in raw if one.gain is not None]
-    corrected = iter(list(zip(*(holm(ps) for ps in zip(*(one.p_values for one in tested), strict=True)), strict=True)))
-    found = []
-    for one in raw:
-        if one.gain is None:
-            found.append(replace(one.finding, reason="one of the networks has no scores"))
+def _decide_table(comparisons: Sequence[_Comparison], settings: VerdictSettings) -> list[Finding]:
+    """Correct p-values for all comparisons of a table, then decide each."""
+    tested = [comparison for comparison in comparisons if comparison.gain is not None]
+    by_test = zip(*(comparison.p_values for comparison in tested), strict=True)
+    corrected = iter(list(zip(*(holm(p_values) for p_values in by_test), strict=True)))
+    decided = []
+    for comparison in comparisons:
+        if comparison.gain is None:
+            decided.append(replace(comparison.finding, reason="one of the networks has no scores"))
             continue
         p_gain, p_below, p_equivalent = next(corrected)
-        finding = replace(one.finding, p_gain=p_gain, p_below=p_below, p_equivalent=p_equivalent)
-        found.append(_outcome(finding, one, settings, len(tested)))
-    return found
+        finding = replace(comparison.finding, p_gain=p_gain, p_below=p_below, p_equivalent=p_equivalent)
+        decided.append(_decide(finding, comparison, settings, len(tested)))
+    return decided
 
 
-def _outcome(finding: Finding, raw: _Raw, settings: Verdict, comparisons: int) -> Finding:
-    bought, alpha = raw.gain, settings.alpha
-    if bought is None or finding.p_gain is None or finding.p_below is None:
+def _decide(finding: Finding, comparison: _Comparison, settings: VerdictSettings, tests: int) -> Finding:
+    """Decide a finding whose p-values are corrected for so many tests."""
+    network_gain, alpha = comparison.gain, settings.alpha
+    if network_gain is None or finding.p_gain is None or finding.p_below is None:
         return finding
     if finding.p_below <= alpha:
-        return replace(finding, outcome=NOT_WORTH)
-    if finding.p_gain <= alpha and bought.mean >= settings.margin and not finding.within_noise:
-        return replace(finding, outcome=WORTH)
-    if len(bought.cases) < FEWEST_TESTED:
-        reason = f"{len(bought.cases)} held-out case{'s' * (len(bought.cases) != 1)}"
-        needed = None if len(bought.cases) < 2 else _needed(raw, settings, comparisons)
+        return replace(finding, outcome=NOT_WORTH_IT)
+    if finding.p_gain <= alpha and network_gain.mean >= settings.margin and not finding.within_noise:
+        return replace(finding, outcome=WORTH_IT)
+    if len(network_gain.cases) < FEWEST_TESTED:
+        reason = f"{len(network_gain.cases)} held-out case{'s' * (len(network_gain.cases) != 1)}"
+        needed = None if len(network_gain.cases) < 2 else _needed_cases(comparison, settings, tests)
         return replace(finding, reason=reason, needed=needed)
     if finding.within_noise and finding.p_gain <= alpha:
         return replace(finding, reason="within the noise of seeds")
-    needed = _needed(raw, settings, comparisons)
+    needed = _needed_cases(comparison, settings, tests)
     if needed is None:
         return replace(finding, reason="more seeds are needed, not only more cases")
-    alone = f"not certain among {comparisons} comparisons" if min(raw.p_values[:2]) <= alpha else ""
-    return replace(finding, needed=needed, reason=alone)
+    certain_alone = min(comparison.p_values[:2]) <= alpha
+    return replace(finding, needed=needed, reason=f"not certain among {tests} comparisons" if certain_alone else "")
 
 
-def _needed(raw: _Raw, settings: Verdict, comparisons: int) -> int | None:
+def _needed_cases(comparison: _Comparison, settings: VerdictSettings, tests: int) -> int | None:
     """Cases with which a gain as large as this one, but at least the margin, would be detected in 4 of 5 studies."""
-    if raw.gain is None:
+    if comparison.gain is None:
         return None
-    wanted = max(abs(raw.gain.mean), settings.margin)
-    std = float(raw.gain.by_case.std(ddof=1))
-    least = cases_needed(std, wanted, settings.alpha / comparisons, raw.noise, raw.gain.seeds)
-    return None if least is None else max(least, len(raw.gain.cases) + 1)
+    size = max(abs(comparison.gain.mean), settings.margin)
+    std = float(comparison.gain.by_case.std(ddof=1))
+    least = cases_needed(std, size, settings.alpha / tests, comparison.noise, comparison.gain.seeds)
+    return None if least is None else max(least, len(comparison.gain.cases) + 1)
 
 
 def _label_gain(results: Results, dataset: str, version: str, label: int | None) -> float | None:
@@ -229,21 +236,21 @@ def _label_gain(results: Results, dataset: str, version: str, label: int | None)
     return None if row.is_empty() else 1 - float(row[0])
 
 
-def _organ(run: Run, where: tuple[str, str | None], label: int) -> str:
-    dataset, target = where
+def _organ(run: Run, scope: tuple[str, str | None], label: int) -> str:
+    dataset, target = scope
     tables = [d.labels for d in run.datasets if d.name == dataset and target is None]
     return [*tables, *(t.labels for t in run.transfers if t.target == target)][0][label]
 
 
-def _masks(run: Run, dataset: str, label: int | None) -> int | None:
-    """Masks of the common organs in the training cases, or of one organ; None where no label version was scored."""
-    about = next(d for d in run.datasets if d.name == dataset)
-    if run.label_scores.is_empty() or about.split is None:
+def _count_masks(run: Run, dataset_name: str, label: int | None) -> int | None:
+    """Count masks of the common organs in the training cases, or of one organ; None without scores of labels."""
+    dataset = next(d for d in run.datasets if d.name == dataset_name)
+    if run.label_scores.is_empty() or dataset.split is None:
         return None
-    drawn = run.label_scores.filter(
-        (pl.col("dataset") == dataset)
+    masks = run.label_scores.filter(
+        (pl.col("dataset") == dataset_name)
         & (pl.col("reference_voxels") > 0)
-        & pl.col("case").is_in(list(about.split.train))
-        & pl.col("label").is_in([label] if label is not None else list(about.common))
+        & pl.col("case").is_in(list(dataset.split.train))
+        & pl.col("label").is_in([label] if label is not None else list(dataset.common))
     )
-    return drawn.select("case", "label").n_unique() if drawn.height else None
+    return masks.select("case", "label").n_unique() if masks.height else None

@@ -1,125 +1,132 @@
-"""What was found, in plain sentences: each is computed from the results, and says where they don't suffice."""
+"""The results in plain sentences; where results are missing or too few, a sentence says so."""
 
 from collections.abc import Iterator
 
-from coordinator.results.run import Dataset, Run
-from coordinator.results.summaries import Results, Score
+from coordinator.results.run import Run, RunDataset
+from coordinator.results.summaries import MeanScore, Results
 from coordinator.statistics.correlation import Correlation, spearman
 from coordinator.study.steps import BASE
+from coordinator.verdict.sentences import join_names
 
-TRAINED_ALIKE = 0.01
-"""Models whose Dice differ by less than this are called equally good."""
-
-
-def sentences(run: Run, results: Results) -> list[str]:
-    """One paragraph a dataset and one of caution."""
-    paragraphs = [" ".join(_dataset(run, results, dataset)) for dataset in run.datasets]
-    return [*paragraphs, " ".join(_caution(run, results))]
+EQUALLY_GOOD = 0.01
+"""Networks whose Dice differs by less than this are called equally good."""
 
 
-def _dataset(run: Run, results: Results, dataset: Dataset) -> Iterator[str]:
-    quality = {v: score for v in dataset.versions if (score := results.labels(dataset.name, v))}
-    models = {v: score for v in (BASE, *dataset.versions) if (score := results.model(dataset.name, v))}
-    yield from _label_sentences(dataset, quality)
+def describe_results(run: Run, results: Results) -> list[str]:
+    """Describe the results: one paragraph for each dataset, and one on what they cannot show."""
+    paragraphs = [" ".join(_describe_dataset(results, dataset)) for dataset in run.datasets]
+    return [*paragraphs, " ".join(_describe_limits(run))]
+
+
+def _describe_dataset(results: Results, dataset: RunDataset) -> Iterator[str]:
+    labels = {v: score for v in dataset.versions if (score := results.labels(dataset.name, v))}
+    networks = {v: score for v in (BASE, *dataset.versions) if (score := results.model(dataset.name, v))}
+    yield from _describe_labels(dataset, labels)
     if dataset.split:
-        yield from _model_sentences(dataset, models)
-        yield from _trend_sentences(quality, models)
+        yield from _describe_networks(dataset, networks)
+        yield from _describe_trend(labels, networks)
 
 
-def _label_sentences(dataset: Dataset, quality: dict[str, Score]) -> Iterator[str]:
+def _describe_labels(dataset: RunDataset, quality: dict[str, MeanScore]) -> Iterator[str]:
     if not quality:
         yield f"On {dataset.name}, no label version could be scored."
         return
-    best, worst = _extremes(quality)
+    best, worst = _best_and_worst(quality)
     if best == worst:
-        yield f"On {dataset.name}, the labels of {best} have Dice {_points(quality[best].dice)} with the original ones."
+        yield (
+            f"On {dataset.name}, the pseudo-labels of {best} have Dice {_percent(quality[best].dice)} with the "
+            "reference labels."
+        )
         return
     yield (
-        f"On {dataset.name}, the labels of {best} agree best with the original ones (Dice "
-        f"{_points(quality[best].dice)}), those of {worst} least ({_points(quality[worst].dice)})."
+        f"On {dataset.name}, the pseudo-labels of {best} agree best with the reference labels (Dice "
+        f"{_percent(quality[best].dice)}), those of {worst} least ({_percent(quality[worst].dice)})."
     )
 
 
-def _model_sentences(dataset: Dataset, models: dict[str, Score]) -> Iterator[str]:
-    generated = {version: score for version, score in models.items() if version != BASE}
-    if not models:
-        yield "No model was evaluated, so what label quality buys remains open."
+def _describe_networks(dataset: RunDataset, networks: dict[str, MeanScore]) -> Iterator[str]:
+    on_pseudo_labels = {version: score for version, score in networks.items() if version != BASE}
+    if not networks:
+        yield "No network was tested, so what better labels gain remains open."
         return
-    if BASE in models:
+    if BASE in networks:
+        held_out = len(dataset.held_out)
         yield (
-            f"A network trained on the original labels reaches Dice {_points(models[BASE].dice)} "
-            f"on the {_held_out(dataset)}."
+            f"The network trained on the reference labels reaches Dice {_percent(networks[BASE].dice)} on the "
+            f"{'held-out case' if held_out == 1 else f'{held_out} held-out cases'}."
         )
     else:
-        yield "The network trained on the original labels has no scores, so the others can't be compared with it."
-    if not generated:
+        yield "The network trained on the reference labels has no scores, so the others can't be compared with it."
+    if not on_pseudo_labels:
         return
-    best, worst = _extremes(generated)
+    best, worst = _best_and_worst(on_pseudo_labels)
     if best == worst:
-        yield f"Trained on {best}, it reaches {_points(generated[best].dice)}."
+        yield f"Trained on the pseudo-labels of {best}, it reaches {_percent(on_pseudo_labels[best].dice)}."
         return
     yield (
-        f"Of generated labels, those of {best} make the best network ({_points(generated[best].dice)}"
-        f"{_behind(generated[best], models.get(BASE))}), those of {worst} the worst ({_points(generated[worst].dice)})."
+        f"Of the networks trained on pseudo-labels, that of {best} is best ({_percent(on_pseudo_labels[best].dice)}"
+        f"{_describe_distance(on_pseudo_labels[best], networks.get(BASE))}), that of {worst} worst "
+        f"({_percent(on_pseudo_labels[worst].dice)})."
     )
 
 
-def _trend_sentences(quality: dict[str, Score], models: dict[str, Score]) -> Iterator[str]:
-    both = sorted((v for v in quality if v in models), key=lambda version: (quality[version].dice, version))
-    if len(both) < 2:
+def _describe_trend(labels: dict[str, MeanScore], networks: dict[str, MeanScore]) -> Iterator[str]:
+    versions = sorted((v for v in labels if v in networks), key=lambda version: (labels[version].dice, version))
+    if len(versions) < 2:
         return
-    low, high = both[0], both[-1]
-    gained_labels = quality[high].dice - quality[low].dice
-    gained_model = models[high].dice - models[low].dice
+    worst, best = versions[0], versions[-1]
+    label_gain = labels[best].dice - labels[worst].dice
+    network_gain = networks[best].dice - networks[worst].dice
     yield (
-        f"From the worst to the best of these labels ({low} to {high}), label Dice rises by {_points(gained_labels)} "
-        f"points and the network's Dice {_change(gained_model)}."
+        f"From the worst to the best pseudo-labels ({worst} to {best}), the labels' Dice rises by "
+        f"{_percent(label_gain)} points and the network's Dice {_describe_change(network_gain)}."
     )
-    correlation = spearman([quality[v].dice for v in both], [models[v].dice for v in both])
+    correlation = spearman([labels[v].dice for v in versions], [networks[v].dice for v in versions])
     if correlation is not None:
         yield (
-            f"Over the {len(both)} generated versions, {_trend(correlation.value)} (rank correlation "
-            f"{_with_interval(correlation)})."
+            f"Over the {len(versions)} versions of pseudo-labels, {_describe_correlation(correlation.value)} (rank "
+            f"correlation {_with_interval(correlation)})."
         )
 
 
-def _caution(run: Run, results: Results) -> Iterator[str]:
+def _describe_limits(run: Run) -> Iterator[str]:
     prompted = [version for version in run.versions if run.prompts.get(version) == "ground-truth"]
     if prompted:
         yield (
-            f"{_listed(prompted)} got prompts made from the original labels, so "
-            f"{'its' if len(prompted) == 1 else 'their'} quality is not what a user without labels would get."
+            f"The prompts of {join_names(prompted)} were made from the reference labels, so a user without labels "
+            f"would not get {'its' if len(prompted) == 1 else 'their'} quality."
         )
-    held_out = sorted({len(dataset.split.holdout) for dataset in run.datasets if dataset.split})
+    held_out = sorted({len(dataset.held_out) for dataset in run.datasets if dataset.split})
     if not held_out:
-        yield "No networks were trained in this study; it says how good the labels are, not what they are good for."
+        yield "This study trains no networks: it shows how good the labels are, not what better labels gain."
         return
     counts = f"{held_out[0]}" if len(held_out) == 1 else f"{held_out[0]} to {held_out[-1]}"
     cases = f"{counts} held-out case{'s' * (held_out[-1] != 1)}"
     if len(run.seeds) == 1:
-        yield f"One seed, {cases}: how much another seed would change is not known, and in no interval."
+        yield f"One seed, {cases}: how much another seed would change is not known, and no interval includes it."
     else:
-        yield f"{len(run.seeds)} seeds, {cases}: means are over seeds, and intervals count both."
+        yield f"{len(run.seeds)} seeds, {cases}: means are over seeds, and intervals include cases and seeds."
 
 
-def _extremes(scores: dict[str, Score]) -> tuple[str, str]:
+def _best_and_worst(scores: dict[str, MeanScore]) -> tuple[str, str]:
     """The versions of highest and of lowest Dice; of equals the first."""
     return max(scores, key=lambda v: scores[v].dice), min(scores, key=lambda v: scores[v].dice)
 
 
-def _behind(score: Score, base: Score | None) -> str:
+def _describe_distance(score: MeanScore, base: MeanScore | None) -> str:
     if base is None:
         return ""
     difference = base.dice - score.dice
-    if abs(difference) < TRAINED_ALIKE:
-        return ", within a point of the original labels"
-    return f", {_points(abs(difference))} points {'below' if difference > 0 else 'above'} the original labels"
+    if abs(difference) < EQUALLY_GOOD:
+        return ", within a point of the network on the reference labels"
+    side = "below" if difference > 0 else "above"
+    return f", {_percent(abs(difference))} points {side} the network on the reference labels"
 
 
-def _change(difference: float) -> str:
-    if abs(difference) < TRAINED_ALIKE:
+def _describe_change(difference: float) -> str:
+    if abs(difference) < EQUALLY_GOOD:
         return "changes by less than a point"
-    return f"{'rises' if difference > 0 else 'falls'} by {_points(abs(difference))}"
+    return f"{'rises' if difference > 0 else 'falls'} by {_percent(abs(difference))}"
 
 
 def _with_interval(correlation: Correlation) -> str:
@@ -129,7 +136,7 @@ def _with_interval(correlation: Correlation) -> str:
     return f"{correlation.value:.2f}, 95 % interval {low:.2f} to {high:.2f}"
 
 
-def _trend(correlation: float) -> str:
+def _describe_correlation(correlation: float) -> str:
     if correlation >= 0.9:
         return "better labels went with better networks throughout"
     if correlation >= 0.5:
@@ -139,14 +146,5 @@ def _trend(correlation: float) -> str:
     return "better labels went with worse networks"
 
 
-def _held_out(dataset: Dataset) -> str:
-    count = len(dataset.split.holdout) if dataset.split else 0
-    return "held-out case" if count == 1 else f"{count} held-out cases"
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _points(share: float) -> str:
+def _percent(share: float) -> str:
     return f"{100 * share:.1f}"

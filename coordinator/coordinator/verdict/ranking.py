@@ -1,4 +1,7 @@
-"""Does the winner depend on the rule? Ranks of label versions under each convention, and where these differ."""
+"""Does the best label version depend on the convention? Ranks under each convention, and where these differ.
+
+Ranks only describe the means of this study; no test says that they would come out the same with other cases.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,24 +12,24 @@ from coordinator.scoring.conventions import CONVENTIONS
 from coordinator.statistics.means import METRICS
 
 
-def rankings(
+def rank_versions(
     frame: pl.DataFrame, common_labels: Mapping[str, Collection[int]], conventions: Sequence[str] = tuple(CONVENTIONS)
 ) -> pl.DataFrame:
     """Rank label versions by each metric under each convention.
 
     Args:
-        frame: raw scores, a row a case and organ, with dataset and version; seeds, where there are any, are averaged.
+        frame: raw scores, one row for each case and organ, with dataset and version; seeds are averaged.
         common_labels: dataset -> labels that means are over.
-        conventions: names. Of each, what is followed when tables are made: the rule for empty masks and the least Dice.
-            Tolerances and slices stay those that the scores were made with.
+        conventions: names. Their rules for empty masks and for the least Dice are applied; tolerances and slices stay
+            those of the scores.
 
     Returns:
-        A row a dataset, metric ("dice", "surface_dice"), version and convention, sorted by these, with `mean` (of
-        `statistics.summary`), `rank` (1 is best; equal means share the better rank; null where nothing counts) and
-        `changes`: whether this version has not the same rank under all these conventions.
+        One row for each dataset, metric ("dice", "surface_dice"), version and convention, sorted by these, with `mean`
+        (of `statistics.summary`), `rank` (1 is best; equal means share the better rank; null where nothing counts) and
+        `changes`: whether the rank of this version differs between these conventions.
 
     Raises:
-        ValueError: no such convention, or a dataset without common labels.
+        ValueError: an unknown convention, or a dataset without common labels.
     """
     means = pl.concat([_means(frame, common_labels, convention) for convention in conventions])
     group = ["dataset", "metric", "convention"]
@@ -40,7 +43,7 @@ def rankings(
 
 
 def _means(frame: pl.DataFrame, common_labels: Mapping[str, Collection[int]], convention: str) -> pl.DataFrame:
-    """A row a dataset, version and metric; null where no score counts."""
+    """The mean of each dataset, version and metric; null where no score counts."""
     versions = frame.select("dataset", "version").unique()
     summary = statistics.summary(frame, convention, common_labels)
     mean = summary.group_by("dataset", "version", maintain_order=True).agg(pl.col(METRICS).mean())

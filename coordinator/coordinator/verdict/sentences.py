@@ -1,18 +1,18 @@
-"""The verdict in words: is it worth improving these labels?"""
+"""The verdict in words: is it worth improving these labels? And how the report writes numbers and lists."""
 
 from collections.abc import Iterator, Sequence
 
-from coordinator.study.file import Verdict
-from coordinator.verdict.decide import OPEN, Finding
+from coordinator.study.file import VerdictSettings
+from coordinator.verdict.decide import CANNOT_TELL, Finding
 
 NO_NUMBER = "–"  # noqa: RUF001 - a dash, as in the paper
 
 
-def sentences(found: Sequence[Finding], settings: Verdict) -> Iterator[str]:
-    """A sentence a label version and scope, over all organs."""
-    for finding in (f for f in found if f.organ is None):
-        about = f"{describe_scope(finding)}, {finding.version}"
-        yield f"{about}: {describe_outcome(finding)}. {_because(finding, settings)}"
+def describe_findings(findings: Sequence[Finding], settings: VerdictSettings) -> Iterator[str]:
+    """Describe the outcome of each label version and scope, over all organs, in sentences."""
+    for finding in (f for f in findings if f.organ is None):
+        subject = f"{describe_scope(finding)}, {finding.version}"
+        yield f"{subject}: {describe_outcome(finding)}. {_describe_gain(finding, settings)}"
 
 
 def describe_scope(finding: Finding) -> str:
@@ -21,18 +21,17 @@ def describe_scope(finding: Finding) -> str:
 
 
 def describe_outcome(finding: Finding) -> str:
-    """The outcome in words."""
-    if finding.outcome != OPEN:
+    """The outcome, with the reason where it is "can't tell"."""
+    if finding.outcome != CANNOT_TELL:
         return finding.outcome
-    needs = f"needs about {finding.needed} cases" if finding.needed else finding.reason
-    both = f"{finding.reason}; {needs}" if finding.needed and finding.reason else needs
-    return f"can't tell with this study ({both})"
+    needs = f"needs about {finding.needed} held-out cases" if finding.needed else ""
+    return f"can't tell with this study ({'; '.join(part for part in (finding.reason, needs) if part)})"
 
 
-def _because(finding: Finding, settings: Verdict) -> str:
+def _describe_gain(finding: Finding, settings: VerdictSettings) -> str:
     if finding.gain is None:
         return "There is nothing to compare."
-    labels = "The original labels" if finding.label_gain is None else (
+    labels = "The reference labels" if finding.label_gain is None else (
         f"Labels better by {100 * finding.label_gain:.1f} Dice points"
     )  # fmt: skip
     change = f"{labels} changed the network's Dice by {format_points(finding.gain)} points"
@@ -41,8 +40,8 @@ def _because(finding: Finding, settings: Verdict) -> str:
         f" ({share} {format_points(finding.low)} to {format_points(finding.high)})" if finding.low is not None else ""
     )
     cost = "" if finding.hours_per_point is None else (
-        f"; drawing them took {finding.hours:,.0f} hours ({finding.masks:,} masks), "
-        f"{format_hours(finding.hours_per_point)} hours a point"
+        f"; drawing their {finding.masks:,} masks takes {format_hours(finding.hours or 0)} hours, "
+        f"{format_hours(finding.hours_per_point)} for each point"
     )  # fmt: skip
     return f"{change}{between}{cost}."
 
@@ -60,6 +59,22 @@ def format_gain(gain: float | None, low: float | None, high: float | None) -> st
     return format_points(gain) + ("" if low is None else f" [{format_points(low)}, {format_points(high)}]")
 
 
+def format_margin(margin: float) -> str:
+    """A margin in Dice points without a sign, such as "1 Dice point" or "2.5 Dice points"."""
+    points = f"{100 * margin:g}"
+    return f"{points} Dice point{'s' * (points != '1')}"
+
+
 def format_hours(hours: float) -> str:
     """Hours; with a decimal below ten."""
     return f"{hours:,.1f}" if hours < 10 else f"{hours:,.0f}"
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Names as a list in a sentence, such as "a, b and c"; "none" for no names."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"
+
+
+def count_noun(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun, such as "1 case" or "3 cases"."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -6,27 +6,28 @@ from coordinator.results.run import DEGRADED, Run
 from coordinator.scoring import conventions
 
 
-def judged_versions(run: Run) -> list[str]:
-    """Label versions that say something about a mask: all but those made worse on purpose, if there are any."""
+def undegraded_versions(run: Run) -> list[str]:
+    """Label versions that were not made worse on purpose; all, if every one was."""
     degraded = {used.version for used in run.tools if used.record.get("tool") == DEGRADED}
     return [version for version in run.versions if version not in degraded] or list(run.versions)
 
 
 def mask_disagreement(run: Run) -> pl.DataFrame:
-    """Masks, those on which label versions disagree most first.
+    """Rank masks by how much label versions disagree, most first.
 
-    Disagreement is the standard deviation of Dice over the judged versions and the reference labels, whose Dice is 1.
+    Disagreement is the standard deviation of Dice over the undegraded versions and the reference labels, whose Dice
+    is 1.
 
     Returns:
-        A row a dataset, case and organ: `disagreement`, `lowest`, `lowest_version`, `highest`, `highest_version`; empty
-        where no label version was scored.
+        One row for each dataset, case and organ: `disagreement`, `lowest`, `lowest_version`, `highest`,
+        `highest_version`; empty where no label version was scored.
     """
     if run.label_scores.is_empty():
         return pl.DataFrame()
     dice = pl.col("dice")
     return (
         conventions.apply(run.score.empty, run.label_scores)
-        .filter(pl.col("version").is_in(judged_versions(run)) & dice.is_not_nan())
+        .filter(pl.col("version").is_in(undegraded_versions(run)) & dice.is_not_nan())
         .sort("dataset", "case", "label", "dice", "version")
         .group_by("dataset", "case", "label", "organ", maintain_order=True)
         .agg(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UsageError
-from coordinator.engine import snakemake
+from coordinator.engine import locks, snakemake
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -30,7 +30,7 @@ def plan(*planned: Step) -> Plan:
 
 def run(folder: Path, planned: Plan) -> tuple[list[str], dict[str, str]]:
     """Run a plan; which steps were to do, and which failed."""
-    with snakemake.run_lock(folder):
+    with snakemake.lock_run_folder(folder):
         todo = snakemake.write_plan(folder, planned)
         return [step.id for step in todo], snakemake.run_steps(folder, planned, todo, LIMITS, lambda: None)
 
@@ -81,16 +81,18 @@ def test_events_say_which_steps_ran(tmp_path: Path) -> None:
 
 
 def test_two_coordinators_cannot_run_one_study(tmp_path: Path) -> None:
-    with snakemake.run_lock(tmp_path), pytest.raises(UsageError, match="one coordinator can run a study at a time"):
+    with (
+        snakemake.lock_run_folder(tmp_path),
+        pytest.raises(UsageError, match="one coordinator at a time can run a study"),
+    ):
         run(tmp_path, plan(nothing("a")))
 
 
 def hold(folder: Path, step: Step) -> "subprocess.Popen[str]":
     """A process that holds a step's lock, as a tool does that outlived its coordinator."""
     program = (
-        "import sys, time; from pathlib import Path; from coordinator.engine import execute; from coordinator.study.steps import Step\n"
-        f"step = Step(id={step.id!r}, kind='nothing', output='x', dataset='x', label_version='x', fingerprint='x')\n"
-        f"with execute.locked(Path({str(folder)!r}), step):\n"
+        "import time; from pathlib import Path; from coordinator.engine.locks import hold_lock\n"
+        f"with hold_lock(Path({str(steps.lock_file(folder, step.id))!r}), on_busy=print):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
@@ -109,13 +111,13 @@ def test_a_step_waits_for_whoever_still_does_it_and_goes_on_when_that_dies(tmp_p
         [sys.executable, "-m", "coordinator.engine.execute", str(tmp_path), step.id], stderr=subprocess.PIPE, text=True
     )
     assert waiting.stderr is not None
-    said = waiting.stderr.readline()
-    held = snakemake.lock_holder(tmp_path / steps.MARKERS / f"{step.id}.lock")
+    message = waiting.stderr.readline()
+    process = locks.lock_holder(steps.lock_file(tmp_path, step.id))
     holder.kill()
     holder.wait()
 
-    assert f"(process {holder.pid})" in said
-    assert held == holder.pid
+    assert f"(process {holder.pid})" in message
+    assert process == holder.pid
     assert waiting.wait(20) == 0
     waiting.stderr.close()
     assert steps.is_done(tmp_path, step)
@@ -130,7 +132,7 @@ def test_the_workflow_engine_dies_with_its_coordinator(tmp_path: Path) -> None:
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path; from coordinator.engine import snakemake; from coordinator.study.steps import read_plan\n"
         "run = Path(sys.argv[2])\n"
-        "with snakemake.run_lock(run):\n"
+        "with snakemake.lock_run_folder(run):\n"
         "    planned = read_plan(run); todo = snakemake.write_plan(run, planned)\n"
         "    snakemake.run_steps(run, planned, todo, snakemake.Limits(1, 0, 0), lambda: None)\n"
     )

@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(run: Path) -> Iterator[str]:
-    with serve.server(serve.site(run), 0) as serving:
+    with serve.make_server(serve.collect_site(run), 0) as serving:
         thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield f"http://{serve.HOST}:{serving.server_port}"
@@ -204,7 +204,7 @@ def test_a_volume_that_is_gone_is_said_in_the_viewer(browser: Browser, tmp_path:
     (run / "report").mkdir()
     (run.parents[1] / "data").rename(run.parents[1] / "moved")
     opened = browser.new_page()
-    with serve.server(serve.site(run), 0) as serving:
+    with serve.make_server(serve.collect_site(run), 0) as serving:
         thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         opened.goto(f"http://{serve.HOST}:{serving.server_port}/viewer/")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.reports import make_report, visible_text
 
 from contract.errors import UsageError
 from coordinator.report import write_report
@@ -93,22 +94,8 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def report(run: Path, name: str = "report") -> Path:
-    out = run.parent.parent / name
-    out.mkdir()
-    write_report(run, out)
-    return out
-
-
-def visible(page: Path) -> str:
-    """What a reader sees of the page: no tags, one space between words."""
-    html = page.read_text(encoding="utf-8")
-    body = re.sub(r"<(style|svg|script).*?</\1>", " ", html[html.index("<body>") :], flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
-
-
 def test_two_reports_of_one_run_are_the_same_bytes(run: Path):
-    first, second = report(run, "first"), report(run, "second")
+    first, second = make_report(run, "first"), make_report(run, "second")
 
     files = sorted(p.relative_to(first) for p in first.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(second) for p in second.rglob("*") if p.is_file())
@@ -116,14 +103,14 @@ def test_two_reports_of_one_run_are_the_same_bytes(run: Path):
 
 
 def test_nothing_tells_where_the_run_lies(run: Path):
-    out = report(run)
+    out = make_report(run)
 
     place = str(run.parent).encode()
     assert [p for p in out.rglob("*") if p.is_file() and place in p.read_bytes()] == []
 
 
 def test_the_page_loads_nothing(run: Path):
-    html = (report(run) / "index.html").read_text(encoding="utf-8")
+    html = (make_report(run) / "index.html").read_text(encoding="utf-8")
 
     html = re.sub(r'src="data:image/png;base64,[^"]*"', "", html)
     assert "http" not in html
@@ -131,7 +118,7 @@ def test_the_page_loads_nothing(run: Path):
 
 
 def test_the_page_has_all_sections_and_its_links_lead_somewhere(run: Path):
-    out = report(run)
+    out = make_report(run)
 
     html = (out / "index.html").read_text(encoding="utf-8")
     names = [
@@ -144,14 +131,14 @@ def test_the_page_has_all_sections_and_its_links_lead_somewhere(run: Path):
 
 
 def test_no_two_elements_of_the_page_share_an_id(run: Path):
-    html = (report(run) / "index.html").read_text(encoding="utf-8")
+    html = (make_report(run) / "index.html").read_text(encoding="utf-8")
 
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert len(ids) == len(set(ids))
 
 
 def test_table_1_has_mean_and_deviation_of_each_version(run: Path):
-    text = (report(run) / "tables/label-quality.md").read_text(encoding="utf-8")
+    text = (make_report(run) / "tables/label-quality.md").read_text(encoding="utf-8")
 
     # nnunet: organ means 90 and 80, each with values +10, 0, 0, -10: sigma sqrt(200/4) = 7.1.
     assert "| nnunet | Dice | **85.0 ± 7.1** |" in text
@@ -159,49 +146,52 @@ def test_table_1_has_mean_and_deviation_of_each_version(run: Path):
     # medsam: three cases: sqrt(200/3) = 8.2.
     assert "| medsam † | Dice | 50.0 ± 8.2 (n = 3) |" in text
     assert "word (4 cases)" in text
-    assert "† Its prompts were made from the original labels." in text
+    assert "† Its prompts were made from the reference labels." in text
 
 
 def test_a_version_without_a_network_has_a_dash(run: Path):
-    out = report(run)
+    out = make_report(run)
 
     assert "| totalseg | Dice | – |" in (out / "tables/in-domain.md").read_text(encoding="utf-8")  # noqa: RUF001
-    assert "word: test scores of the model trained on totalseg, seed 0" in visible(out / "index.html")
+    assert "word: test scores of the network trained on totalseg, seed 0" in visible_text(out / "index.html")
 
 
 def test_latex_is_escaped(run: Path):
-    text = (report(run) / "tables/label-quality.tex").read_text(encoding="utf-8")
+    text = (make_report(run) / "tables/label-quality.tex").read_text(encoding="utf-8")
 
     assert r"medsam $\dagger$ & Dice & 50.0 $\pm$ 8.2 (n = 3) \\" in text
     assert r"nnunet & Dice & \textbf{85.0 $\pm$ 7.1} \\" in text
 
 
 def test_csv_holds_the_numbers_behind_the_table(run: Path):
-    frame = pl.read_csv(report(run) / "tables/label-quality.csv")
+    frame = pl.read_csv(make_report(run) / "tables/label-quality.csv")
 
     row = frame.filter(pl.col("version") == "nnunet").row(0, named=True)
     assert (row["dice"], row["dice_std"], row["organs"], row["cases"]) == (pytest.approx(0.85), 0.070711, 2, 4)
 
 
 def test_the_organ_table_shows_organs_that_are_not_in_the_mean(run: Path):
-    text = (report(run) / "tables/label-quality-organs-word.md").read_text(encoding="utf-8")
+    text = (make_report(run) / "tables/label-quality-organs-word.md").read_text(encoding="utf-8")
 
     assert "| liver (n = 4) | Dice | 90.0 ± 7.1 | 60.0 ± 8.2 (n = 3) | 84.0 ± 7.1 |" in text
     assert "Not in the mean over organs: rectum." in text
 
 
 def test_the_reading_says_what_was_found_and_how_sure_it_is(run: Path):
-    text = visible(report(run) / "index.html")
+    text = visible_text(make_report(run) / "index.html")
 
-    assert "the labels of nnunet agree best with the original ones (Dice 85.0), those of medsam least (50.0)" in text
-    assert "A network trained on the original labels reaches Dice 85.0 on the 2 held-out cases." in text
-    assert "those of nnunet make the best network (80.0, 5.0 points below the original labels)" in text
-    assert "label Dice rises by 35.0 points and the network&#39;s Dice rises by 35.0" in text
+    assert (
+        "the pseudo-labels of nnunet agree best with the reference labels (Dice 85.0), those of medsam least (50.0)"
+        in text
+    )
+    assert "The network trained on the reference labels reaches Dice 85.0 on the 2 held-out cases." in text
+    assert "that of nnunet is best (80.0, 5.0 points below the network on the reference labels)" in text
+    assert "the labels&#39; Dice rises by 35.0 points and the network&#39;s Dice rises by 35.0" in text
     assert "One seed, 2 held-out cases: how much another seed would change is not known" in text
 
 
 def test_what_failed_is_listed_with_its_reason(run: Path):
-    text = visible(report(run) / "index.html")
+    text = visible_text(make_report(run) / "index.html")
 
     assert "1 case of 5 set aside by the dataset check" in text
     assert "case_9 label and image must share one grid" in text
@@ -214,13 +204,13 @@ def test_what_failed_is_listed_with_its_reason(run: Path):
 
 
 def test_conventions_are_spelled_out(run: Path):
-    text = visible(report(run) / "index.html")
+    text = visible_text(make_report(run) / "index.html")
 
     assert "1.5 mm" in text
     assert "one that only the prediction has is not counted" in text
     assert "Means are over 2 of 3 organs" in text
     assert "rectum (totalseg has no such class)." in text
-    assert "Held out: case_2, case_3" in text
+    assert "Held-out cases: case_2, case_3" in text
 
 
 def test_tolerances_are_those_that_the_scores_were_made_with(run: Path):
@@ -229,13 +219,13 @@ def test_tolerances_are_those_that_the_scores_were_made_with(run: Path):
         study.read_text(encoding="utf-8").replace("tolerance_mm: 1.5, empty: totalsegmentator", "empty: flare22")
     )
 
-    text = visible(report(run) / "index.html")
+    text = visible_text(make_report(run) / "index.html")
 
     assert text.count("5 mm (liver), 3 mm (spleen) and 1 mm (rectum)") == 2  # conventions, methods
 
 
 def test_provenance_names_tools_weights_and_packages(run: Path):
-    text = visible(report(run) / "index.html")
+    text = visible_text(make_report(run) / "index.html")
 
     assert "labels of medsam medsam 0.3.0 word" in text
     assert "medsam.pth" in text and "ab" * 32 in text
@@ -250,9 +240,9 @@ def test_a_study_without_training_says_so(run: Path):
     study = (run / "study.yaml").read_text(encoding="utf-8").replace("train: {epochs: 3}\n", "")
     (run / "study.yaml").write_text(study, encoding="utf-8")
 
-    out = report(run)
+    out = make_report(run)
 
-    assert "This study trains no networks" in visible(out / "index.html")
+    assert "This study trains no networks" in visible_text(out / "index.html")
     assert list((out / "figures").iterdir()) == []
 
 
@@ -264,10 +254,10 @@ def test_a_run_in_which_nothing_came_of_anything_has_a_report(run: Path):
     for name in ("plan.json", "study.yaml"):
         (run.parent / name).rename(empty / name)
 
-    out = report(empty)
+    out = make_report(empty)
 
-    text = visible(out / "index.html")
-    assert "No label version has scores, see below what failed." in text
+    text = visible_text(out / "index.html")
+    assert "No label version has scores (see “What failed and why”)." in text
     assert "No tool left a record." in text
 
 
@@ -278,7 +268,7 @@ def test_a_run_in_which_all_went_well_says_that_nothing_failed(run: Path):
     write_json(run / "word/check.json", {"cases": 4, "set_aside": {}, "warnings": []})
     (run / "failures.json").unlink()
 
-    assert "Nothing failed." in visible(report(run) / "index.html")
+    assert "Nothing failed." in visible_text(make_report(run) / "index.html")
 
 
 def test_means_are_over_seeds(run: Path):
@@ -288,7 +278,7 @@ def test_means_are_over_seeds(run: Path):
     second.mkdir()
     scores("base", ["case_2", "case_3"], shift=-0.15).write_parquet(second / "scores.parquet")
 
-    frame = pl.read_csv(report(run) / "tables/in-domain.csv")
+    frame = pl.read_csv(make_report(run) / "tables/in-domain.csv")
 
     row = frame.filter(pl.col("version") == "base").row(0, named=True)
     assert (row["seeds"], row["dice"]) == (2, pytest.approx(0.80))
@@ -303,7 +293,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
 
 
 def test_a_report_never_overwrites(run: Path):
-    out = report(run)
+    out = make_report(run)
 
     with pytest.raises(UsageError, match="must exist and be empty"):
         write_report(run, out)

@@ -38,7 +38,7 @@ def port(run: Path) -> Iterator[int]:
 
 
 def started(run: Path) -> Iterator[int]:
-    with serve.server(serve.site(run), 0) as serving:
+    with serve.make_server(serve.collect_site(run), 0) as serving:
         thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield serving.server_port
@@ -151,19 +151,19 @@ def test_another_name_for_this_address_is_refused(port: int, host: str):
 
 
 def test_it_listens_on_loopback_only(run: Path):
-    with serve.server(serve.site(run), 0) as serving:
+    with serve.make_server(serve.collect_site(run), 0) as serving:
         assert serving.server_address[0] == "127.0.0.1"
 
 
 def test_a_port_that_is_taken_is_said(run: Path, port: int):
     with pytest.raises(UsageError, match=f"--port {port}: 127.0.0.1:{port} must be free"):
-        serve.server(serve.site(run), port)
+        serve.make_server(serve.collect_site(run), port)
 
 
 def test_cases_whose_images_are_gone_are_listed_without(run: Path):
     (run.parents[1] / "data").rename(run.parents[1] / "moved")
 
-    cases = serve.site(run).cases["word"]["cases"]
+    cases = serve.collect_site(run).cases["word"]["cases"]
 
     assert [case["image"] for case in cases] == [None] * 5
 

@@ -1,4 +1,4 @@
-"""What a study is said to cost before it runs, on a study of two tiny phantoms."""
+"""The cost of a study before it runs, on one of two tiny phantoms."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_steps_time_is_the_median_of_networks_of_the_same_size():
     pace = cost.step_time(records, OPTIONS)
 
     assert (pace.seconds, pace.measured) == (20 / 50, True)
-    assert pace.each("a step") == "0.4 s a step (measured)"
+    assert pace.describe("a step") == "0.4 s a step (measured)"
 
 
 def test_a_steps_time_is_assumed_where_none_was_measured():
@@ -67,7 +67,7 @@ def plan_of(holdout: int) -> Plan:
 def test_hours_are_networks_times_steps_times_seconds_and_disk_is_of_the_images(study):
     plan = plan_of(3)
 
-    hours, disk, gain = cost.summary(study, plan, plan.steps)
+    hours, disk, gain = cost.describe_cost(study, plan, plan.steps)
 
     # 10 epochs of 100 batches at 0.13 s are 130 s.
     assert hours == "GPU hours: about 0.0 on one GPU (1 network, 0.13 s a step of training (assumed))"
@@ -75,13 +75,13 @@ def test_hours_are_networks_times_steps_times_seconds_and_disk_is_of_the_images(
     assert disk == "disk: about 0.3 GB for everything"
     # (t_{2; 0.975} + t_{2; 0.8}) * 3 / sqrt 3 = (4.3027 + 1.0607) * 1.7321 = 9.29
     assert gain.startswith(
-        "smallest gain that toy would show: 9.3 Dice points, 4 times of 5, with 3 held-out cases and 1 "
+        "smallest gain that toy would show in 4 of 5 studies: 9.3 Dice points, with 3 held-out cases and 1 "
     )
     assert "assumed 3.0 points" in gain and "one seed does not show it" in gain
 
 
 def test_two_held_out_cases_could_show_nothing(study):
-    assert "none at all with 2 held-out cases" in cost.summary(study, plan_of(2), ())[-1]
+    assert "none at all with 2 held-out cases" in cost.describe_cost(study, plan_of(2), ())[-1]
 
 
 def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study):
@@ -98,7 +98,7 @@ def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study):
     assert cost.measured_std(study.run_folder / "toy/6-predictions", "flare21") == pytest.approx(
         np.std([1, 0, -1], ddof=1) / 10
     )
-    assert "measured 10.0 points" in cost.summary(study, plan_of(3), ())[-1]
+    assert "measured 10.0 points" in cost.describe_cost(study, plan_of(3), ())[-1]
 
 
 def test_what_earlier_runs_recorded_is_found_beside_the_run_folder(study):
@@ -106,4 +106,4 @@ def test_what_earlier_runs_recorded_is_found_beside_the_run_folder(study):
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(record(100)), encoding="utf-8")
 
-    assert "2 s a step of training (measured)" in cost.summary(study, plan_of(3), plan_of(3).steps)[0]
+    assert "2 s a step of training (measured)" in cost.describe_cost(study, plan_of(3), plan_of(3).steps)[0]

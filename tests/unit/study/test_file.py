@@ -45,7 +45,7 @@ def test_an_empty_train_section_is_the_papers_recipe(study: Path, tools: dict[st
     assert loaded.content.train.holdout == 0.2
     assert loaded.trainer is not None
     defaults = {name: option.default for name, option in loaded.trainer.manifest.options.items()}
-    assert options == {name: defaults[name] for name in options}  # one recipe, said the same in both places
+    assert options == {name: defaults[name] for name in options}  # one recipe, the same in both places
 
 
 def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str, Tool]) -> None:
@@ -97,7 +97,7 @@ def test_a_mistake_is_named_with_its_key_and_what_would_do(
         ("[medsam-light]", "medsam has no variant 'light'; did you mean `lite`?"),
         ("[trainer]", "there is no generator 'trainer'"),
         ("[medsam, medsam]", "the name 'medsam' came twice"),
-        ("[{name: base, tool: degrade}]", "the name `base` is taken by the original labels"),
+        ("[{name: base, tool: degrade}]", "the name `base` is taken by the reference labels"),
         ("[{name: x, tool: degrade, options: {target-dise: 0.9}}]", "did you mean `target-dice`?"),
         ("[{name: x, tool: degrade, options: {target-dice: 2}}]", "target-dice must be at most"),
         ("[{name: x, tol: degrade}]", "tol: unknown key; did you mean `tool`?"),

@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.planning import NamedCode
 
 from contract.errors import UsageError
 from coordinator.datasets.check import CaseCheck, DatasetCheck
-from coordinator.runners import Invocation
 from coordinator.study import steps
-from coordinator.study.file import Train, load_study
-from coordinator.study.pipeline import make_plan, split_cases
+from coordinator.study.file import load_study
+from coordinator.study.pipeline import make_plan
 from coordinator.study.steps import Plan, Step
-from coordinator.tools.finding import Tool, find_tools
+from coordinator.tools.finding import find_tools
 
 STUDY = """
 name: toy
@@ -21,24 +21,6 @@ datasets: [toy]
 generators: [medsam, {name: degraded, tool: degrade, options: {target-dice: 0.8}}]
 """
 TRAIN = "train: {epochs: 3, seeds: [0, 1]}\n"
-
-
-class NamedCode:
-    """A runner that runs nothing; the code of a tool is what the test says."""
-
-    def __init__(self, **code: str) -> None:
-        self.code = code
-
-    runtime = "process"
-
-    def code_id(self, tool: Tool) -> str:
-        return self.code.get(tool.name, "as it is")
-
-    def run(self, invocation: Invocation) -> int:
-        raise AssertionError("planning runs no tool")
-
-    def build(self, tool: Tool) -> None:
-        raise AssertionError("planning builds no tool")
 
 
 def checked(*cases: str, labels: str = "1", image: str = "1") -> DatasetCheck:
@@ -177,30 +159,11 @@ def test_only_tools_that_need_labels_may_see_them(plan: Callable[..., Plan]) -> 
     assert sees == {"toy/1-raw/medsam", "toy/1-raw/degraded"}
 
 
-def test_the_split_depends_on_seed_and_cases_alone() -> None:
-    cases = tuple(f"case_{i:02d}" for i in range(10))
-
-    split = split_cases(cases, Train(), "toy")
-
-    assert split == split_cases(cases, Train(epochs=1), "toy")
-    assert split != split_cases(cases, Train(split_seed=1), "toy")
-    assert len(split.holdout) == 2
-    assert sorted(split.train + split.holdout) == list(cases)
-
-
-@pytest.mark.parametrize(("count", "holdout", "held"), [(2, 0.01, 1), (2, 0.99, 1), (5, 0.5, 2), (30, 0.2, 6)])
-def test_both_sides_of_the_split_have_cases(count: int, holdout: float, held: int) -> None:
-    split = split_cases(tuple(map(str, range(count))), Train(holdout=holdout), "toy")
-
-    assert len(split.holdout) == held
-    assert len(split.train) == count - held
-
-
 def test_one_case_is_too_few_to_train_on(plan: Callable[..., Plan]) -> None:
     with pytest.raises(UsageError, match="needs at least 2 sound cases"):
         plan(STUDY + TRAIN, checked("a"))
 
 
 def test_a_dataset_without_labels_cannot_be_studied(plan: Callable[..., Plan]) -> None:
-    with pytest.raises(UsageError, match="toy: a study compares label versions with the dataset's own labels"):
+    with pytest.raises(UsageError, match="toy: a study compares label versions with reference labels"):
         plan(STUDY, replace(checked("a", "b"), labels={}))

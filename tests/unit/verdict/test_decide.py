@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from helpers.reports import visible_text
 
 from coordinator.report import write_report
 from coordinator.results.load import load_run
-from coordinator.results.summaries import compute
+from coordinator.results.summaries import compute_results
 from coordinator.verdict.decide import annotation_hours, findings
 
 ORGANS = {1: "liver", 2: "spleen"}
@@ -44,7 +45,7 @@ def put(file: Path, frame: pl.DataFrame) -> None:
 
 
 def make_run(folder: Path, held_out: int, seeds: tuple[int, ...] = (0,), noise: float = 0.004) -> Path:
-    """A study of three label versions: two degraded ones and one that is as good as the original; and its transfer."""
+    """A study of three label versions: two degraded ones and one as good as the reference labels; and its transfer."""
     cases = [f"case_{i:02d}" for i in range(held_out + 4)]
     train, holdout = cases[:4], cases[4:]
     folder.mkdir()
@@ -75,20 +76,17 @@ def named(frame: pl.DataFrame, version: str) -> pl.DataFrame:
 
 def outcomes(run: Path, target: str | None = None) -> dict[str, str]:
     loaded = load_run(run)
-    return {f.version: f.outcome for f in findings(loaded, compute(loaded)) if f.organ is None and f.target == target}
-
-
-def visible(page: Path) -> str:
-    """What a reader sees of the page."""
-    html = page.read_text(encoding="utf-8")
-    body = re.sub(r"<(style|script|svg).*?</\1>", " ", html[html.index("<body>") :], flags=re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
+    return {
+        f.version: f.outcome
+        for f in findings(loaded, compute_results(loaded))
+        if f.organ is None and f.target == target
+    }
 
 
 def report(run: Path, out: Path) -> str:
     """The page's text."""
     out.mkdir()
-    return visible(write_report(run, out))
+    return visible_text(write_report(run, out))
 
 
 def test_the_verdict_agrees_with_the_known_truth(tmp_path):
@@ -116,7 +114,7 @@ def test_one_held_out_case_has_a_report_without_nan(tmp_path):
 
 def assert_no_nan(out: Path) -> None:
     texts = {file: file.read_text(encoding="utf-8") for file in (out / "tables").iterdir()}
-    for file, text in {**texts, out / "index.html": visible(out / "index.html")}.items():
+    for file, text in {**texts, out / "index.html": visible_text(out / "index.html")}.items():
         assert not re.search(r"\b(nan|NaN|inf|None|null)\b", text), file
 
 
@@ -124,7 +122,9 @@ def test_more_noise_needs_more_cases(tmp_path):
     needed = []
     for name, noise in (("quiet", 0.03), ("loud", 0.09)):
         loaded = load_run(make_run(tmp_path / name, held_out=8, noise=noise))
-        found = {f.version: f for f in findings(loaded, compute(loaded)) if f.organ is None and f.target is None}
+        found = {
+            f.version: f for f in findings(loaded, compute_results(loaded)) if f.organ is None and f.target is None
+        }
         needed.append(found["twin"].needed)
 
     assert 8 < needed[0] < needed[1]
@@ -153,19 +153,19 @@ def test_annotation_hours_are_the_papers():
 def test_the_cost_is_that_of_the_training_cases_masks(tmp_path):
     loaded = load_run(make_run(tmp_path / "run", held_out=12))
 
-    found = next(f for f in findings(loaded, compute(loaded)) if f.version == "degraded-55" and f.organ is None)
+    found = next(f for f in findings(loaded, compute_results(loaded)) if f.version == "degraded-55" and f.organ is None)
 
     # Four training cases, two organs, half an hour each.
     assert (found.masks, found.hours) == (8, 4.0)
     assert found.hours_per_point == pytest.approx(4 / (100 * found.gain))
 
 
-def test_dose_and_response_names_the_smallest_gain_that_bought_one(tmp_path):
+def test_dose_and_response_names_the_smallest_gain_that_improved_the_network(tmp_path):
     text = report(make_run(tmp_path / "run", held_out=12), tmp_path / "out")
 
     assert re.search(
-        r"The smallest gain in labels that certainly bought a gain of the network: \+(9\.\d|10\.\d) points, from "
-        r"degraded-90 to base, for \+[345]\.\d points",
+        r"The smallest gain in labels that certainly improved the network is \+(9\.\d|10\.\d) points, from "
+        r"degraded-90 to base; it improved the network by \+[345]\.\d points",
         text,
     )
     rows = pl.read_csv(tmp_path / "out/tables/dose-response-word.csv")
@@ -183,7 +183,7 @@ def test_the_worklist_begins_with_the_mask_of_most_disagreement(tmp_path):
     report(run, tmp_path / "out")
 
     first = pl.read_csv(tmp_path / "out/tables/worklist.csv").row(0, named=True)
-    # Of 1 (the original) and 0.2, the population standard deviation is 0.4. Degraded versions are not counted.
+    # Of 1 (the reference labels) and 0.2, the population standard deviation is 0.4. Degraded versions are not counted.
     assert (first["case"], first["organ"], first["disagreement"]) == ("case_02", "spleen", pytest.approx(0.4))
 
 
@@ -198,7 +198,7 @@ def test_a_network_that_did_not_converge_has_an_em_dash_and_no_colour(tmp_path):
     table = (tmp_path / "out/tables/transfer-segthor.md").read_text(encoding="utf-8")
     assert "| degraded-55 | Dice | — |" in table
     assert "| no-pretrain | Dice | 85.0 ± 0.0 |" in table
-    assert "word to segthor: test scores of the model trained on degraded-55, seed 0, which did not converge" in text
+    assert "word to segthor: test scores of the network trained on degraded-55, seed 0, which did not converge" in text
     html = (tmp_path / "out/index.html").read_text(encoding="utf-8")
     assert html.count("fifth-1") >= 2 and "fifth-None" not in html
     assert "can&#39;t tell with this study (one of the networks has no scores)" in text
@@ -260,7 +260,9 @@ def test_failed_cases_are_left_out_of_both_networks(tmp_path):
     put(file, pl.read_parquet(file).filter(pl.col("case") != "case_05"))
 
     loaded = load_run(run)
-    found = {f.version: f.cases for f in findings(loaded, compute(loaded)) if f.organ is None and f.target is None}
+    found = {
+        f.version: f.cases for f in findings(loaded, compute_results(loaded)) if f.organ is None and f.target is None
+    }
 
     assert found == {"degraded-90": 6, "degraded-55": 5, "twin": 6}
 

@@ -5,7 +5,7 @@ import math
 import polars as pl
 import pytest
 
-from coordinator.verdict.ranking import rankings
+from coordinator.verdict.ranking import rank_versions
 
 
 def scores(version: str, dices: list[float], reference: list[int], prediction: list[int]) -> pl.DataFrame:
@@ -33,7 +33,7 @@ def rank_of(frame: pl.DataFrame, version: str, convention: str) -> tuple[float, 
 
 
 def test_the_convention_decides_who_wins():
-    ranks = rankings(pl.concat([CAREFUL, BOLD]), {"word": [1]}, ["flare21", "totalsegmentator"])
+    ranks = rank_versions(pl.concat([CAREFUL, BOLD]), {"word": [1]}, ["flare21", "totalsegmentator"])
 
     assert rank_of(ranks, "careful", "flare21") == (pytest.approx(0.9), 1, True)
     assert rank_of(ranks, "bold", "flare21") == (pytest.approx(0.45), 2, True)
@@ -42,7 +42,7 @@ def test_the_convention_decides_who_wins():
 
 
 def test_ranks_that_are_the_same_everywhere_do_not_change():
-    ranks = rankings(pl.concat([CAREFUL, BOLD]), {"word": [1]}, ["flare21", "raw"])
+    ranks = rank_versions(pl.concat([CAREFUL, BOLD]), {"word": [1]}, ["flare21", "raw"])
 
     assert not ranks["changes"].any()
     assert ranks.columns == ["dataset", "metric", "version", "convention", "mean", "rank", "changes"]
@@ -51,13 +51,13 @@ def test_ranks_that_are_the_same_everywhere_do_not_change():
 def test_equal_means_share_the_better_rank():
     twin = CAREFUL.with_columns(version=pl.lit("twin"))
 
-    ranks = rankings(pl.concat([CAREFUL, twin, BOLD]), {"word": [1]}, ["flare21"])
+    ranks = rank_versions(pl.concat([CAREFUL, twin, BOLD]), {"word": [1]}, ["flare21"])
 
     assert ranks.filter(metric="dice").select("version", "rank").rows() == [("bold", 3), ("careful", 1), ("twin", 1)]
 
 
 def test_a_version_without_any_score_that_counts_has_no_rank():
-    ranks = rankings(pl.concat([BOLD, scores("empty", [math.nan], [0], [0])]), {"word": [1]}, ["raw"])
+    ranks = rank_versions(pl.concat([BOLD, scores("empty", [math.nan], [0], [0])]), {"word": [1]}, ["raw"])
 
     assert ranks.filter(metric="dice").select("version", "rank").rows() == [("bold", 1), ("empty", None)]
 
@@ -65,6 +65,6 @@ def test_a_version_without_any_score_that_counts_has_no_rank():
 def test_seeds_are_averaged():
     first, second = (CAREFUL.with_columns(seed=n, dice=pl.Series([dice, math.nan])) for n, dice in ((0, 0.6), (1, 0.8)))
 
-    ranks = rankings(pl.concat([first, second]), {"word": [1]}, ["raw"])
+    ranks = rank_versions(pl.concat([first, second]), {"word": [1]}, ["raw"])
 
     assert rank_of(ranks, "careful", "raw")[0] == pytest.approx(0.7)

@@ -1,12 +1,12 @@
-"""The numbers of the paper's Tables 1 to 3, to be shown beside ours, and to try our statistics on.
+"""The numbers of the paper's Tables 1 to 3, to compare ours with, and to test our statistics on.
 
 Jaus et al., "Good Enough: Is it Worth Improving your Label Quality?" (2025). In percent, as printed, with the names
 that our label versions and datasets have: `label_quality` is Table 1, `segthor` Table 2, `flare` Table 3, where
 `dataset` is what a network was pre-trained on.
 
-Not there: two cells of Table 1 that our copy shows no number in (TotalSegmentator on BTCV, STU-Net L on AbdomenAtlas),
-and Fig. 2, which has no numbers at all: that label quality and in-domain performance correlate can't be tested from
-the tables. Networks that did not converge, a dash in the paper, are rows without numbers.
+Missing are two cells of Table 1 without a number in our copy (TotalSegmentator on BTCV, STU-Net L on AbdomenAtlas),
+and Fig. 2, which shows no numbers: so the correlation of label quality and in-domain performance can't be tested.
+Networks that did not converge, a dash in the paper, are rows without numbers.
 """
 
 from pathlib import Path
@@ -15,13 +15,13 @@ import polars as pl
 
 TABLES = ("label_quality", "segthor", "flare")
 UNREADABLE = (("totalseg", "btcv"), ("stunet-large", "abdomenatlas"))
-"""(version, dataset) of Table 1 that our copy does not show."""
+"""(version, dataset) of Table 1 without a number in our copy."""
 DATASETS = {"amos22": "amos", "abdomenct1k": "ct1k", "abdomenct-1k": "ct1k", "abdomenatlas10": "abdomenatlas"}
-"""Our names of datasets that the paper's tables call otherwise."""
+"""Our names of datasets -> the paper's, where these differ."""
 TARGETS = {"segthor": "segthor", "flare21": "flare", "flare22": "flare", "flare": "flare"}
-"""Our names of what networks are fine-tuned on -> the table of it."""
+"""Our names of target datasets -> their table."""
 VERSIONS = {"medsam-lite": "medsam", "medsam-vit-b": "medsam", "totalseg-total": "totalseg", "stunet": "stunet-small"}
-"""Our names of label versions that the paper's tables call otherwise."""
+"""Our names of label versions -> the paper's, where these differ."""
 
 
 def table(name: str) -> pl.DataFrame:
@@ -39,12 +39,12 @@ def table(name: str) -> pl.DataFrame:
 
 def cell(name: str, version: str, dataset: str) -> dict[str, float] | None:
     """The numbers of one cell by our names; None where the paper has no such cell, or no number in it."""
-    found = table(name).filter(
+    rows = table(name).filter(
         (pl.col("version") == VERSIONS.get(version, version))
         & (pl.col("dataset") == DATASETS.get(dataset, dataset))
         & pl.col("dice").is_not_null()
     )
-    if found.is_empty():
+    if rows.is_empty():
         return None
-    row = found.row(0, named=True)
+    row = rows.row(0, named=True)
     return {key: row[key] for key in ("dice", "dice_std", "surface_dice", "surface_dice_std")}

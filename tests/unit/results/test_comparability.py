@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.results.guard import unequal
+from coordinator.results.comparability import find_differences
 
 IDENTITY: Mapping[str, Any] = {
     "config": {"labels": "aaa", "store": "sss", "settings": {"seed": 0, "epochs": 10, "learning_rate": 1e-3}},
@@ -33,11 +33,11 @@ def model(folder: Path, changes: Mapping[str, Any]) -> Path:
 
 @pytest.mark.parametrize("changes", [{}, {"config.labels": "bbb"}, {"failure": "did not converge"}])
 def test_networks_of_two_label_versions_may_be_compared(changes: dict[str, Any], tmp_path: Path) -> None:
-    assert unequal(model(tmp_path / "one", changes), model(tmp_path / "other", {})) == []
+    assert find_differences(model(tmp_path / "one", changes), model(tmp_path / "other", {})) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("config.settings.epochs", 20, "settings.epochs: 20, but 10 for the other"),
         ("config.settings.seed", 1, "settings.seed: 1, but 0 for the other"),
@@ -47,17 +47,17 @@ def test_networks_of_two_label_versions_may_be_compared(changes: dict[str, Any],
         ("plan.patch", [96, 96, 96], "patch: [96, 96, 96], but [128, 128, 128] for the other"),
     ],
 )
-def test_whatever_else_differs_is_told(name: str, value: object, told: str, tmp_path: Path) -> None:
+def test_every_other_difference_is_named(name: str, value: object, message: str, tmp_path: Path) -> None:
     changed = model(tmp_path / "one", {name: value, "config.labels": "bbb"})
 
-    assert unequal(changed, model(tmp_path / "other", {})) == [told]
+    assert find_differences(changed, model(tmp_path / "other", {})) == [message]
 
 
 def test_a_setting_that_one_network_lacks_is_a_difference(tmp_path: Path) -> None:
     newer = model(tmp_path / "one", {"config.settings.augment": True})
 
-    assert unequal(newer, model(tmp_path / "other", {})) == ["settings.augment: True, but None for the other"]
+    assert find_differences(newer, model(tmp_path / "other", {})) == ["settings.augment: True, but None for the other"]
 
 
 def test_a_network_that_is_not_there_is_no_difference(tmp_path: Path) -> None:
-    assert unequal(tmp_path / "none", model(tmp_path / "other", {})) == []
+    assert find_differences(tmp_path / "none", model(tmp_path / "other", {})) == []

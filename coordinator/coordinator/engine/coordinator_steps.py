@@ -1,5 +1,6 @@
 """The steps that the coordinator does itself: label maps in, label maps or scores out. Each writes one `result`."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -12,8 +13,8 @@ from coordinator.scoring.settings import scoring_from_json
 from coordinator.study.steps import Plan, Step
 
 
-def base(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """The original labels, turned onto their images' grids; label version `base`."""
+def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """Write the reference labels on their images' grids, as label version `base`."""
     dataset = open_dataset(Path(plan.data), step.dataset)
     result.mkdir()
     outputs = {}
@@ -21,15 +22,16 @@ def base(run: Path, plan: Plan, step: Step, result: Path) -> None:
         image = read_image(dataset.image(case))
         labels = read_labels(dataset.label(case), image, dataset.labels)
         outputs[f"{case}{SUFFIX}"] = write_labels(result / f"{case}{SUFFIX}", labels, image)
-    atomic.write_json(result / records.RUN, {"source": "the dataset's own labels", "outputs": outputs})
+    atomic.write_json(result / records.RUN, {"source": "labels of the dataset folder", "outputs": outputs})
 
 
 def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """A generator's labels in the dataset's ids."""
+    """Write a generator's pseudo-labels in the dataset's ids."""
     raw = run / step.settings["raw"]
     to_target = {int(source): target for source, target in step.settings["to_target"].items()}
     result.mkdir()
-    outputs = {case: remap_file(raw / case, result / case, to_target) for case in _files(raw)}
+    files = [f"{case}{SUFFIX}" for case in case_names(raw)]
+    outputs = {file: remap_file(raw / file, result / file, to_target) for file in files}
     atomic.write_json(
         result / records.RUN,
         {"source": step.settings["raw"], "to_target": step.settings["to_target"], "outputs": outputs},
@@ -37,8 +39,8 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
 
 
 def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """Dice and surface Dice of each case and organ of a label version against base."""
-    from coordinator.scoring.folders import score_folders  # here, since its compiler takes a second to import
+    """Score each case and organ of a label version against the reference labels."""
+    from coordinator.scoring.folders import score_folders  # its compiler takes a second to import
 
     frame = score_folders(
         run / step.settings["reference"],
@@ -52,22 +54,27 @@ def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
 
 
 def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """Dice and surface Dice of a model's predictions of the held-out cases against base."""
+    """Score a network's predictions of the held-out cases against the reference labels."""
     score(run, plan, step, result)
     frame = pl.read_parquet(result).with_columns(pl.lit(step.settings["seed"]).alias("seed"))
     frame.write_parquet(result)
 
 
 def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
-    """Remap one label map file; returns the sha256 of what was written.
+    """Remap the label map in one file; returns the sha256 of the file that was written.
 
     Raises:
-        CaseError: an unreadable file, or an id that the label map does not name.
+        CaseError: an unreadable file, or an id that `to_target` does not name.
     """
     image = read_image(source)
     labels = read_labels(source, image)
     return write_labels(target, remap_labels(labels, to_target), image)
 
 
-def _files(folder: Path) -> list[str]:
-    return [f"{case}{SUFFIX}" for case in case_names(folder)]
+FUNCTIONS: Mapping[str, Callable[[Path, Plan, Step, Path], None]] = {
+    "base": write_base,
+    "remap": remap,
+    "score": score,
+    "score-predictions": score_predictions,
+}
+"""Kind of a step -> what does it."""

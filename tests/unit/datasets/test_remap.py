@@ -1,62 +1,12 @@
-"""Remaps: by name, all at once, nothing dropped in silence."""
-
-from pathlib import Path
+"""Remapping voxels: all ids at once, nothing dropped in silence."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.errors import CaseError, UsageError
+from contract.errors import CaseError
 from coordinator.datasets.remap import remap_labels
-from coordinator.study.labelspaces import read_label_map
-
-SOURCE = {1: "liver", 2: "kidney_left", 3: "kidney_right", 4: "heart"}
-TARGET = {1: "kidney", 2: "liver", 5: "rectum"}
-SOUND = "map: {kidney: [kidney_left, kidney_right], liver: [liver]}\nunavailable: {rectum: none}\ndiscard: [heart]\n"
-
-
-def test_a_label_map_file_merges_discards_and_says_what_cannot_be_had(tmp_path: Path) -> None:
-    (tmp_path / "map.yaml").write_text(SOUND)
-
-    space = read_label_map(tmp_path / "map.yaml", SOURCE, TARGET)
-
-    assert space.to_target == {1: 2, 2: 1, 3: 1, 4: 0}
-    assert space.unavailable == {"rectum": "none"}
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("discard: [heart]", ""), "heart: organ of the generator is neither mapped nor discarded"),
-        (("unavailable: {rectum: none}", ""), "rectum: organ of the dataset is neither mapped nor unavailable"),
-        (("liver: [liver]", "liver: [lifer]"), "lifer: the generator has no such organ; did you mean `liver`?"),
-        (("kidney: [", "kydney: ["), "kydney: the dataset has no such organ; did you mean `kidney`?"),
-        (("liver: [liver]", "liver: [liver, kidney_left]"), "kidney_left: a source must go to one target"),
-        (("{rectum: none}", "{rectum: none, liver: x}"), "liver: is both mapped and unavailable"),
-        (("liver: [liver]", "liver: []"), "map.liver: List should have at least 1 item"),
-        (("[heart]", "other"), "discard: must be 'others', but it is 'other'"),
-        (
-            ("unavailable: {rectum: none}\ndiscard: [heart]", "discard: others"),
-            "rectum: organ of the dataset is neither",
-        ),
-    ],
-)
-def test_an_unsound_label_map_file_is_refused(change: tuple[str, str], message: str, tmp_path: Path) -> None:
-    (tmp_path / "map.yaml").write_text(SOUND.replace(*change))
-
-    with pytest.raises(UsageError) as caught:
-        read_label_map(tmp_path / "map.yaml", SOURCE, TARGET)
-
-    assert message in str(caught.value)
-
-
-def test_others_discards_every_source_that_is_not_mapped(tmp_path: Path) -> None:
-    (tmp_path / "map.yaml").write_text(SOUND.replace("[heart]", "others").replace("kidney_left, ", ""))
-
-    space = read_label_map(tmp_path / "map.yaml", SOURCE, TARGET)
-
-    assert space.to_target == {1: 2, 2: 0, 3: 1, 4: 0}
 
 
 def test_swaps_do_not_chain() -> None:

@@ -1,4 +1,4 @@
-"""`coordinator remap` and `coordinator score`: pieces of a study, alone."""
+"""`coordinator remap` and `coordinator score`: remap and score folders of label maps without a study."""
 
 import os
 from pathlib import Path
@@ -11,18 +11,18 @@ from contract import yamlfiles
 from contract.datasets import SUFFIX, Dataset, DatasetDescription, case_names
 from contract.errors import UsageError
 from coordinator import statistics
-from coordinator.engine.own_steps import remap_file
+from coordinator.engine.coordinator_steps import remap_file
 from coordinator.scoring.conventions import CONVENTIONS
 from coordinator.scoring.folders import score_folders
-from coordinator.study.labelspaces import read_label_map
+from coordinator.study.labelmappings import read_label_mapping
 from coordinator.tools.finding import find_tool
 
 
-def remap_folder(label_map: Path, source: Path, target: Path, tool_name: str, dataset_folder: Path) -> str:
+def remap_folder(mapping: Path, source: Path, target: Path, tool_name: str, dataset_folder: Path) -> str:
     """Remap every label map of a folder; returns a sentence about it.
 
     Raises:
-        UsageError: unknown tool or variant, unsound label map file, no label maps, or target within the dataset.
+        UsageError: unknown tool or variant, unsound label mapping, no label maps, or target within the dataset.
     """
     name, _, variant = tool_name.partition("-")
     manifest = find_tool(name).manifest
@@ -30,23 +30,23 @@ def remap_folder(label_map: Path, source: Path, target: Path, tool_name: str, da
         labels = manifest.variant(variant or manifest.default_variant).labels
     except ValueError as error:
         raise UsageError(f"--from: {error}") from None
-    dataset = _described(dataset_folder)
-    ids = dataset.labels if labels == "from-dataset" else labels
-    space = read_label_map(label_map, ids, dataset.labels)
-    cases = _cases(source)
+    dataset = _read_dataset(dataset_folder)
+    source_labels = dataset.labels if labels == "from-dataset" else labels
+    ids = read_label_mapping(mapping, source_labels, dataset.labels)
+    cases = _list_cases(source)
     if target.resolve().is_relative_to(dataset_folder.resolve()):
         raise UsageError(f"{target}: nothing is ever written into a dataset folder; choose another TARGET")
     target.mkdir(parents=True, exist_ok=True)
     for case in cases:
-        remap_file(source / f"{case}{SUFFIX}", target / f"{case}{SUFFIX}", space.to_target)
-    without = f"; not available: {', '.join(space.unavailable)}" if space.unavailable else ""
-    return f"{len(cases)} label maps written to {target}{without}"
+        remap_file(source / f"{case}{SUFFIX}", target / f"{case}{SUFFIX}", ids.to_target)
+    unavailable = f"; not available: {', '.join(ids.unavailable)}" if ids.unavailable else ""
+    return f"{len(cases)} label maps written to {target}{unavailable}"
 
 
-def score_and_show(
+def score_and_print(
     folders: tuple[Path, Path], dataset_folder: Path, tolerance_mm: float | None, empty: str, out: Path | None
 ) -> None:
-    """Score two folders, print a row an organ, and write the scores of every case where asked.
+    """Score one folder against another, print a row for each organ, and write each case's scores to `out`.
 
     Raises:
         UsageError: unknown convention or file type, no label maps.
@@ -56,17 +56,17 @@ def score_and_show(
     if out is not None and out.suffix not in {".parquet", ".csv"}:
         raise UsageError(f"--out: {out} must end in .parquet or .csv")
     reference, prediction = folders
-    _cases(prediction)
-    dataset = _described(dataset_folder)
+    _list_cases(prediction)
+    dataset = _read_dataset(dataset_folder)
     scoring = CONVENTIONS[empty].scoring(tolerance_mm)
     frame = score_folders(reference, prediction, dataset.labels, scoring, workers=len(os.sched_getaffinity(0)))
     if out is not None:
         (frame.write_parquet if out.suffix == ".parquet" else frame.write_csv)(out)
-    named = frame.with_columns(pl.lit(dataset.name).alias("dataset"), pl.lit(prediction.name).alias("version"))
-    _show(named, empty, sorted({*frame["tolerance_mm"].to_list()}))
+    scores = frame.with_columns(pl.lit(dataset.name).alias("dataset"), pl.lit(prediction.name).alias("version"))
+    _print_scores(scores, empty, sorted({*frame["tolerance_mm"].to_list()}))
 
 
-def _show(frame: pl.DataFrame, empty: str, tolerances_mm: list[float]) -> None:
+def _print_scores(frame: pl.DataFrame, empty: str, tolerances_mm: list[float]) -> None:
     tolerance = " to ".join(f"{t:g}" for t in dict.fromkeys((tolerances_mm[0], tolerances_mm[-1])))
     table = Table("organ", "n", "Dice", "std", f"surface Dice ({tolerance} mm)", "std", box=None)
     for row in statistics.organ_table(frame, empty).iter_rows(named=True):
@@ -79,11 +79,11 @@ def _show(frame: pl.DataFrame, empty: str, tolerances_mm: list[float]) -> None:
     Console().print(table)
 
 
-def _described(folder: Path) -> Dataset:
+def _read_dataset(folder: Path) -> Dataset:
     return Dataset(folder, yamlfiles.load(folder / "dataset.yaml", DatasetDescription))
 
 
-def _cases(folder: Path) -> list[str]:
+def _list_cases(folder: Path) -> list[str]:
     cases = case_names(folder)
     if not cases:
         raise UsageError(f"{folder}: must hold <case>{SUFFIX} files, but holds none")

@@ -1,0 +1,69 @@
+"""Tables as files: csv with the numbers behind them, Markdown, and LaTeX for the booktabs package."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from coordinator.report.tables import DIVERGED, PROMPTED, Row, ScoreTable
+from coordinator.report.texttables import TextTable
+from coordinator.results.summaries import DIGITS
+from coordinator.verdict.sentences import NO_NUMBER
+
+LATEX = {"±": r"$\pm$", PROMPTED: r"$\dagger$", NO_NUMBER: "--", DIVERGED: "---", "<": "$<$", ">": "$>$", "−": "$-$"}  # noqa: RUF001
+
+
+def write_table(table: ScoreTable | TextTable, folder: Path) -> None:
+    """Write a table as csv, md and tex files into a folder that exists."""
+    csv = table.tidy.with_columns(pl.selectors.float().round(DIGITS)).write_csv() if table.tidy.width else ""
+    for ending, content in ((".csv", csv), (".md", markdown(table)), (".tex", latex(table))):
+        (folder / f"{table.name}{ending}").write_text(content, encoding="utf-8", newline="\n")
+
+
+def markdown(table: ScoreTable | TextTable) -> str:
+    """The table in Markdown."""
+    if isinstance(table, TextTable):
+        lines = [table.columns, ["---"] * len(table.columns), *table.rows]
+        lines = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    else:
+        lines = [["", "", *table.columns], ["---", "---", *(["--:"] * len(table.columns))]]
+        for is_first, row in _mark_first(table.rows):
+            cells = [f"**{cell.text}**" if cell.best else cell.text for cell in row.cells]
+            lines.append([_full_head(row) if is_first else "", row.metric, *cells])
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join([table.caption, body, *table.notes]) + "\n"
+
+
+def latex(table: ScoreTable | TextTable) -> str:
+    """The table in LaTeX."""
+    if isinstance(table, TextTable):
+        alignment, head = "l" * len(table.columns), [*map(escape_latex, table.columns)]
+        lines = [[*map(escape_latex, row)] for row in table.rows]
+    else:
+        alignment, head = "ll" + "r" * len(table.columns), ["", "", *map(escape_latex, table.columns)]
+        lines = []
+        for is_first, row in _mark_first(table.rows):
+            cells = [rf"\textbf{{{escape_latex(c.text)}}}" if c.best else escape_latex(c.text) for c in row.cells]
+            lines.append([escape_latex(_full_head(row)) if is_first else "", row.metric, *cells])
+    top = [f"% {table.caption}", rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"]
+    bottom = [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in table.notes)]
+    rows = [" & ".join(line) + r" \\" for line in (head, *lines)]
+    return "\n".join([*top, rows[0], r"\midrule", *rows[1:], *bottom]) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """Write text as LaTeX."""
+    for special in "\\&%$#_{}":
+        text = text.replace(special, f"\\{special}" if special != "\\" else r"\textbackslash ")
+    for character, command in LATEX.items():
+        text = text.replace(character, command)
+    return text
+
+
+def _full_head(row: Row) -> str:
+    return f"{row.head} ({row.detail})" if row.detail else row.head
+
+
+def _mark_first(rows: Sequence[Row]) -> Iterable[tuple[bool, Row]]:
+    """Rows, each with whether it is the first of its head."""
+    return [(i == 0 or rows[i - 1].head != row.head, row) for i, row in enumerate(rows)]

@@ -1,0 +1,30 @@
+"""The methods section."""
+
+import re
+from pathlib import Path
+
+import pytest
+from helpers.reports import make_report
+from helpers.runs import make_run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the run as it is, for tests that only look."""
+    return make_report(make_run(tmp_path_factory.mktemp("made")))
+
+
+def test_the_methods_cite_what_was_used_in_the_order_of_first_use(made: Path):
+    html = (made / "index.html").read_text(encoding="utf-8")
+    section = html[html.index('<section id="methods">') :]
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", section[: section.index("</section>")]))
+    assert "Dataset word [2] (5 cases, 3 organs)" in text
+    assert "medsam was made with medsam 0.3.0, MedSAM" in text
+    assert "The prompts of medsam were made from the reference labels." in text
+    assert "8 epochs of 250 batches of 2 patches" in text and "word: 2 and 3" in text
+    assert "Its 95 % intervals are those of a studentised bootstrap over cases" in text
+    assert "by Holm's method" in text.replace("&#39;", "'") and "a difference within ± 1 Dice point." in text
+    works = re.findall(r"<li>(.*?)</li>", section[: section.index("</section>")])
+    cited = [int(n) for group in re.findall(r"\[([\d, ]+)\]", text) for n in group.split(", ")]
+    assert list(dict.fromkeys(cited)) == list(range(1, len(works) + 1))
+    assert (made / "references.bib").read_text(encoding="utf-8").count("\n@") + 1 == len(works)
