@@ -17,7 +17,15 @@ from contract.datasets import DatasetDescription
 from contract.manifest import Manifest
 from coordinator.cli.main import commands
 from coordinator.scoring.conventions import CONVENTIONS
-from coordinator.study.file import GeneratorEntry, Run, Score, StudyFile, Train, Verdict, load_study
+from coordinator.study.file import (
+    GeneratorEntry,
+    RunSettings,
+    ScoreSettings,
+    StudyFile,
+    TrainSettings,
+    VerdictSettings,
+    load_study,
+)
 from coordinator.tools.finding import Tool, find_tools
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,8 +36,8 @@ FOLDERS = {str(parent) for file in TRACKED for parent in Path(file).parents}
 EXAMPLE_TOOLS = ("containers/threshold", "containers/mytool")
 """Tools that pages make before the reader's eyes."""
 SECTIONS = MappingProxyType(
-    {"## Top level": StudyFile, "## `generators`": GeneratorEntry, "## `score`": Score, "## `train`": Train,
-     "## `verdict`": Verdict, "## `run`": Run}
+    {"## Top level": StudyFile, "## `generators`": GeneratorEntry, "## `score`": ScoreSettings, "## `train`": TrainSettings,
+     "## `verdict`": VerdictSettings, "## `run`": RunSettings}
 )  # fmt: skip
 
 

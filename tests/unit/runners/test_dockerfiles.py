@@ -12,7 +12,7 @@ import pytest
 from contract.errors import UsageError
 from coordinator.conformance.toolcheck import check_dockerfile, check_folder
 from coordinator.runners.docker import build_arguments
-from coordinator.runners.sources import dockerfile, image_digest, sources_digest
+from coordinator.runners.toolsources import dockerfile, image_digest, sources_digest
 from coordinator.tools.finding import Tool
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ from helpers.planning import NamedCode
 
 from contract import weights, yamlfiles
 from contract.datasets import DatasetDescription
-from coordinator.datasets.check import CaseCheck, Checked
+from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.datasets.known import description_file
 from coordinator.study.file import Generator, load_study
 from coordinator.study.pipeline import make_plan
@@ -35,7 +35,7 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
         for each in study.generators:
             pretend_weights(each, study.weights)
         case = {"a": CaseCheck((), (), image_sha256="i", labels_sha256="l")}
-        checked = {name: Checked(name, known(name), ("a",), case, {}, ()) for name in BASE_DATASETS}
+        checked = {name: DatasetCheck(name, known(name), ("a",), case, {}, ()) for name in BASE_DATASETS}
         return make_plan(study, checked, NamedCode())
 
     return make
