@@ -33,3 +33,7 @@ def test_a_package_is_imported_without_its_modules() -> None:
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'contract' has no attribute 'nothing'"):
         contract.nothing  # noqa: B018
+
+
+def test_a_package_lists_its_public_names_for_help_and_completion() -> None:
+    assert dir(contract) == sorted(contract.__all__)

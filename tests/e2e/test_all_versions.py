@@ -7,7 +7,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from test_study import ROOT_OF_WEIGHTS, coordinator
+from helpers.studies import coordinator
+from test_study import ROOT_OF_WEIGHTS
 
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from test_study import coordinator
+from helpers.studies import coordinator
 
 from coordinator.datasets.phantom import make_phantom
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from test_study import COORDINATOR, contents
+from helpers.studies import COORDINATOR, contents
 
 from coordinator.datasets.phantom import make_phantom
 

@@ -3,60 +3,28 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import docker
 import numpy as np
 import polars as pl
 import pytest
+from helpers.studies import SMALL, contents, coordinator
 
 from contract.datasets import case_names
 from coordinator.datasets.phantom import make_phantom
 
-COORDINATOR = Path(sys.executable).with_name("coordinator")
 ROOT_OF_WEIGHTS = Path(__file__).resolve().parents[1] / "standins" / "weights"
-STUDY = """
-name: small
-data: {data}
-datasets: [phantom]
-generators:
-  - {{name: degraded-90, tool: degrade, options: {{target-dice: 0.9}}}}
-  - {{name: degraded-60, tool: degrade, options: {{target-dice: 0.6}}}}
-train: {{epochs: 2, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8,16", holdout: 0.4}}
-run: {{runtime: process, threads: 1}}
-"""
-
-
-def coordinator(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([COORDINATOR, *arguments], capture_output=True, text=True, check=False)
-
-
-def contents(run: Path) -> dict[str, bytes]:
-    """Everything in a run folder but times, logs and what the engine keeps for itself."""
-    skipped = {"run.json", "events.jsonl", ".lock", ".check.json", "todo"}
-    files = [p for p in run.rglob("*") if p.is_file() and p.name not in skipped and p.suffix not in {".lock", ".log"}]
-    return {str(p.relative_to(run)): p.read_bytes() for p in files if ".snakemake" not in p.parts}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study file on a phantom of five small cases, one of them broken."""
-    folder = tmp_path_factory.mktemp("study")
-    make_phantom(folder / "data" / "phantom", cases=5, shape=(32, 28, 12))
-    broken = folder / "data" / "phantom" / "images" / "phantom_002.nii.gz"
-    broken.write_bytes(broken.read_bytes()[:500])
-    (folder / "study.yaml").write_text(STUDY.format(data="data"))
-    return folder / "study.yaml"
 
 
 @pytest.mark.venvs
-def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(small: Path) -> None:
-    done = coordinator("run", small)
-
+def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(
+    small: Path, small_done: "subprocess.CompletedProcess[str]"
+) -> None:
     run = small.parent / "runs" / "small"
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert "phantom/phantom_002" in done.stdout
+
+    assert small_done.returncode == 3, small_done.stdout + small_done.stderr
+    assert "phantom/phantom_002" in small_done.stdout
     page = (run / "report" / "index.html").read_text()
     assert "phantom_002" in page
     assert "degraded-60" in page
@@ -71,9 +39,9 @@ def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(small: P
 
 
 @pytest.mark.venvs
+@pytest.mark.usefixtures("small_done")
 def test_a_further_run_does_nothing(small: Path) -> None:
     run = small.parent / "runs" / "small"
-    coordinator("run", small)
     before = contents(run)
 
     done = coordinator("run", small)
@@ -83,9 +51,8 @@ def test_a_further_run_does_nothing(small: Path) -> None:
 
 
 @pytest.mark.venvs
+@pytest.mark.usefixtures("small_done")
 def test_the_dataset_is_never_written_to(small: Path) -> None:
-    coordinator("run", small)
-
     names = {p.name for p in (small.parent / "data" / "phantom").iterdir()}
     assert names == {"dataset.yaml", "images", "labels"}
 
@@ -95,7 +62,7 @@ def test_the_dataset_is_never_written_to(small: Path) -> None:
 def test_networks_are_fine_tuned_on_another_dataset_beside_ones_from_scratch(tmp_path: Path) -> None:
     make_phantom(tmp_path / "data" / "phantom", cases=4, shape=(32, 28, 12))
     make_phantom(tmp_path / "data" / "target", cases=4, shape=(28, 32, 12), seed=1)
-    text = STUDY.format(data="data").replace("name: small", "name: pretraining") + "transfer: [target]\n"
+    text = SMALL.replace("name: small", "name: pretraining") + "transfer: [target]\n"
     (tmp_path / "study.yaml").write_text(text)
 
     done = coordinator("run", tmp_path / "study.yaml")

@@ -46,4 +46,4 @@ _MODULES = {
     "run": "tool",
 }
 
-__getattr__ = lazy_names(__name__, _MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 
 
-def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], object]:
-    """Make a package's `__getattr__`.
+def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Make a package's `__getattr__` and `__dir__`; what is listed, completed and helped with is the public names.
 
     Args:
         package: the package's `__name__`.
@@ -17,4 +17,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], obje
             return getattr(import_module(f"{package}.{modules[name]}"), name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return import_name
+    def list_names() -> list[str]:
+        return sorted(modules)
+
+    return import_name, list_names

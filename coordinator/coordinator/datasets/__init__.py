@@ -17,4 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_dataset", "make_phantom", "remap_labels"]
 
-__getattr__ = lazy_names(__name__, {"check_dataset": "check", "make_phantom": "phantom", "remap_labels": "remap"})
+__getattr__, __dir__ = lazy_names(
+    __name__, {"check_dataset": "check", "make_phantom": "phantom", "remap_labels": "remap"}
+)

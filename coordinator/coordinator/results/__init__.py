@@ -17,4 +17,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "load_run"]
 
-__getattr__ = lazy_names(__name__, {"Run": "run", "load_run": "load"})
+__getattr__, __dir__ = lazy_names(__name__, {"Run": "run", "load_run": "load"})

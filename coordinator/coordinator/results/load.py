@@ -55,19 +55,27 @@ class _Course:
 
 
 def load_run(run: Path | str) -> Run:
-    """Read a run folder.
+    """Read a run folder, which need not be complete.
 
     Args:
-        run: the folder that holds `study.yaml` and `plan.json`.
+        run: the folder that holds `study.yaml` and `plan.json`, such as `runs/word`.
+
+    Returns:
+        All that is there; what is not there is listed in `missing`, `failures` and `failed_steps`.
 
     Raises:
-        UsageError: one of these two is missing or unreadable.
+        UsageError: one of these two files is missing or unreadable.
     """
     run = Path(run)
+    if absent := [name for name in ("study.yaml", "plan.json") if not (run / name).is_file()]:
+        raise UsageError(
+            f"{run}: a run folder must hold study.yaml and plan.json, but has no {' and no '.join(absent)}; "
+            "check the path, or plan the study first"
+        )
     study, recorded = yamlfiles.read(run / "study.yaml"), _read_json(run / "plan.json")
     plan = _without_place(run, recorded)
     if not isinstance(study, dict) or not plan:
-        raise UsageError(f"{run}: a run folder must hold study.yaml and plan.json, but does not; plan the study first")
+        raise UsageError(f"{run}: study.yaml and plan.json must hold keys and values, but do not; plan the study again")
     datasets = tuple(_dataset(run, plan, name) for name in plan["versions"])
     seeds = tuple(plan.get("seeds", ())) if "split" in plan else ()
     found = _Found()

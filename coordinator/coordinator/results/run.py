@@ -1,7 +1,7 @@
 """A run folder in memory: what was planned, what came of it, what failed, and what is missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ class Transfer:
     target: str
     labels: Mapping[int, str]
     holdout: tuple[str, ...]
-    scores: pl.DataFrame
+    scores: pl.DataFrame = field(repr=False)
     diverged: frozenset[tuple[str, str]]
 
 
@@ -108,12 +108,12 @@ class ToolRun:
     dataset: str
     version: str
     stage: str
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A run folder in memory. Frames without rows have their columns, too.
+    """A run folder in memory. Frames without rows have their columns, too; docs/reference/python.md lists them.
 
     Attributes:
         study: its name.
@@ -124,7 +124,8 @@ class Run:
         seeds: of training.
         prompts: version -> where its prompts come from, None where it has none.
         datasets: in the study's order.
-        label_scores: raw scores of label versions against the reference labels, a row a dataset, version, case, organ.
+        label_scores: raw scores of label versions against the reference labels, a row a dataset, version, case, organ;
+            the columns of `coordinator.scoring.score_folders` after dataset and version.
         model_scores: the same of networks' predictions of the held-out cases, with `seed`.
         training_logs: a row an epoch: dataset, version, seed, epoch, loss, learning_rate, validation_dice.
         failures: a row a case that a tool could not do: dataset, version, stage, case, reason.
@@ -152,6 +153,19 @@ class Run:
     tools: tuple[ToolRun, ...]
     transfers: tuple[Transfer, ...]
     diverged: frozenset[tuple[str, str]]
+
+    def __repr__(self) -> str:
+        """A line for notebooks, where the frames would flood the cell."""
+        names = f"{', '.join(dataset.name for dataset in self.datasets)}; {', '.join(self.versions)}"
+        rows = (
+            f"{self.label_scores.height} label scores, {self.model_scores.height} model scores, "
+            f"{self.training_logs.height} epochs"
+        )
+        gaps = (
+            f"{self.failures.height} failed cases, {len(self.failed_steps)} failed steps, "
+            f"{len(self.missing)} results missing"
+        )
+        return f"<Run {self.study}: {names}; {rows}; {gaps}>"
 
     @property
     def versions(self) -> tuple[str, ...]:

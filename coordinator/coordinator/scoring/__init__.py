@@ -17,4 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CONVENTIONS", "Scoring", "score_folders"]
 
-__getattr__ = lazy_names(__name__, {"CONVENTIONS": "conventions", "Scoring": "settings", "score_folders": "folders"})
+__getattr__, __dir__ = lazy_names(
+    __name__, {"CONVENTIONS": "conventions", "Scoring": "settings", "score_folders": "folders"}
+)

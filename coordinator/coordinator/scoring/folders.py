@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from contract.datasets import SUFFIX, case_names
-from contract.errors import CaseError
+from contract.errors import CaseError, UsageError
 from coordinator.scoring.casescores import end_with_parent, score_files
 from coordinator.scoring.metrics import OrganScore
 from coordinator.scoring.schema import schema
@@ -24,23 +24,35 @@ Pair = tuple[Path, Path]
 
 
 def score_folders(
-    reference: Path, prediction: Path, organs: Mapping[int, str], scoring: Scoring, workers: int = 1
+    reference: Path | str,
+    prediction: Path | str,
+    organs: Mapping[int, str],
+    scoring: Scoring = Scoring(),  # noqa: B008 - it is frozen
+    workers: int = 1,
 ) -> pl.DataFrame:
     """Score every case of a folder against the same case of another.
 
     Args:
-        reference: folder of `<case>.nii.gz`; the truth.
+        reference: folder of `<case>.nii.gz`; the truth. Cases that only this folder has are not scored.
         prediction: folder of `<case>.nii.gz`; each must have its twin in `reference`.
-        organs: label id -> name.
+        organs: label id -> name, of every id in the files.
         scoring: what is asked of each organ.
         workers: processes; the frame is the same for any number.
 
     Returns:
-        A row a case and organ, sorted by both; raw values, NaN where undefined (see `conventions`).
+        A row a case and organ, sorted by both; none where `prediction` has no case. Columns: case, label, organ, dice
+        and surface_dice in [0, 1], reference_voxels, prediction_voxels, reference_ml, prediction_ml, tolerance_mm; then
+        what `scoring` asks for: surface_dice_<tolerance>mm, hd95_mm, assd_mm. Values are raw, NaN where undefined:
+        `coordinator.statistics.organ_table` applies a convention.
 
     Raises:
-        CaseError: a case without a reference, or an unreadable file, or two grids.
+        UsageError: one of the folders does not exist.
+        CaseError: a case without a reference, an unreadable file, an id without a name, or two grids.
     """
+    reference, prediction = Path(reference), Path(prediction)
+    for folder in (reference, prediction):
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: must be a folder of <case>{SUFFIX}, but is none; check the path")
     cases = case_names(prediction)
     missing = sorted(set(cases) - set(case_names(reference)))
     if missing:

@@ -10,6 +10,6 @@
 That the intervals hold what they promise is measured: `tests/benchmarks/calibration.py`, part of `make bench`.
 """
 
-from coordinator.statistics.means import METRICS, organ_table, summary
+from coordinator.statistics.means import organ_table, summary
 
-__all__ = ["METRICS", "organ_table", "summary"]
+__all__ = ["organ_table", "summary"]

@@ -16,13 +16,14 @@ def organ_table(frame: pl.DataFrame, convention: str) -> pl.DataFrame:
     """Mean and population standard deviation of each organ over cases; eq. 2.
 
     Args:
-        frame: raw scores, a row a case and organ; with a column `seed`, each seed is a group of its own.
+        frame: raw scores, a row a case and organ. Each dataset, version and seed is a group of its own, where the frame
+            has these columns; that of `score_folders` has none.
         convention: name of the rule for empty masks.
 
     Returns:
-        A row a dataset, version, (seed) and label, sorted by these. Columns: dataset, version, (seed), label, organ, n,
-        dice_mean, dice_std, surface_dice_mean, surface_dice_std. n is the number of cases that count; where none does,
-        the means and deviations are null.
+        A row a group and label, sorted by these. Columns: (dataset), (version), (seed), label, organ, n, dice_mean,
+        dice_std, surface_dice_mean, surface_dice_std. n is the number of cases that count; where none does, the means
+        and deviations are null. All but n are in [0, 1].
 
     Raises:
         ValueError: there is no convention of that name.
@@ -81,7 +82,7 @@ def summary(frame: pl.DataFrame, convention: str, common_labels: Mapping[str, Co
 
 
 def _groups(frame: pl.DataFrame) -> list[str]:
-    return ["dataset", "version", *(["seed"] if "seed" in frame.columns else [])]
+    return [name for name in ("dataset", "version", "seed") if name in frame.columns]
 
 
 def _root_mean_square(column: str) -> pl.Expr:

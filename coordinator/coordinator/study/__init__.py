@@ -19,6 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "Step", "Study", "load_study", "make_plan"]
 
-__getattr__ = lazy_names(
+__getattr__, __dir__ = lazy_names(
     __name__, {"Plan": "steps", "Step": "steps", "Study": "file", "load_study": "file", "make_plan": "pipeline"}
 )

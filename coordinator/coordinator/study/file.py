@@ -173,6 +173,12 @@ class Study:
     generators: tuple[Generator, ...]
     trainer: Tool | None
 
+    def __repr__(self) -> str:
+        """A line for notebooks, where the manifests of all tools would flood the cell."""
+        generators = ", ".join(generator.name for generator in self.generators)
+        networks = f"trained by {self.trainer.name}" if self.trainer else "none"
+        return f"<Study {self.name}: {', '.join(self.content.datasets)}; {generators}; networks: {networks}>"
+
     @property
     def name(self) -> str:
         """The study's name."""
@@ -206,6 +212,9 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
     Args:
         file: `study.yaml`.
         tools: all tools by name; `find_tools()` when None.
+
+    Returns:
+        The study, whose `name`, `data` and `run_folder` say what it is and where; `make_plan` turns it into steps.
 
     Raises:
         UsageError: any key or value that cannot be; all that one reading can find, in one message.

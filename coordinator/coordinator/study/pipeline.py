@@ -50,6 +50,10 @@ def make_plan(study: Study, checked: Mapping[str, Checked] | None = None, runner
             None.
         runner: how tools are started, which says what the code of each tool is; as the study says when None.
 
+    Returns:
+        The plan, whose `steps` come in an order in which they could be done. Nothing is started. Only the check of the
+        datasets writes: into the study's run folder, so that the next check is fast.
+
     Raises:
         UsageError: a tool is not built, a dataset has no labels or too few cases, a label map is missing.
     """

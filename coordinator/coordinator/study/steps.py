@@ -81,6 +81,10 @@ class Plan(NamedTuple):
     steps: tuple[Step, ...]
     about: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        """A line for notebooks, which all steps would flood."""
+        return f"<Plan {self.study}: {len(self.steps)} steps, {sum(step.gpus > 0 for step in self.steps)} with a GPU>"
+
     def step(self, step_id: str) -> Step:
         """A step by id.
 

@@ -13,4 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Tool", "find_tool", "find_tools"]
 
-__getattr__ = lazy_names(__name__, {"Tool": "finding", "find_tool": "finding", "find_tools": "finding"})
+__getattr__, __dir__ = lazy_names(__name__, {"Tool": "finding", "find_tool": "finding", "find_tools": "finding"})

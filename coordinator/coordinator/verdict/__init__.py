@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "findings"]
 
-__getattr__ = lazy_names(__name__, {"Finding": "decide", "findings": "decide"})
+__getattr__, __dir__ = lazy_names(__name__, {"Finding": "decide", "findings": "decide"})

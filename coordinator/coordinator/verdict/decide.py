@@ -91,6 +91,9 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
     Args:
         run: the run.
         results: its means and standard deviations; computed when None.
+
+    Returns:
+        A finding a dataset, target, label version and organ; none where no network has scores.
     """
     if results is None:
         results = compute(run)

@@ -6,6 +6,7 @@ import polars as pl
 
 from coordinator import statistics
 from coordinator.scoring.conventions import CONVENTIONS
+from coordinator.statistics.means import METRICS
 
 
 def rankings(
@@ -42,9 +43,9 @@ def _means(frame: pl.DataFrame, common_labels: Mapping[str, Collection[int]], co
     """A row a dataset, version and metric; null where no score counts."""
     versions = frame.select("dataset", "version").unique()
     summary = statistics.summary(frame, convention, common_labels)
-    mean = summary.group_by("dataset", "version", maintain_order=True).agg(pl.col(statistics.METRICS).mean())
+    mean = summary.group_by("dataset", "version", maintain_order=True).agg(pl.col(METRICS).mean())
     return (
         versions.join(mean, on=["dataset", "version"], how="left")
-        .unpivot(statistics.METRICS, index=["dataset", "version"], variable_name="metric", value_name="mean")
+        .unpivot(METRICS, index=["dataset", "version"], variable_name="metric", value_name="mean")
         .with_columns(pl.lit(convention).alias("convention"))
     )

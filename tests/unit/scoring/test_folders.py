@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from helpers.surface_oracle import oracle_dice, oracle_distances, oracle_surface_dice
 
-from contract.errors import CaseError
+from contract.errors import CaseError, UsageError
 from coordinator.scoring.folders import _scored, score_folders
 from coordinator.scoring.metrics import OrganScore
 from coordinator.scoring.schema import SCHEMA
@@ -126,3 +126,28 @@ def test_a_case_without_a_reference_is_named(folders: Folders):
 
     with pytest.raises(CaseError, match="must hold the reference of every case, but lacks case_6"):
         score_folders(*folders, ORGANS, Scoring())
+
+
+def test_paths_may_be_strings_and_scoring_has_a_default(folders: Folders):
+    reference, prediction = map(str, folders)
+
+    frame = score_folders(reference, prediction, ORGANS)
+
+    assert frame.equals(score_folders(*folders, ORGANS, Scoring(tolerance_mm=1.0)), null_equal=True)
+
+
+def test_a_reference_without_a_prediction_is_not_scored(folders: Folders):
+    (folders[1] / "case_6.nii.gz").unlink()
+
+    frame = score_folders(*folders, ORGANS)
+
+    assert frame["case"].unique().sort().to_list() == [f"case_{n}" for n in range(6)]
+
+
+@pytest.mark.parametrize("absent", [0, 1])
+def test_a_folder_that_does_not_exist_is_refused(folders: Folders, absent: int):
+    paths = [*folders]
+    paths[absent] = paths[absent].with_name("nowhere")
+
+    with pytest.raises(UsageError, match="nowhere: must be a folder of <case>.nii.gz, but is none"):
+        score_folders(*paths, ORGANS)

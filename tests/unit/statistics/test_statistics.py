@@ -41,6 +41,12 @@ TWO_ORGANS = scores(
 )  # fmt: skip
 
 
+def test_scores_of_two_folders_make_a_table_of_organs_without_a_dataset():
+    table = organ_table(TWO_ORGANS.drop("dataset", "version"), "raw")
+
+    assert table.equals(organ_table(TWO_ORGANS, "raw").drop("dataset", "version"))
+
+
 def test_an_organ_has_mean_and_population_deviation_over_its_cases():
     liver = organ_table(TWO_ORGANS, "raw").row(0, named=True)
 

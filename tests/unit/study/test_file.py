@@ -113,3 +113,9 @@ def test_a_mistake_about_a_generator_is_named(
         load_study(study, tools)
 
     assert message in str(caught.value)
+
+
+def test_a_study_shows_as_one_line(study: Path, tools: dict[str, Tool]) -> None:
+    study.write_text(MINIMAL + "train: {}\n")
+
+    assert repr(load_study(str(study), tools)) == "<Study toy: toy; medsam; networks: trained by trainer>"
