@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 import click
 import pytest
@@ -17,15 +18,7 @@ from contract.datasets import DatasetDescription
 from contract.manifest import Manifest
 from coordinator.cli.main import commands
 from coordinator.scoring.conventions import CONVENTIONS
-from coordinator.study.file import (
-    GeneratorEntry,
-    RunSettings,
-    ScoreSettings,
-    StudyFile,
-    TrainSettings,
-    VerdictSettings,
-    load_study,
-)
+from coordinator.study.file import GeneratorEntry, StudyFile, load_study
 from coordinator.tools.finding import Tool, find_tools
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,9 +29,14 @@ FOLDERS = {str(parent) for file in TRACKED for parent in Path(file).parents}
 EXAMPLE_TOOLS = ("containers/threshold", "containers/mytool")
 """Tools that pages make before the reader's eyes."""
 SECTIONS = MappingProxyType(
-    {"## Top level": StudyFile, "## `generators`": GeneratorEntry, "## `score`": ScoreSettings, "## `train`": TrainSettings,
-     "## `verdict`": VerdictSettings, "## `run`": RunSettings}
-)  # fmt: skip
+    {"## Top level": StudyFile, "## `generators`": GeneratorEntry}
+    | {
+        f"## `{key}`": model
+        for key, field in StudyFile.model_fields.items()
+        for model in (field.annotation, *get_args(field.annotation))
+        if isinstance(model, type) and issubclass(model, BaseModel)
+    }
+)
 
 
 def text_of(page: str) -> str:
