@@ -88,9 +88,9 @@ def test_boxes_are_scaled_by_their_outer_edges():
 
 
 def test_the_longer_side_becomes_256_and_the_other_is_rounded():
-    assert small(100, 512).resized == (50, 256)
-    assert small(122, 101).resized == (256, 212)  # 101 * 256 / 122 = 211.9
-    assert small(1, 4000).resized == (1, 256)
+    assert small(100, 512).resized_shape == (50, 256)
+    assert small(122, 101).resized_shape == (256, 212)  # 101 * 256 / 122 = 211.9
+    assert small(1, 4000).resized_shape == (1, 256)
 
 
 def test_a_stretched_picture_fills_the_input_and_each_axis_has_its_own_scale():
@@ -103,7 +103,7 @@ def test_a_stretched_picture_fills_the_input_and_each_axis_has_its_own_scale():
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (333, 7), (1023, 1025), (4000, 3)])
 def test_a_stretched_picture_fills_the_input_whatever_its_size(rows: int, columns: int):
-    assert large(rows, columns).resized == (1024, 1024)
+    assert large(rows, columns).resized_shape == (1024, 1024)
 
 
 def test_the_margin_is_in_256ths_of_the_networks_input():
