@@ -50,13 +50,14 @@ def batches(
     _blur_by_one_method(loader.transforms)
     return iter(
         DataLoader(
-            NumberedBatches(loader, key), batch_size=None, sampler=numbers, num_workers=workers, collate_fn=_unchanged,
-            worker_init_fn=_end_on_sigterm, multiprocessing_context="fork" if workers else None, pin_memory=pinned,
+            NumberedBatches(loader, key), batch_size=None, sampler=numbers, num_workers=workers, pin_memory=pinned,
+            collate_fn=_return_batch, worker_init_fn=_end_on_sigterm,
+            multiprocessing_context="fork" if workers else None,
         )
     )  # fmt: skip
 
 
-def _unchanged(batch: Batch) -> Batch:
+def _return_batch(batch: Batch) -> Batch:
     return batch
 
 

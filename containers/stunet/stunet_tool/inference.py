@@ -147,7 +147,7 @@ def _sums_of_block(pending: dict[Index, Sums], block: Box) -> Sums:
 
 def _take_piece(layout: Tiling, tile: Index, pending: dict[Index, Sums]) -> Piece:
     """Remove what became final with a tile from the sums, without the padding."""
-    done = layout.finished(tile)
+    done = layout.finished_part(tile)
     kept = intersection(done, layout.volume)
     blocks = [(shift_box(block, done), pending.pop(_key(block))) for block in layout.blocks(done)]
     return Piece(shift_box(kept, layout.volume), shift_box(kept, done), blocks)

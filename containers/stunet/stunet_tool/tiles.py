@@ -46,7 +46,7 @@ class Row:
         """What a tile covers."""
         return slice(self.starts[tile], self.starts[tile] + self.patch)
 
-    def finished(self, tile: int) -> slice:
+    def finished_part(self, tile: int) -> slice:
         """What becomes final with a tile: no later tile covers it, and no earlier one finished it."""
         is_last = tile + 1 == len(self.starts)
         return slice(self.starts[tile], self.window(tile).stop if is_last else self.starts[tile + 1])
@@ -93,9 +93,9 @@ class Tiling:
         z, y, x = (row.window(i) for row, i in zip(self.rows, tile, strict=True))
         return z, y, x
 
-    def finished(self, tile: Index) -> Box:
+    def finished_part(self, tile: Index) -> Box:
         """What becomes final with a tile: no later tile covers it, and no earlier one finished it."""
-        z, y, x = (row.finished(i) for row, i in zip(self.rows, tile, strict=True))
+        z, y, x = (row.finished_part(i) for row, i in zip(self.rows, tile, strict=True))
         return z, y, x
 
     def blocks(self, box: Box) -> Iterator[Box]:

@@ -49,7 +49,7 @@ def test_each_voxel_is_finished_once_and_not_touched_afterwards(shape: tuple[int
 
     for tile in layout.tiles():
         assert not finished[layout.window(tile)].any()
-        finished[layout.finished(tile)] = True
+        finished[layout.finished_part(tile)] = True
 
     assert finished.all()
 
@@ -61,12 +61,12 @@ def test_blocks_make_up_windows_and_what_is_finished_and_are_the_same_in_both(co
     pending: set[tuple[int, int]] = set()
 
     for tile in range(len(row.starts)):
-        for part in (row.window(tile), row.finished(tile)):
+        for part in (row.window(tile), row.finished_part(tile)):
             blocks = row.blocks(part)
             edges = [part.start, *(block.stop for block in blocks)]
             assert [block.start for block in blocks] == edges[:-1] and edges[-1] == part.stop
         pending |= {(block.start, block.stop) for block in row.blocks(row.window(tile))}
-        pending -= {(block.start, block.stop) for block in row.blocks(row.finished(tile))}
+        pending -= {(block.start, block.stop) for block in row.blocks(row.finished_part(tile))}
 
     assert not pending
 
@@ -80,7 +80,7 @@ def most_gigabytes(shape: tuple[int, int, int], classes: int) -> float:
         for block in layout.blocks(layout.window(tile)):
             pending[tuple(part.start for part in block)] = int(np.prod([part.stop - part.start for part in block]))
         most = max(most, sum(pending.values()))
-        for block in layout.blocks(layout.finished(tile)):
+        for block in layout.blocks(layout.finished_part(tile)):
             del pending[tuple(part.start for part in block)]
     return most * 4 * (classes + 1) / GIGABYTE
 
