@@ -1,18 +1,17 @@
-"""Label versions of chosen quality from the dataset's own labels: `degrade_tool/degradations.py` says how."""
+"""Label versions of chosen quality, made from the reference labels; see `degrade_tool/degradations.py`."""
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 from degrade_tool.degradations import degrade
 from degrade_tool.drawing import Recipe, left_right_pairs
 
-from contract import Case, Cases, Context, LabelMap, UsageError, run
+from contract import Case, Cases, Context, LabelMap, UsageError, log_line, run
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was asked for."""
+    """The options of the tool."""
 
     seed: int
     target_dice: float
@@ -20,19 +19,19 @@ class Settings:
 
 
 def load(context: Context) -> Settings:
-    """Check what the manifest can't: a target is 0 or lies in 0.3..0.99, and a swap needs a pair."""
+    """Read the options; check what the manifest can't: a target is 0 or lies in 0.3..0.99, and a swap needs a pair."""
     options = {name.replace("-", "_"): value for name, value in context.options.items()}
     seed, target_dice = int(options.pop("seed")), float(options.pop("target_dice"))
     if 0 < target_dice < 0.3:
         raise UsageError(f"--target-dice must be 0 (none) or lie in 0.3..0.99, but it is {target_dice:g}")
     recipe = Recipe(**{name: float(value) for name, value in options.items()})
     if recipe.swapped_pairs and not left_right_pairs(context.dataset.labels.values()):
-        _say(f"{context.dataset.name}: no organs form a left and right pair, so none are swapped")
+        log_line(f"{context.dataset.name}: no organs form a left and right pair, so none are swapped")
     return Settings(seed, target_dice, recipe)
 
 
 def segment(settings: Settings, case: Case) -> LabelMap:
-    """Put errors into a case's labels."""
+    """Put errors into the labels of a case."""
     if case.labels is None:
         raise UsageError(f"{case.name}: labels must be shown to this tool, but are not")
 
@@ -41,17 +40,13 @@ def segment(settings: Settings, case: Case) -> LabelMap:
 
     result = degrade(case.labels, case.image.spacing_mm, case.organs, settings.recipe, random, settings.target_dice)
     if result.dice is None:
-        _say(f"{case.name}: no organs, nothing to degrade")
+        log_line(f"{case.name}: no organs, nothing to degrade")
     else:
         asked = f" (asked for {settings.target_dice:g})" if settings.target_dice else ""
-        _say(f"{case.name}: mean Dice {result.dice:.4f}{asked} at {result.scale:.3f} times the strengths")
+        log_line(f"{case.name}: mean Dice {result.dice:.4f}{asked} at {result.scale:.3f} times the strengths")
         if settings.target_dice and abs(result.dice - settings.target_dice) > 0.01:
-            _say(f"{case.name}: these strengths come no nearer to the target")
+            log_line(f"{case.name}: these strengths come no nearer to the target")
     return result.labels
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
-"""MedSAM as a label generator: boxes around the dataset's labels are its prompts."""
+"""MedSAM as a label generator: boxes around the reference labels are its prompts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from medsam_tool import lite, vit_b
-from medsam_tool.segmenter import Flavour, Segmenter, chosen_device, load_segmenter
-from medsam_tool.stack import Settings, segment_volume, settings
+from medsam_tool.segmenter import Flavour, Segmenter, load_segmenter
+from medsam_tool.stack import Settings, read_settings, segment_volume
 
 from contract import Case, Cases, Context, LabelMap, run
+from contract.devices import choose_device
 
 FLAVOURS: Mapping[str, Flavour] = {"lite": lite, "vit-b": vit_b}
 """By variant of the manifest."""
@@ -19,9 +21,9 @@ class Model:
 
     Attributes:
         segmenter: the network.
-        settings: what the options say.
+        settings: the options.
         facts: of `run.json`.
-        passes: case -> slices of it that went through the image encoder.
+        passes: case -> how many of its slices went through the image encoder.
     """
 
     segmenter: Segmenter
@@ -29,19 +31,19 @@ class Model:
     facts: dict[str, object]
     passes: dict[str, int] = field(default_factory=dict)
 
-    def note_passes(self) -> None:
-        """Say in `run.json` what the image encoder did in this run; what earlier runs did is not in it."""
+    def record_passes(self) -> None:
+        """Record in `run.json` what the image encoder did in this run; earlier runs are not counted."""
         self.facts["encoder_passes"] = {"this_run": self.segmenter.passes, "cases": dict(self.passes)}
 
 
 def load(context: Context) -> Model:
-    """Make the variant's network ready on the device that was asked for."""
+    """Load the variant's network onto the device."""
     flavour = FLAVOURS[context.arguments.variant]
-    device = chosen_device(context.arguments.device)
+    device = torch.device(choose_device(context.arguments.device, torch.cuda))
     context.facts["device"] = str(device)
     segmenter = load_segmenter(flavour, context.weights[flavour.WEIGHTS], device, context.threads)
-    model = Model(segmenter, settings(context.options, flavour), context.facts)
-    model.note_passes()
+    model = Model(segmenter, read_settings(context.options, flavour), context.facts)
+    model.record_passes()
     return model
 
 
@@ -50,7 +52,7 @@ def segment(model: Model, case: Case) -> LabelMap:
     before = model.segmenter.passes
     labels = segment_volume(model.segmenter, case, model.settings)
     model.passes[case.name] = model.segmenter.passes - before
-    model.note_passes()
+    model.record_passes()
     return labels
 
 

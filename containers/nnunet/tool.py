@@ -36,5 +36,5 @@ if __name__ == "__main__":
     code = run(__file__, STEPS)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Python takes seconds to take nnU-Net's modules apart, which a run that was told to stop may not have.
+    # Python takes seconds to tear down nnU-Net's modules; a run that is being stopped may not have them.
     os._exit(code)

@@ -1,20 +1,22 @@
 """STU-Net as a label generator: 104 structures of the whole body."""
 
+import torch
 from stunet_tool.checkpoint import load_network
-from stunet_tool.devices import choose_device, make_deterministic
+from stunet_tool.devices import make_deterministic
 from stunet_tool.inference import Predictor
 from stunet_tool.model import Model, label_image
 from stunet_tool.network import DIVISOR
 
 from contract import Case, CaseError, Cases, Context, LabelMap, UsageError, run
+from contract.devices import choose_device
 
 
 def load(context: Context) -> Model:
-    """Read the network and make it ready on the device that was asked for."""
+    """Load the network onto the device."""
     patch = int(context.options["patch"])
     if patch % DIVISOR:
         raise UsageError(f"--patch must be a multiple of {DIVISOR}, but it is {patch}")
-    device = choose_device(context.arguments.device)
+    device = torch.device(choose_device(context.arguments.device, torch.cuda))
     context.facts["device"] = str(device)
     make_deterministic(context.threads)
     classes = len(context.manifest.variant(context.arguments.variant).labels) + 1
@@ -25,7 +27,7 @@ def load(context: Context) -> Model:
 
 
 def segment(model: Model, case: Case) -> LabelMap:
-    """(X, Y, Z) labels on the image's voxels; the network knows arrays as (z, y, x), as SimpleITK reads them."""
+    """(X, Y, Z) labels on the image's voxels; the network takes arrays as (z, y, x), as SimpleITK reads them."""
     image = case.image.array.transpose(2, 1, 0)
     if not image.any():
         raise CaseError(f"{case.name}: image must hold voxels other than 0 HU, but does not; exclude the case")

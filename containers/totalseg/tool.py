@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from totalseg_tool import offline
 
 from contract import Case, Cases, Context, LabelMap, run
+from contract.devices import choose_device
 
 if TYPE_CHECKING:
     from totalseg_tool.package import Settings
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What stays from case to case.
+    """What stays in memory from case to case.
 
     Attributes:
         settings: how the package is called.
-        home: the folder that it works from; removed with this object.
+        home: its home folder; removed with this object.
     """
 
     settings: "Settings"
@@ -27,15 +28,16 @@ class Model:
 
 
 def load(context: Context) -> Model:
-    """Read the models, on the device that was asked for."""
+    """Read the models, and choose the device."""
     home = tempfile.TemporaryDirectory(prefix="totalseg-")
-    offline.prepare(Path(home.name), context.weights, context.threads)
+    offline.prepare_home(Path(home.name), context.weights, context.threads)
     # Only now: the package reads its folders and its number of threads when it is imported.
+    import torch
     from totalseg_tool import package, predictor
 
-    device = package.chosen_device(context.arguments.device)
+    device = torch.device(choose_device(context.arguments.device, torch.cuda))
     context.facts["device"] = str(device)
-    settings = package.settings(context.arguments.variant, context.options, device)
+    settings = package.read_settings(context.arguments.variant, context.options, device)
     predictors = predictor.Predictors(context.threads)
     predictors.install()
     package.read_models(predictors, settings.mode)

@@ -21,7 +21,7 @@ def _prepare(context: Context) -> None:
 
 
 def _prepare_labels(context: Context) -> None:
-    from dynunet_trainer.prepare import prepare_labels
+    from dynunet_trainer.prepare_labels import prepare_labels
 
     prepare_labels(context)
 

@@ -1,4 +1,4 @@
-"""What the trainer does to data, beside nnU-Net 2.8.1 doing the same, in one process on one thread.
+"""The trainer's work on data, compared with nnU-Net 2.8.1 doing the same, in one process on one thread.
 
     .venvs/bench/bin/python tests/benchmarks/trainer.py [NAME ...]
 
@@ -14,7 +14,6 @@
 CPU times, alternating where both are short: the machine may have other things to do. Data are synthetic.
 """
 
-import json
 import statistics
 import subprocess
 import sys
@@ -23,32 +22,22 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from timing import medians, timed
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "containers/trainer"), str(ROOT / "containers/contract"), str(ROOT / "containers/nnunet")]
-
 warnings.filterwarnings("ignore", message="Warning: Received empty chunks")  # of nnU-Net's, about its own sizes
 
-import nibabel as nib  # noqa: E402
-import nnunet_tool.environment as nnunet_environment  # noqa: E402, F401 - must be told before nnU-Net is imported
+from trainerdata import CASES, NATIVE, NATIVE_MM, ORGANS, PATCH, STORED, STORED_MM, ct, our_sampler, their_loader  # noqa: E402, I001 - makes the tools importable
+
 from dynunet_trainer import windows  # noqa: E402
 from dynunet_trainer.loading import batches  # noqa: E402
 from dynunet_trainer.loss import deep_supervision_loss  # noqa: E402
-from dynunet_trainer.network import build_network, outputs_of  # noqa: E402
+from dynunet_trainer.network import build_network, compute_outputs  # noqa: E402
 from dynunet_trainer.resample import highest_channel, resample_image, resample_labels  # noqa: E402
-from dynunet_trainer.sampling import Augmentation, Sampler  # noqa: E402
-from dynunet_trainer.store import open_label_store, open_store  # noqa: E402
 
-NATIVE, NATIVE_MM = (512, 512, 200), (0.9, 0.9, 2.0)
-STORED, STORED_MM = (461, 461, 267), (1.0, 1.0, 1.5)
-ORGANS = 14
-PATCH = (128, 128, 128)
 Check = tuple[str, str, bool | None]
 """What was measured, the figures, and whether the goal is met; None where there is none."""
 
@@ -115,13 +104,14 @@ def labels() -> list[Check]:
 
 def shares(labels: NDArray[np.uint8], place: NDArray[np.int64], shape: tuple[int, ...]) -> dict[int, float]:
     """How much of a voxel of another grid each label has, by linear interpolation in double precision."""
-    found: dict[int, float] = {}
-    at = [min(max((i + 0.5) * n / m - 0.5, 0), n - 1) for i, n, m in zip(place, labels.shape, shape, strict=True)]
+    shares_of_labels: dict[int, float] = {}
+    position = [min(max((i + 0.5) * n / m - 0.5, 0), n - 1) for i, n, m in zip(place, labels.shape, shape, strict=True)]
     for corner in np.ndindex(2, 2, 2):
-        voxel = tuple(min(int(a) + c, n - 1) for a, c, n in zip(at, corner, labels.shape, strict=True))
-        weight = np.prod([a % 1 if c else 1 - a % 1 for a, c in zip(at, corner, strict=True)])
-        found[int(labels[voxel])] = found.get(int(labels[voxel]), 0.0) + float(weight)
-    return found
+        voxel = tuple(min(int(a) + c, n - 1) for a, c, n in zip(position, corner, labels.shape, strict=True))
+        weight = np.prod([a % 1 if c else 1 - a % 1 for a, c in zip(position, corner, strict=True)])
+        label = int(labels[voxel])
+        shares_of_labels[label] = shares_of_labels.get(label, 0.0) + float(weight)
+    return shares_of_labels
 
 
 def patches() -> list[Check]:
@@ -201,7 +191,7 @@ def waiting() -> list[Check]:
         network = build_network(sampler.store.plan, ORGANS + 1, deep_supervision=True).train()
 
         def step(images: NDArray[np.float32], channels: NDArray[np.uint8]) -> None:
-            outputs = outputs_of(network, torch.from_numpy(images)[:, None])
+            outputs = compute_outputs(network, torch.from_numpy(images)[:, None])
             deep_supervision_loss(outputs, torch.from_numpy(channels)).backward()
 
         steps = range(8)
@@ -275,86 +265,6 @@ def resident_kb(field: str) -> int:
     """Memory of this process, of a line of /proc/self/status."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-
-def ct(shape: tuple[int, int, int], seed: int) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """A body with 14 ellipsoids that have noise and HU of their own."""
-    random = np.random.Generator(np.random.Philox(key=seed))
-    grid = np.ogrid[tuple(slice(0, 1, n * 1j) for n in shape)]
-    hu = np.full(shape, -1000, np.float32)
-    hu[np.broadcast_to(((grid[0] - 0.5) / 0.42) ** 2 + ((grid[1] - 0.5) / 0.33) ** 2 < 1, shape)] = 0
-    labels = np.zeros(shape, np.uint8)
-    for organ in range(1, ORGANS + 1):
-        centre, axes = random.uniform((0.25, 0.3, 0.1), (0.75, 0.7, 0.9)), random.uniform(0.04, 0.13, 3)
-        inside = sum(((g - c) / a) ** 2 for g, c, a in zip(grid, centre, axes, strict=True)) < 1
-        labels[inside], hu[inside] = organ, 20 * organ - 100
-    hu += random.standard_normal(shape, np.float32) * 12
-    return np.rint(hu).astype(np.int16), labels
-
-
-CASES, CASE_SHAPE = 4, (200, 200, 136)
-
-
-def our_sampler(folder: Path, *, augmented: bool, patch: tuple[int, int, int] = PATCH) -> Sampler:
-    """The stores of four cases, made by the trainer's own steps."""
-    data, names = folder / "data" / "made", [f"c{i}" for i in range(CASES)]
-    for part in ("images", "labels"):
-        (data / part).mkdir(parents=True)
-    organs = ", ".join(f"{i}: organ{i}" for i in range(1, ORGANS + 1))
-    (data / "dataset.yaml").write_text(f"name: made\nlabels: {{{organs}}}\n")
-    for seed, name in enumerate(names):
-        for part, array in zip(("images", "labels"), ct(CASE_SHAPE, seed), strict=True):
-            nib.save(nib.Nifti1Image(array, np.diag([1.5, 1.5, 1.5, 1])), data / part / f"{name}.nii.gz")
-    inputs = folder / "in"
-    (inputs / "split").mkdir(parents=True)
-    (inputs / "split/split.json").write_text(json.dumps({"train": names, "holdout": []}))
-    (inputs / "labels").symlink_to(data / "labels")
-    size = ",".join(map(str, patch))
-    for step, version in (("prepare", "store"), ("prepare-labels", "own")):
-        command = [
-            sys.executable, str(ROOT / "containers/trainer/tool.py"), "--dataset", "made", "--step", step,
-            "--label-version", version, "--data", str(data.parent), "--out", str(folder / "out"), "--inputs",
-            str(inputs), *(["--patch", size, "--filters", "16,32,64,128"] if step == "prepare" else []),
-        ]  # fmt: skip
-        subprocess.run(command, check=True, capture_output=True, env={"PYTHONPATH": ":".join(sys.path[:3])})
-        (inputs / "store").unlink(missing_ok=True)
-        (inputs / "store").symlink_to(folder / "out/made/store")
-    store, own = open_store(folder / "out/made/store"), open_label_store(folder / "out/made/own")
-    return Sampler(store, own, store.training, 0, 1 / 3, own, Augmentation(0, ()) if augmented else None)
-
-
-def their_loader(folder: Path) -> Any:
-    """nnU-Net's loader and augmentation on the same cases, stored and normalised as it does."""
-    from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size
-    from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
-    from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
-    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
-    from nnunetv2.utilities.label_handling.label_handling import LabelManager
-
-    stored = folder / "nnunet"
-    stored.mkdir()
-    for seed in range(CASES):
-        image, truth = ct(CASE_SHAPE, seed)
-        data = (np.clip(image, -1000, 400).T[None] / 300.0).astype(np.float32)
-        locations = {
-            i: np.column_stack(
-                [
-                    np.zeros(10000, int),
-                    np.argwhere(i == truth.T)[np.linspace(0, (truth == i).sum() - 1, 10000).astype(int)],
-                ]
-            )
-            for i in np.unique(truth)[1:].tolist()
-        }
-        nnUNetDatasetBlosc2.save_case(
-            data, truth.T[None].astype(np.int16), {"class_locations": locations}, str(stored / f"c{seed}")
-        )
-    manager = LabelManager({"background": 0, **{f"organ{i}": i for i in range(1, ORGANS + 1)}}, None)
-    turn = (-30 / 360 * 2 * np.pi, 30 / 360 * 2 * np.pi)
-    transforms = nnUNetTrainer.get_training_transforms(PATCH, turn, None, (), False, use_mask_for_norm=[False])
-    return nnUNetDataLoader(
-        nnUNetDatasetBlosc2(str(stored)), 2, get_patch_size(PATCH, turn, turn, turn, (0.85, 1.25)), PATCH, manager,
-        1 / 3, transforms=transforms,
-    )  # fmt: skip
 
 
 BENCHMARKS: dict[str, Callable[[], list[Check]]] = {

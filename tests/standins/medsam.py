@@ -31,7 +31,7 @@ from medsam_tool import vit_b  # noqa: E402
 from medsam_tool.pictures import to_picture  # noqa: E402
 from medsam_tool.prompts import BoxRule, Prompt  # noqa: E402
 from medsam_tool.sam_shape import Shape  # noqa: E402
-from medsam_tool.stack import Settings, Shown, shown_slices  # noqa: E402
+from medsam_tool.stack import PromptedSlice, Settings, prompted_slices  # noqa: E402
 
 SHAPE = Shape(
     encoder_width=24,
@@ -67,7 +67,7 @@ class Example:
         labels: (rows, columns) of the picture.
     """
 
-    shown: Shown
+    shown: PromptedSlice
     labels: LabelMap
 
 
@@ -76,7 +76,7 @@ def main(folder: Path) -> None:
     torch.use_deterministic_algorithms(mode=True)
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
-    network = vit_b.build(SHAPE)
+    network = vit_b.build_network(SHAPE)
     train(network, list(examples()))
     file = folder / "medsam" / vit_b.WEIGHTS
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def examples() -> Iterator[Example]:
             for case in dataset.cases():
                 image = read_image(dataset.image(case))
                 labels = read_labels(dataset.label(case), image)
-                for shown in shown_slices(vit_b, Case(case, image, labels, dataset.labels), labels, AS_IN_TRAINING):
+                for shown in prompted_slices(vit_b, Case(case, image, labels, dataset.labels), labels, AS_IN_TRAINING):
                     yield Example(shown, to_picture(labels[:, :, shown.z][shown.part]))
 
 

@@ -40,7 +40,7 @@ TOOL = Path(__file__).resolve().parents[2] / "containers" / "stunet"
 sys.path.insert(0, str(TOOL))
 
 from stunet_tool.network import Shape, STUNet  # noqa: E402 - the tool is no installed package
-from stunet_tool.preparation import nearest, prepare  # noqa: E402
+from stunet_tool.preparation import nearest_indices, prepare  # noqa: E402
 
 PATCH = 128
 SHORT_PATCH = 96
@@ -113,7 +113,9 @@ def lesson(image: NDArray[np.generic], labels: NDArray[np.generic], spacing_mm: 
     """Bring image and labels to 1.5 mm, as the tool does with the image."""
     prepared = prepare(image, spacing_mm)
     cropped = labels[prepared.crop]
-    at = np.ix_(*(nearest(n, wanted) for n, wanted in zip(cropped.shape, prepared.array.shape, strict=True)))
+    at = np.ix_(
+        *(nearest_indices(n, result_count) for n, result_count in zip(cropped.shape, prepared.array.shape, strict=True))
+    )
     missing = [max(PATCH - n, n % 2) for n in prepared.array.shape]
     pad = [(n // 2, n - n // 2) for n in missing]
     organs = torch.from_numpy(np.pad(cropped[at], pad).astype(np.int64))

@@ -1,25 +1,25 @@
-"""Errors of a case at one scale: boundaries, then deformation and shifted slices, then what is missing, then swaps."""
+"""Apply the errors of a case at one scale: boundaries, deformation and shifted slices, missing parts, swaps."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from degrade_tool.boundary import Compact
+from degrade_tool.boundary import OrganNumbers
 from degrade_tool.drawing import Errors
 from degrade_tool.fields import Indices
 
 SLAB_SLICES = 16
-"""So many slices are worked on at once, to bound memory."""
+"""Slices that are worked on at once; bounds the memory."""
 MOST_MISSING = 0.5
 """Largest share of an organ's slices that go missing at any scale."""
 
 
-def degraded(errors: Errors, scale: float, stride: int = 1) -> Compact:
-    """The organ numbers with errors of a scale.
+def apply_errors(errors: Errors, scale: float, stride: int = 1) -> OrganNumbers:
+    """Put the errors of a scale into the organ numbers.
 
     Args:
         errors: of the case.
         scale: 0 for none, 1 for the recipe's strengths.
-        stride: makes every n-th voxel in x and y alone.
+        stride: only every n-th voxel in x and y is made.
 
     Returns:
         (ceil(X / stride), ceil(Y / stride), Z) organ numbers.
@@ -27,54 +27,54 @@ def degraded(errors: Errors, scale: float, stride: int = 1) -> Compact:
     x, y = (np.arange(0, n, stride) for n in errors.labels.shape[:2])
     slices = errors.labels.shape[2]
     slabs = [
-        errors.boundary.at(scale, _sources(errors, scale, x, y, np.arange(first, min(first + SLAB_SLICES, slices))))
-        for first in range(0, slices, SLAB_SLICES)
+        errors.boundary.labels_at(scale, _source_indices(errors, scale, x, y, z))
+        for z in np.split(np.arange(slices), range(SLAB_SLICES, slices, SLAB_SLICES))
     ]
-    result = _with_cut_organ(errors, scale, np.concatenate(slabs, axis=2), x, y)
+    result = _cut_missed_organ(errors, scale, np.concatenate(slabs, axis=2), x, y)
     return _slice_tables(errors, scale)[np.arange(slices), result]
 
 
-def _sources(errors: Errors, scale: float, x: Indices, y: Indices, z: Indices) -> Indices:
-    """Flat index of the voxel that each lattice voxel has its label from; beyond the volume its border goes on."""
+def _source_indices(errors: Errors, scale: float, x: Indices, y: Indices, z: Indices) -> Indices:
+    """Flat index of the voxel that each lattice voxel takes its label from; beyond the volume, its border."""
     flat = np.zeros((len(x), len(y), len(z)), np.intp)
     for axis, (indices, size) in enumerate(zip((x, y, z), errors.labels.shape, strict=True)):
         shape = [1, 1, 1]
         shape[axis] = len(indices)
-        place = indices.reshape(shape).astype(np.float32)
+        position = indices.reshape(shape).astype(np.float32)
         if errors.deformation:
             strength = np.float32(scale * errors.recipe.deformation_mm / errors.spacing_mm[axis])
-            place = place + strength * errors.deformation[axis].at(x, y, z)
+            position = position + strength * errors.deformation[axis].values_at(x, y, z)
         if axis < 2:
-            place = place + (scale * errors.slice_shift_mm[z, axis] / errors.spacing_mm[axis]).astype(np.float32)
-        flat = flat * size + np.clip(np.rint(place), 0, size - 1).astype(np.intp)
+            position = position + (scale * errors.slice_shift_mm[z, axis] / errors.spacing_mm[axis]).astype(np.float32)
+        flat = flat * size + np.clip(np.rint(position), 0, size - 1).astype(np.intp)
     return flat
 
 
-def _missed(errors: Errors, scale: float) -> NDArray[np.float64]:
-    """Which share of each organ is missed: 1 for the first ones in their order, a part for the next, then 0."""
+def _missed_shares(errors: Errors, scale: float) -> NDArray[np.float64]:
+    """Share of each organ that is missed: 1 for the first ones in their order, a part for the next, then 0."""
     organs = len(errors.missed_order)
     shares = np.zeros(organs + 1)
     shares[list(errors.missed_order)] = np.clip(scale * errors.recipe.missed_organs * organs - np.arange(organs), 0, 1)
     return shares
 
 
-def _with_cut_organ(errors: Errors, scale: float, labels: Compact, x: Indices, y: Indices) -> Compact:
+def _cut_missed_organ(errors: Errors, scale: float, labels: OrganNumbers, x: Indices, y: Indices) -> OrganNumbers:
     """Cut the organ that is missed in part at a plane; `labels` is changed in place."""
-    for number in np.flatnonzero((shares := _missed(errors, scale)) % 1):
+    for number in np.flatnonzero((shares := _missed_shares(errors, scale)) % 1):
         direction = errors.cut_directions[number - 1] * errors.spacing_mm
         box = errors.boxes[number - 1]
-        original = np.argwhere(errors.labels[box] == number) + [side.start for side in box]
-        threshold = np.quantile(original @ direction, shares[number])
+        voxels = np.argwhere(errors.labels[box] == number) + [side.start for side in box]
+        threshold = np.quantile(voxels @ direction, shares[number])
         i, j, k = np.unravel_index(np.flatnonzero(labels == number), labels.shape)
         behind = x[i] * direction[0] + y[j] * direction[1] + k * direction[2] <= threshold
         labels[i[behind], j[behind], k[behind]] = 0
     return labels
 
 
-def _slice_tables(errors: Errors, scale: float) -> Compact:
-    """(Z, organs + 1) what each number becomes in each slice: 0 where the slice or the organ is missing."""
-    tables = np.tile(errors.swapped, (errors.labels.shape[2], 1))
-    tables[:, _missed(errors, scale) == 1] = 0
+def _slice_tables(errors: Errors, scale: float) -> OrganNumbers:
+    """(Z, organs + 1) number that each number becomes in each slice: 0 where the slice or the organ is missing."""
+    tables = np.tile(errors.swap_table, (errors.labels.shape[2], 1))
+    tables[:, _missed_shares(errors, scale) == 1] = 0
     share = min(MOST_MISSING, scale * errors.recipe.missing_slices)
     for number, order in enumerate(errors.slice_orders, start=1):
         tables[order[: int(share * len(order))], number] = 0

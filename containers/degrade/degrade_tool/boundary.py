@@ -1,7 +1,7 @@
-"""Erosion and dilation as a growing error: each voxel has one scale at which it turns wrong, and stays wrong.
+"""Erosion and dilation as a growing error: each voxel has one scale from which on it is wrong.
 
 An eroded organ loses voxels to the background; a dilated one takes background, never another organ's voxels. Where two
-organs grow into the same voxel, the one that gets there at the smaller scale has it, the lower id in a tie.
+organs grow into the same voxel, it goes to the one that reaches it at the smaller scale; in a tie, to the lower id.
 """
 
 import math
@@ -14,7 +14,7 @@ from scipy.special import ndtr
 
 from degrade_tool.fields import Floats, Indices, SmoothField
 
-Compact = NDArray[np.unsignedinteger]
+OrganNumbers = NDArray[np.unsignedinteger]
 Box = tuple[slice, slice, slice]
 
 
@@ -23,16 +23,16 @@ class Boundary:
     """When each voxel turns wrong.
 
     Attributes:
-        labels: (X, Y, Z) original.
+        labels: (X, Y, Z) reference.
         scale: (X, Y, Z) at which a voxel changes; infinite where it never does.
         becomes: (X, Y, Z) what it changes to.
     """
 
-    labels: Compact
+    labels: OrganNumbers
     scale: Floats
-    becomes: Compact
+    becomes: OrganNumbers
 
-    def at(self, scale: float, voxels: Indices) -> Compact:
+    def labels_at(self, scale: float, voxels: Indices) -> OrganNumbers:
         """Labels at a scale of the voxels with the given flat indices; the result has the shape of `voxels`."""
         changed = np.take(self.scale, voxels) <= scale
         return np.where(changed, np.take(self.becomes, voxels), np.take(self.labels, voxels))
@@ -52,7 +52,7 @@ class Shift:
 
 
 def boundary_errors(
-    labels: Compact,
+    labels: OrganNumbers,
     spacing_mm: tuple[float, float, float],
     boxes: tuple[Box, ...],
     shifts: list[Shift],
@@ -61,8 +61,8 @@ def boundary_errors(
 ) -> Boundary:
     """Work out at which scale each voxel turns wrong.
 
-    The shift varies along the surface between 0 and twice its mean. Beyond the volume's border an organ is taken to go
-    on, so nothing is eroded from there.
+    The shift varies along the surface between 0 and twice its mean. Organs count as going on beyond the
+    volume's border, so nothing is eroded from there.
 
     Args:
         labels: (X, Y, Z) organs numbered from 1.
@@ -70,22 +70,22 @@ def boundary_errors(
         boxes: bounding box of each organ.
         shifts: one for each organ whose boundary moves, in order of their numbers.
         field: unit variance; says where the boundary moves more than its mean.
-        largest_scale: that will ever be asked for.
+        largest_scale: at which the errors will be applied.
     """
     errors = Boundary(labels, np.full(labels.shape, np.inf, np.float32), np.zeros_like(labels))
     for shift in shifts:
         reach_mm = max(0.0, 2 * shift.mm * largest_scale)
-        box = _grown(boxes[shift.organ - 1], labels.shape, [1 + math.ceil(reach_mm / s) for s in spacing_mm])
+        box = _enlarge_box(boxes[shift.organ - 1], labels.shape, [1 + math.ceil(reach_mm / s) for s in spacing_mm])
         inside = labels[box] == shift.organ
         changing = inside if shift.mm < 0 else labels[box] == 0
         if inside.all() or not changing.any():
             continue
         scale = _scale_of_change(
-            changing, inside if shift.mm < 0 else ~inside, spacing_mm, abs(shift.mm), _at(field, box)
+            changing, inside if shift.mm < 0 else ~inside, spacing_mm, abs(shift.mm), _values_in_box(field, box)
         )
-        sooner = changing & (scale < errors.scale[box])
-        errors.scale[box][sooner] = scale[sooner]
-        errors.becomes[box][sooner] = 0 if shift.mm < 0 else shift.organ
+        is_first = changing & (scale < errors.scale[box])
+        errors.scale[box][is_first] = scale[is_first]
+        errors.becomes[box][is_first] = 0 if shift.mm < 0 else shift.organ
     return errors
 
 
@@ -104,12 +104,12 @@ def _scale_of_change(
     return scale
 
 
-def _at(field: SmoothField, box: Box) -> Floats:
+def _values_in_box(field: SmoothField, box: Box) -> Floats:
     x, y, z = (np.arange(side.start, side.stop) for side in box)
-    return field.at(x, y, z)
+    return field.values_at(x, y, z)
 
 
-def _grown(box: Box, shape: tuple[int, ...], margin: list[int]) -> Box:
+def _enlarge_box(box: Box, shape: tuple[int, ...], margin: list[int]) -> Box:
     x, y, z = (
         slice(max(0, side.start - m), min(n, side.stop + m)) for side, n, m in zip(box, shape, margin, strict=True)
     )

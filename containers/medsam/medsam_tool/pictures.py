@@ -1,4 +1,4 @@
-"""Axial slices as pictures: how a slice is laid before the network, and which part of it.
+"""Axial slices as pictures: how a slice is turned for the network, and which part of it is shown.
 
 slice    (X, Y): x grows to the patient's right, y to the front (RAS+)
 picture  (rows, columns): as a radiologist sees it, anterior on top and the patient's right on the left side
@@ -22,7 +22,7 @@ BODY_ABOVE_HU = -300.0
 
 
 def to_picture(plane: NDArray[Value]) -> NDArray[Value]:
-    """Lay an (X, Y) slice as a (rows, columns) picture; a view, no copy."""
+    """Turn an (X, Y) slice into a (rows, columns) picture; a view, no copy."""
     return plane[::-1, ::-1].T
 
 
@@ -34,12 +34,12 @@ def from_picture(picture: NDArray[Value]) -> NDArray[Value]:
 def body_rectangle(hu: NDArray[np.generic], labels: LabelMap) -> Rectangle:
     """Smallest rectangle around the body, so that fewer of the network's pixels show air.
 
-    The body is the largest connected part above `BODY_ABOVE_HU`, after thin things such as the table's shell were
-    opened away. Labels outside are included: a prompt never falls outside the picture.
+    The body is the largest connected part above `BODY_ABOVE_HU`, after an opening that removes thin things such as the
+    table's shell. Labels outside are included, so a prompt never falls outside the picture.
 
     Args:
         hu: (X, Y) slice in HU.
-        labels: (X, Y) labels that prompts are made of.
+        labels: (X, Y) labels that prompts are made from.
 
     Returns:
         x range and y range; the whole slice where there is no body.
@@ -54,5 +54,5 @@ def body_rectangle(hu: NDArray[np.generic], labels: LabelMap) -> Rectangle:
 
 def _span(line: NDArray[np.bool_]) -> slice:
     """From the first to the last true value of a line that has one."""
-    (found,) = np.nonzero(line)
-    return slice(int(found[0]), int(found[-1]) + 1)
+    (indices,) = np.nonzero(line)
+    return slice(int(indices[0]), int(indices[-1]) + 1)

@@ -1,6 +1,6 @@
-"""Box prompts from reference labels: which boxes a picture gets, and how far they are off.
+"""Box prompts from reference labels: which boxes a picture gets, and how much they are enlarged.
 
-mask of a label ── connected parts ── without small ones ── box ── scaled to the network ── margin ── jitter ── clipped
+mask of a label ── connected parts ── without small ones ── box ── scaled to the network ── margin ── jitter ── clip
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from contract import LabelMap
 from medsam_tool.fit import Box, Fit
 
 RandomOfLabel = Callable[[int], np.random.Generator]
-"""Label id -> random numbers of this label in this slice, whatever was drawn for others."""
+"""Label id -> random numbers of this label in this slice; they do not depend on what is drawn for others."""
 
 ANY_NEIGHBOUR = np.ones((3, 3), dtype=bool)
 UNITS = 256
-"""Margin and jitter count in this fraction of the network's input, so that they mean the same to all flavours."""
+"""Margin and jitter are counted in 256ths of the network's input, so that they mean the same to all flavours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class BoxRule:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A box, and the label that it asks for.
+    """A box, and the label that it stands for.
 
     Attributes:
         label: id.
@@ -60,18 +60,18 @@ def make_prompts(reference: LabelMap, fit: Fit, rule: BoxRule, random: RandomOfL
         reference: (rows, columns) label ids; 0 is background.
         fit: of the picture.
         rule: how boxes are drawn.
-        random: for the jitter; asked once for each label.
+        random: for the jitter; called once for each label.
 
     Returns:
         Prompts in order of label id, parts of a label in order of their first pixel; empty where nothing is large
         enough.
     """
-    found = []
+    prompts = []
     for label in np.unique(reference[reference > 0]).tolist():
         numbers = random(label)
         for box in mask_boxes(reference == label, rule):
-            found.append(Prompt(label, _perturbed(fit.to_network(box), fit, rule, numbers)))
-    return found
+            prompts.append(Prompt(label, _perturb_box(fit.scale_box(box), fit, rule, numbers)))
+    return prompts
 
 
 def mask_boxes(mask: NDArray[np.bool_], rule: BoxRule) -> list[Box]:
@@ -79,25 +79,25 @@ def mask_boxes(mask: NDArray[np.bool_], rule: BoxRule) -> list[Box]:
 
     Args:
         mask: (rows, columns).
-        rule: `around` and `min_area` count here.
+        rule: its `around` and `min_area` are used.
     """
     parts, count = ndimage.label(mask, structure=ANY_NEIGHBOUR)
     areas = np.bincount(parts.ravel(), minlength=count + 1)
     kept = [part for part in range(1, count + 1) if areas[part] >= rule.min_area]
     if rule.around == "component":
-        return [_around(parts == part) for part in kept]
-    return [_around(np.isin(parts, kept))] if kept else []
+        return [_bounding_box(parts == part) for part in kept]
+    return [_bounding_box(np.isin(parts, kept))] if kept else []
 
 
-def _around(mask: NDArray[np.bool_]) -> Box:
+def _bounding_box(mask: NDArray[np.bool_]) -> Box:
     """Smallest box around a mask that has a pixel."""
     rows, columns = np.nonzero(mask)
     return float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max())
 
 
-def _perturbed(box: Box, fit: Fit, rule: BoxRule, numbers: np.random.Generator) -> Box:
+def _perturb_box(box: Box, fit: Fit, rule: BoxRule, numbers: np.random.Generator) -> Box:
     """Enlarge a box by the margin and the jitter, and cut it at the picture's edges."""
     pixels = fit.side // UNITS
     jitter = numbers.integers(0, rule.jitter * pixels, size=4, endpoint=True)
     left, top, right, bottom = (rule.margin * pixels + jitter).tolist()
-    return fit.clipped((box[0] - left, box[1] - top, box[2] + right, box[3] + bottom))
+    return fit.clip_box((box[0] - left, box[1] - top, box[2] + right, box[3] + bottom))

@@ -1,4 +1,4 @@
-"""How wide and deep a SAM is, read from the shapes of its tensors."""
+"""Width and depth of a SAM, read from the shapes of its tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class Shape:
     quality_width: int
 
 
-def shape_of(tensors: Mapping[str, torch.Tensor]) -> Shape:
+def read_shape(tensors: Mapping[str, torch.Tensor]) -> Shape:
     """Read the shape of a SAM from its state dict.
 
-    A block's table of relative positions has 2n - 1 rows for a side of n tokens, and as many columns as a head is wide:
-    so it says how far the block sees, and how many heads there are.
+    A block's table of relative positions has 2n - 1 rows for a side of n tokens, and as many columns as a head is wide,
+    which gives the window of the block and the number of heads.
 
     Raises:
-        KeyError: a tensor that says it is not there.
+        KeyError: a tensor that is needed for this is missing.
     """
     depth = len({name.split(".")[2] for name in tensors if name.startswith("image_encoder.blocks.")})
     tables = [tensors[f"image_encoder.blocks.{block}.attn.rel_pos_h"] for block in range(depth)]

@@ -4,7 +4,7 @@ pictures ── network_input ──► image encoder ──► embedding of eac
                                                                     ├──► mask decoder ── probabilities ──► masks
 boxes of each picture ──────► prompt encoder ───────────────────────┘
 
-A flavour is a module that says only what is different about it: `lite`, `vit_b`.
+A flavour is a module with only what is different about it: `lite`, `vit_b`.
 """
 
 import os
@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract import UsageError
 from medsam_tool.fit import Box, Fit
 
 Picture = NDArray[np.uint8]
 """(rows, columns) grey values 0..255."""
 
-AT_ONCE = 32
-"""Boxes decoded together; a slice rarely has more. Bounds the memory (about 25 MB a box) for labels full of specks."""
+BOXES_PER_PASS = 32
+"""Boxes decoded at once; a slice rarely has more. Bounds the memory (about 25 MB a box) for labels full of specks."""
 
 
 class Flavour(Protocol):
@@ -39,7 +38,7 @@ class Flavour(Protocol):
         """A network with `image_encoder`, `prompt_encoder` and `mask_decoder`, on the CPU."""
 
     def fit(self, rows: int, columns: int) -> Fit:
-        """How a picture lies in the network's input."""
+        """Place a picture in the network's input."""
 
     def network_input(self, picture: Picture, fit: Fit) -> torch.Tensor:
         """(1, 3, side, side) float32 of a picture."""
@@ -53,7 +52,7 @@ class Segmenter:
     """A network, ready to predict.
 
     Attributes:
-        network: as `Flavour.load` gives it.
+        network: of `Flavour.load`.
         flavour: of the network.
         device: where the network is.
         positions: (1, channels, 64, 64) encoding of each place in an embedding.
@@ -76,13 +75,13 @@ class Segmenter:
         Yields:
             (B, rows, columns) probabilities on the pixels of a picture, for its B boxes.
         """
-        embeddings = self.embedded(pictures)
-        for picture, embedding, some in zip(pictures, embeddings, boxes, strict=True):
-            yield self._masks(embedding[None], some, self.flavour.fit(*picture.shape))
+        embeddings = self.embed(pictures)
+        for picture, embedding, boxes_of_picture in zip(pictures, embeddings, boxes, strict=True):
+            yield self._predict_masks(embedding[None], boxes_of_picture, self.flavour.fit(*picture.shape))
 
     @torch.inference_mode()
-    def embedded(self, pictures: Sequence[Picture]) -> torch.Tensor:
-        """(N, channels, 64, 64) embeddings of N pictures. On a GPU in half precision where torch finds it safe."""
+    def embed(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        """Embed N pictures: (N, channels, 64, 64). On a GPU in half precision where torch considers it safe."""
         inputs = torch.cat([self.flavour.network_input(p, self.flavour.fit(*p.shape)) for p in pictures])
         self.passes += len(inputs)
         with torch.autocast("cuda", torch.float16, enabled=self.device.type == "cuda"):
@@ -111,14 +110,16 @@ class Segmenter:
         return masks  # type: ignore[no-any-return]
 
     @torch.inference_mode()
-    def _masks(self, embedding: torch.Tensor, boxes: Sequence[Box], fit: Fit) -> NDArray[np.float32]:
+    def _predict_masks(self, embedding: torch.Tensor, boxes: Sequence[Box], fit: Fit) -> NDArray[np.float32]:
         prompts = torch.tensor(boxes, dtype=torch.float32, device=self.device)
-        parts = [self.flavour.probabilities(self.logits(embedding, some), fit) for some in prompts.split(AT_ONCE)]
+        parts = [
+            self.flavour.probabilities(self.logits(embedding, part), fit) for part in prompts.split(BOXES_PER_PASS)
+        ]
         return np.concatenate([part[:, 0].cpu().numpy() for part in parts])
 
 
 def load_segmenter(flavour: Flavour, weights: Path, device: torch.device, threads: int) -> Segmenter:
-    """Make a network ready, deterministic.
+    """Load a network that is ready to predict, and make torch deterministic.
 
     Args:
         flavour: of the network.
@@ -130,20 +131,6 @@ def load_segmenter(flavour: Flavour, weights: Path, device: torch.device, thread
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports a compiler for 5 s
     torch.set_num_threads(threads)
     network = flavour.load(weights)
-    with torch.no_grad():  # on the CPU: a GPU has no deterministic way of the running sum in it
+    with torch.no_grad():  # on the CPU: its running sum is not deterministic on a GPU
         positions = network.prompt_encoder.get_dense_pe()
     return Segmenter(network.to(device).eval(), flavour, device, positions.to(device))
-
-
-def chosen_device(asked: str) -> torch.device:
-    """The device that `--device` means; `auto` is the first GPU, else the CPU.
-
-    Raises:
-        UsageError: a GPU was asked for that is not there.
-    """
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device must name a GPU of this machine, but {asked} is not there; use cpu or auto")
-    return device

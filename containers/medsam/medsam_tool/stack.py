@@ -1,4 +1,4 @@
-"""A volume slice by slice: pictures and boxes out of it, masks back into it."""
+"""A volume slice by slice: make pictures and boxes, and put the masks back."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ import numpy as np
 
 from contract import Case, CaseError, LabelMap
 from contract.manifest import OptionValue
-from medsam_tool.overlap import merged
-from medsam_tool.parts import without_small_parts
+from medsam_tool.overlap import merge_masks
+from medsam_tool.parts import remove_small_parts
 from medsam_tool.pictures import Rectangle, body_rectangle, from_picture, to_picture
 from medsam_tool.prompts import BoxRule, Prompt, make_prompts
 from medsam_tool.segmenter import Flavour, Picture, Segmenter
-from medsam_tool.windowing import windowed
+from medsam_tool.windowing import apply_window
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options of the tool say.
+    """The options of the tool.
 
     Attributes:
         level_hu: centre of the CT window.
         width_hu: width of the CT window.
-        crop: show the network the body's rectangle alone, or whole slices.
+        crop: show the network only the body's rectangle, or whole slices.
         boxes: how boxes are drawn.
         seed: of the boxes' jitter.
         min_volume: connected parts of an organ with fewer voxels get no box.
@@ -41,8 +41,8 @@ class Settings:
     slices_per_pass: int = 1
 
 
-def settings(options: Mapping[str, OptionValue], flavour: Flavour) -> Settings:
-    """Read the checked options of the manifest, as they are meant for a flavour."""
+def read_settings(options: Mapping[str, OptionValue], flavour: Flavour) -> Settings:
+    """Read the options as they are meant for a flavour."""
     crop = flavour.CROP if options["crop"] == "auto" else options["crop"]
     rule = BoxRule(
         around="organ" if options["boxes"] == "organ" else "component",
@@ -62,8 +62,8 @@ def settings(options: Mapping[str, OptionValue], flavour: Flavour) -> Settings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """A slice that has prompts, as the network is shown it.
+class PromptedSlice:
+    """A slice that has prompts, as it is shown to the network.
 
     Attributes:
         z: which slice.
@@ -78,7 +78,7 @@ class Shown:
     prompts: list[Prompt]
 
 
-def segment_volume(segmenter: Segmenter, case: Case, chosen: Settings) -> LabelMap:
+def segment_volume(segmenter: Segmenter, case: Case, settings: Settings) -> LabelMap:
     """Segment the slices that hold reference labels.
 
     Returns:
@@ -88,32 +88,32 @@ def segment_volume(segmenter: Segmenter, case: Case, chosen: Settings) -> LabelM
     if case.labels is None:
         raise CaseError(f"{case.name}: labels must be there to draw boxes from, but are not")
     result = np.zeros_like(case.labels)
-    slices = shown_slices(segmenter.flavour, case, without_small_parts(case.labels, chosen.min_volume), chosen)
-    while some := list(islice(slices, chosen.slices_per_pass)):
-        pictures, boxes = [one.picture for one in some], [[p.box for p in one.prompts] for one in some]
-        for one, probabilities in zip(some, segmenter(pictures, boxes), strict=True):
-            found = merged(probabilities, [prompt.label for prompt in one.prompts])
-            result[:, :, one.z][one.part] = from_picture(found)
+    slices = prompted_slices(segmenter.flavour, case, remove_small_parts(case.labels, settings.min_volume), settings)
+    while batch := list(islice(slices, settings.slices_per_pass)):
+        pictures, boxes = [shown.picture for shown in batch], [[p.box for p in shown.prompts] for shown in batch]
+        for shown, probabilities in zip(batch, segmenter(pictures, boxes), strict=True):
+            labels = merge_masks(probabilities, [prompt.label for prompt in shown.prompts])
+            result[:, :, shown.z][shown.part] = from_picture(labels)
     return result
 
 
-def shown_slices(flavour: Flavour, case: Case, reference: LabelMap, chosen: Settings) -> Iterator[Shown]:
+def prompted_slices(flavour: Flavour, case: Case, reference: LabelMap, settings: Settings) -> Iterator[PromptedSlice]:
     """The slices that have prompts, from the feet up.
 
     Args:
         flavour: of the network that they are made for.
         case: its image is shown.
-        reference: (X, Y, Z) labels that boxes are drawn around.
-        chosen: how.
+        reference: (X, Y, Z) reference labels that boxes are drawn around.
+        settings: how.
     """
     for z in np.flatnonzero(reference.any(axis=(0, 1))).tolist():
         hu, labels = case.image.array[:, :, z], reference[:, :, z]
-        part = body_rectangle(hu, labels) if chosen.crop == "body" else np.s_[:, :]
-        picture = to_picture(windowed(hu[part], chosen.level_hu, chosen.width_hu))
-        random = partial(_random, case, chosen.seed, z)
-        prompts = make_prompts(to_picture(labels[part]), flavour.fit(*picture.shape), chosen.boxes, random)
+        part = body_rectangle(hu, labels) if settings.crop == "body" else np.s_[:, :]
+        picture = to_picture(apply_window(hu[part], settings.level_hu, settings.width_hu))
+        random = partial(_random, case, settings.seed, z)
+        prompts = make_prompts(to_picture(labels[part]), flavour.fit(*picture.shape), settings.boxes, random)
         if prompts:
-            yield Shown(z, part, picture, prompts)
+            yield PromptedSlice(z, part, picture, prompts)
 
 
 def _random(case: Case, seed: int, z: int, label: int) -> np.random.Generator:

@@ -1,6 +1,6 @@
 """The four names of timm that LiteMedSAM's image encoder imports.
 
-timm itself needs torchvision, whose build must match torch's to the letter; none of it is used when predicting.
+timm itself needs torchvision, whose build must match torch's exactly; none of it is used when predicting.
 """
 
 import sys
@@ -12,14 +12,14 @@ import torch
 
 
 class DropPath(torch.nn.Module):
-    """Stochastic depth when predicting: the identity."""
+    """Stochastic depth, which does nothing when predicting."""
 
     def __init__(self, drop_prob: float | None = None) -> None:
         super().__init__()
         self.drop_prob = drop_prob
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Give back the input.
+        """Return the input.
 
         Raises:
             RuntimeError: in training mode, where timm's would drop paths.
@@ -30,7 +30,7 @@ class DropPath(torch.nn.Module):
 
 
 def to_2tuple(size: int | tuple[int, int]) -> tuple[int, int]:
-    """A side length as (height, width)."""
+    """Turn a side length into (height, width)."""
     return (size, size) if isinstance(size, int) else size
 
 
@@ -40,8 +40,8 @@ def register_model(function: object) -> object:
 
 
 @contextmanager
-def installed() -> Iterator[None]:
-    """Let `import timm` find these names, inside the `with` alone."""
+def install() -> Iterator[None]:
+    """Let `import timm` find these names inside the `with` only."""
     layers, registry = ModuleType("timm.models.layers"), ModuleType("timm.models.registry")
     layers.__dict__.update(DropPath=DropPath, to_2tuple=to_2tuple, trunc_normal_=torch.nn.init.trunc_normal_)
     registry.__dict__.update(register_model=register_model)

@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from contract import UsageError
 from medsam_tool import sam_modules
-from medsam_tool.fit import Fit, stretched
-from medsam_tool.sam_shape import TOKENS, Shape, shape_of
+from medsam_tool.fit import Fit, fit_stretching
+from medsam_tool.sam_shape import TOKENS, Shape, read_shape
 
 WEIGHTS = "medsam_vit_b.pth"
 SIDE = 1024
@@ -30,8 +30,8 @@ CROP: Final = "none"
 
 
 def fit(rows: int, columns: int) -> Fit:
-    """How a picture lies in the network's input: it fills all of it."""
-    return stretched(rows, columns, SIDE)
+    """Place a picture in the network's input: it fills all of it."""
+    return fit_stretching(rows, columns, SIDE)
 
 
 def network_input(picture: NDArray[np.uint8], fit: Fit) -> torch.Tensor:
@@ -40,7 +40,7 @@ def network_input(picture: NDArray[np.uint8], fit: Fit) -> torch.Tensor:
     Returns:
         (1, 3, 1024, 1024) float32. A picture of one grey value is all 0.
     """
-    large = resize(picture, fit.resized, order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
+    large = resize(picture, fit.resized_shape, order=3, preserve_range=True, anti_aliasing=True).astype(np.uint8)
     lowest, highest = int(large.min()), int(large.max())
     scaled = (large - lowest) / max(highest - lowest, 1e-8)
     return torch.from_numpy(scaled.astype(np.float32))[None, None].repeat(1, 3, 1, 1)
@@ -53,26 +53,26 @@ def probabilities(logits: torch.Tensor, fit: Fit) -> torch.Tensor:
 
 
 def load(weights: Path) -> torch.nn.Module:
-    """Build the network that a file's tensors belong to, and fill it with them.
+    """Build the network that a file's tensors belong to, and load them.
 
     Args:
-        weights: a checkpoint with SAM's names. It is read as tensors alone: code in it is never run.
+        weights: a checkpoint with SAM's names. Only tensors are read: code in it is never run.
 
     Raises:
-        UsageError: it holds something else than the tensors of a SAM.
+        UsageError: it does not hold the tensors of a SAM.
     """
-    tensors = _tensors(weights)
+    tensors = _read_tensors(weights)
     try:
-        network = build(shape_of(tensors))
+        network = build_network(read_shape(tensors))
         network.load_state_dict(tensors, strict=True)
     except (KeyError, RuntimeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else _short(str(error).split("\n\t", 1)[-1])
+        reason = f"it has no {error}" if isinstance(error, KeyError) else _first_line(str(error).split("\n\t", 1)[-1])
         raise UsageError(f"{weights}: must hold the tensors of a SAM, all and no others, but: {reason}") from None
     return network
 
 
-def build(shape: Shape) -> torch.nn.Module:
-    """A SAM of a shape, with untrained weights."""
+def build_network(shape: Shape) -> torch.nn.Module:
+    """Build a SAM of a shape, with untrained weights."""
     sam = sam_modules.modeling()
     encoder = sam.ImageEncoderViT(
         img_size=SIDE, patch_size=SIDE // TOKENS, embed_dim=shape.encoder_width, depth=shape.encoder_depth,
@@ -93,20 +93,20 @@ def build(shape: Shape) -> torch.nn.Module:
     return network
 
 
-def _tensors(weights: Path) -> dict[str, torch.Tensor]:
-    """Tensors by name."""
+def _read_tensors(weights: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a file, by name."""
     try:
         content = torch.load(weights, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = _short(str(error)) or "it is cut short"
-        raise UsageError(f"{weights}: must be a PyTorch file of nothing but tensors, but: {reason}") from None
+        reason = _first_line(str(error)) or "it is cut short"
+        raise UsageError(f"{weights}: must be a PyTorch file of only tensors, but: {reason}") from None
     if not isinstance(content, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in content.values()):
         raise UsageError(
-            f"{weights}: must hold tensors by name, but holds other things, such as a training's state; "
-            "upstream's utils/ckpt_convert.py takes the tensors out"
+            f"{weights}: must hold tensors by name, but holds other things, such as the state of a training; "
+            "upstream's utils/ckpt_convert.py extracts the tensors"
         )
     return content
 
 
-def _short(reason: str) -> str:
+def _first_line(reason: str) -> str:
     return reason.strip().partition("\n")[0][:200]

@@ -1,12 +1,12 @@
 """A five-fold cross-validation of nnU-Net: every case is labelled by a model that never saw it.
 
-images, labels ──► prepare: fingerprint ── plan ── preprocess ── who is held out of which fold
+images, labels ──► prepare: fingerprint ── plan ── preprocess ── held-out cases of each fold
                       │
                       ├──► fold-0: train on the other folds' cases ── label its own ──┐
                       ├──► …                                                          ├──► collect
                       └──► fold-4 ────────────────────────────────────────────────────┘
 
-cases.py      which case belongs to which fold; what `prepare` found         (no torch)
+cases.py      which case belongs to which fold; results of `prepare`         (no torch)
 labelids.py   the dataset's ids <-> nnU-Net's 1..n                           (no torch)
 settings.py   options of the command line                                    (no torch)
 arrays.py     volumes <-> nnU-Net's arrays

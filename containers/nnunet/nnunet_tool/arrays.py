@@ -1,4 +1,4 @@
-"""Volumes as nnU-Net sees them: axes in reverse, a channel in front, as its `NibabelIOWithReorient` has them.
+"""Volumes as nnU-Net takes them: axes in reverse, a channel in front, as its `NibabelIOWithReorient` gives them.
 
 contract  (X, Y, Z) in RAS+, spacing x, y, z      <->      nnU-Net  (1, Z, Y, X), spacing z, y, x
 """
@@ -13,14 +13,14 @@ from contract import Volume
 
 def image_array(image: Volume) -> NDArray[np.float32]:
     """(1, Z, Y, X) HU of an image."""
-    return reversed_axes(image.array).astype(np.float32)[None]
+    return reverse_axes(image.array).astype(np.float32)[None]
 
 
 def properties(image: Volume) -> dict[str, Any]:
-    """What nnU-Net must know of an image beside its voxels."""
+    """What nnU-Net needs to know of an image beside its voxels."""
     return {"spacing": list(image.spacing_mm[::-1])}
 
 
-def reversed_axes(array: NDArray[Any]) -> NDArray[Any]:
-    """(X, Y, Z) to (Z, Y, X), or back."""
+def reverse_axes(array: NDArray[Any]) -> NDArray[Any]:
+    """Turn (X, Y, Z) into (Z, Y, X), or back."""
     return array.transpose(2, 1, 0)

@@ -1,8 +1,8 @@
-"""Batches that depend on their number alone: not on what was drawn before, nor on who draws them.
+"""Batches that depend only on their number: not on what was drawn before, nor on the process that draws them.
 
 nnU-Net's loader draws case, patch and augmentation from global generators. Here they are seeded anew for each batch, by
-seed, fold, purpose and the batch's number. So a training that goes on from a checkpoint, or that lets several processes
-make its batches, sees what an undisturbed one in a single process sees.
+seed, fold, purpose and the batch's number. So a training that goes on from a checkpoint, or whose batches are
+made by several processes, sees the same batches as an undisturbed one in a single process.
 """
 
 import signal
@@ -29,7 +29,7 @@ class NumberedBatches(Dataset[Batch]):
         self.key = key
 
     def __getitem__(self, number: int) -> Batch:
-        """Draw it."""
+        """Draw the batch."""
         seed_all(*self.key, number)
         batch: Batch = next(self.loader)
         return batch
@@ -42,7 +42,7 @@ def batches(
 
     Args:
         loader: nnU-Net's.
-        key: what seeds them, beside their numbers.
+        key: seeds them together with their numbers.
         numbers: which batches.
         workers: processes that draw; 0 draws here. The batches are the same.
         pinned: whether they go to a GPU.
@@ -61,12 +61,12 @@ def _unchanged(batch: Batch) -> Batch:
 
 
 def _end_on_sigterm(worker: int) -> None:
-    """A worker inherits the tool's handler, which would unwind it with a traceback."""
+    """End without a traceback, which the handler that a worker inherits from the tool would print."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _blur_by_one_method(transform: object) -> None:
-    """nnU-Net blurs by convolution or by FFT, whichever is faster when it tries: the clock would decide on bits."""
+    """Turn off nnU-Net's choice between convolution and FFT by their speed: the result would depend on the clock."""
     if isinstance(transform, ComposeTransforms):
         for part in transform.transforms:
             _blur_by_one_method(part)

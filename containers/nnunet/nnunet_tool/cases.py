@@ -1,4 +1,4 @@
-"""Which case belongs to which fold, and what `prepare` found; written once, read by every later step."""
+"""The cases of each fold, and other results of `prepare`; written once, read by every later step."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ FILE = "cases.json"
 PLANS = "nnUNetPlans"
 
 
-def assigned_folds(cases: Sequence[str], seed: int) -> tuple[tuple[str, ...], ...]:
-    """Deal cases out to five folds; it depends on their sorted names and the seed alone.
+def assign_folds(cases: Sequence[str], seed: int) -> tuple[tuple[str, ...], ...]:
+    """Deal cases out to five folds, depending only on their sorted names and the seed.
 
     Returns:
         The held-out cases of each fold, sorted: every case in one fold, sizes that differ by one at most.
@@ -35,7 +35,7 @@ def assigned_folds(cases: Sequence[str], seed: int) -> tuple[tuple[str, ...], ..
 
 
 def refuse_shard(context: Context) -> None:
-    """A part of the cases would be cross-validated as if it were all of them."""
+    """Refuse `--shard`: a part of the cases would be cross-validated as if it were all of them."""
     if context.arguments.shard:
         raise UsageError(
             "--shard must not be given: a cross-validation needs all cases; on several machines, run the steps fold-0 "
@@ -45,14 +45,14 @@ def refuse_shard(context: Context) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What `prepare` found, beside nnU-Net's own files.
+    """Results of `prepare` beside nnU-Net's own files.
 
     Attributes:
-        dataset: nnU-Net's name of the dataset, which is the folder of its files.
+        dataset: nnU-Net's name of the dataset, and of the folder of its files.
         configuration: 3d_fullres or 2d.
         organs: label id of the dataset -> organ.
         folds: held-out cases of each fold.
-        found: case -> label ids that occur in it.
+        ids_of_cases: case -> label ids that occur in it.
         set_aside: case -> why it can't be read.
     """
 
@@ -60,25 +60,25 @@ class Prepared:
     configuration: str
     organs: Mapping[int, str]
     folds: tuple[tuple[str, ...], ...]
-    found: Mapping[str, tuple[int, ...]]
+    ids_of_cases: Mapping[str, tuple[int, ...]]
     set_aside: Mapping[str, str]
 
     @property
     def label_ids(self) -> LabelIds:
-        """How the dataset's ids and nnU-Net's belong together."""
+        """The dataset's ids, which convert to nnU-Net's and back."""
         return LabelIds(tuple(sorted(self.organs)))
 
     def training_cases(self, fold: int) -> tuple[str, ...]:
         """Cases of the other four folds, sorted."""
-        return tuple(sorted(case for other, held in enumerate(self.folds) if other != fold for case in held))
+        return tuple(sorted(case for k, held in enumerate(self.folds) if k != fold for case in held))
 
     def absent_ids(self, fold: int) -> tuple[int, ...]:
         """Label ids of the dataset that occur in no training case of a fold: its model can't learn them."""
-        seen = {i for case in self.training_cases(fold) for i in self.found[case]}
-        return tuple(i for i in sorted(self.organs) if i not in seen)
+        learned = {i for case in self.training_cases(fold) for i in self.ids_of_cases[case]}
+        return tuple(i for i in sorted(self.organs) if i not in learned)
 
     def absent_organs(self, fold: int) -> tuple[str, ...]:
-        """The same by name."""
+        """Organs of `absent_ids`."""
         return tuple(self.organs[i] for i in self.absent_ids(fold))
 
     def fold_of(self, case: str) -> int | None:
@@ -99,7 +99,7 @@ def write_prepared(folder: Path, prepared: Prepared) -> None:
             "configuration": prepared.configuration,
             "labels": [{"id": i, "organ": organ} for i, organ in sorted(prepared.organs.items())],
             "folds": [list(held) for held in prepared.folds],
-            "found": {case: list(ids) for case, ids in sorted(prepared.found.items())},
+            "found": {case: list(ids) for case, ids in sorted(prepared.ids_of_cases.items())},
             "set_aside": dict(sorted(prepared.set_aside.items())),
         },
     )
@@ -119,7 +119,7 @@ def read_prepared(folder: Path) -> Prepared:
             configuration=content["configuration"],
             organs={entry["id"]: entry["organ"] for entry in content["labels"]},
             folds=tuple(tuple(held) for held in content["folds"]),
-            found={case: tuple(ids) for case, ids in content["found"].items()},
+            ids_of_cases={case: tuple(ids) for case, ids in content["found"].items()},
             set_aside=content["set_aside"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

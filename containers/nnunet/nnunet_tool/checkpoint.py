@@ -1,10 +1,9 @@
 """Files of weights: the state of a training between two epochs, and the model when it is done.
 
-Both hold tensors and plain Python types alone, so `torch.load(weights_only=True)` reads them; both say which run they
-are of, and neither holds a time. The model has nnU-Net's own keys, so that nnU-Net's commands can predict with it.
+Both hold only tensors and plain Python types, so `torch.load(weights_only=True)` reads them. Both say which run they
+belong to, and neither holds a time. The model has nnU-Net's own keys, so that nnU-Net's commands can predict with it.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
@@ -13,18 +12,18 @@ from typing import Any
 
 import torch
 
-from contract import UsageError, atomic
+from contract import UsageError, atomic, log_line
 from nnunet_tool.trainer import Epoch, FoldTrainer
 
 STATE, MODEL = ".checkpoint.pt", "checkpoint_final.pth"
 
-Identity = Mapping[str, Any]
+RunConfig = Mapping[str, Any]
 """Everything that the bits of a run depend on, as plain data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What is told of a training.
+    """What is recorded of a training.
 
     Attributes:
         log: of its epochs.
@@ -35,12 +34,12 @@ class Trained:
     drawn: dict[str, int]
 
 
-def save_state(folder: Path, identity: Identity, trainer: FoldTrainer, log: list[Epoch]) -> None:
+def save_state(folder: Path, run_config: RunConfig, trainer: FoldTrainer, log: list[Epoch]) -> None:
     """Replace the state in one step."""
     scaler = trainer.grad_scaler
     content = {
-        "identity": dict(identity),
-        **_told(Trained(log, dict(trainer.drawn))),
+        "identity": dict(run_config),
+        **_describe_trained(Trained(log, dict(trainer.drawn))),
         "network_weights": trainer.network.state_dict(),
         "optimizer_state": trainer.optimizer.state_dict(),
         "grad_scaler_state": scaler.state_dict() if scaler else None,
@@ -48,27 +47,27 @@ def save_state(folder: Path, identity: Identity, trainer: FoldTrainer, log: list
     _save(folder / STATE, content)
 
 
-def restore_state(folder: Path, identity: Identity, trainer: FoldTrainer) -> list[Epoch]:
-    """Let a trainer go on where the state left it; gives the log so far, empty where there is no state of this run."""
-    content = _of_this_run(folder / STATE, identity)
+def restore_state(folder: Path, run_config: RunConfig, trainer: FoldTrainer) -> list[Epoch]:
+    """Put the state into a trainer; return the log so far, which is empty where there is no state of this run."""
+    content = _read_if_of_this_run(folder / STATE, run_config)
     if content is None:
         return []
     trainer.network.load_state_dict(content["network_weights"])
     trainer.optimizer.load_state_dict(content["optimizer_state"])
     if trainer.grad_scaler:
         trainer.grad_scaler.load_state_dict(content["grad_scaler_state"])
-    trained = _read(content)
+    trained = _parse_trained(content)
     trainer.drawn = Counter(trained.drawn)
     trainer.current_epoch = len(trained.log)
     return trained.log
 
 
-def save_model(folder: Path, identity: Identity, trainer: FoldTrainer, log: list[Epoch]) -> None:
+def save_model(folder: Path, run_config: RunConfig, trainer: FoldTrainer, log: list[Epoch]) -> None:
     """Write the model in one step; the same run gives the same bytes."""
     axes = trainer.inference_allowed_mirroring_axes
     content = {
-        "identity": dict(identity),
-        **_told(Trained(log, dict(trainer.drawn))),
+        "identity": dict(run_config),
+        **_describe_trained(Trained(log, dict(trainer.drawn))),
         "network_weights": {name: tensor.cpu().clone() for name, tensor in trainer.network.state_dict().items()},
         "trainer_name": "nnUNetTrainer",
         "init_args": {"configuration": trainer.configuration_name, "fold": trainer.fold},
@@ -78,21 +77,21 @@ def save_model(folder: Path, identity: Identity, trainer: FoldTrainer, log: list
     _save(folder / MODEL, content)
 
 
-def restore_model(folder: Path, identity: Identity, trainer: FoldTrainer) -> Trained | None:
-    """Put the model's weights into a trainer; None where there is no model of this very run."""
-    content = _of_this_run(folder / MODEL, identity)
+def restore_model(folder: Path, run_config: RunConfig, trainer: FoldTrainer) -> Trained | None:
+    """Put the model's weights into a trainer; None where there is no model of this run."""
+    content = _read_if_of_this_run(folder / MODEL, run_config)
     if content is None:
         return None
     trainer.network.load_state_dict(content["network_weights"])
     trainer.inference_allowed_mirroring_axes = content["inference_allowed_mirroring_axes"]
-    return _read(content)
+    return _parse_trained(content)
 
 
-def _told(trained: Trained) -> dict[str, Any]:
+def _describe_trained(trained: Trained) -> dict[str, Any]:
     return {"log": [astuple(epoch) for epoch in trained.log], "trained_on": dict(sorted(trained.drawn.items()))}
 
 
-def _read(content: Mapping[str, Any]) -> Trained:
+def _parse_trained(content: Mapping[str, Any]) -> Trained:
     return Trained([Epoch(*line) for line in content["log"]], dict(content["trained_on"]))
 
 
@@ -101,17 +100,17 @@ def _save(path: Path, content: dict[str, Any]) -> None:
         torch.save(content, part)
 
 
-def _of_this_run(path: Path, identity: Identity) -> dict[str, Any] | None:
-    """Read a file; None where there is none, or one of another run, which is said."""
+def _read_if_of_this_run(path: Path, run_config: RunConfig) -> dict[str, Any] | None:
+    """Read a file; None where there is none, or where it is of another run, which is logged."""
     if not path.is_file():
         return None
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        other = content["identity"]
+        saved_config = content["identity"]
     except Exception as error:  # torch raises whatever pickle and zip raise
         raise UsageError(f"{path}: must be a whole file that this tool wrote, but: {error}; remove it") from error
-    if other != dict(identity):
-        changed = [key for key in sorted({*other, *identity}) if other.get(key) != identity.get(key)]
-        sys.stderr.write(f"{path}: is of another run ({', '.join(changed)} differ); starting from the beginning\n")
+    if saved_config != dict(run_config):
+        changed = [key for key in sorted({*saved_config, *run_config}) if saved_config.get(key) != run_config.get(key)]
+        log_line(f"{path}: is of another run ({', '.join(changed)} differ); starting from the beginning")
         return None
     return content

@@ -1,4 +1,4 @@
-"""Step `collect`: one label map a case, from the fold that held it out; refused if that fold's model has seen it."""
+"""Step `collect`: one label map a case, from the fold that held it out; refused if its model was trained on it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Collected:
     """Results of the earlier steps.
 
     Attributes:
-        prepared: what `prepare` found.
+        prepared: results of `prepare`.
         folds: folder and record of each fold.
     """
 
@@ -25,14 +25,14 @@ class Collected:
 
 
 def load(context: Context) -> Collected:
-    """Find the folds' results."""
+    """Open the results of the folds."""
     folders = [context.input_folder(f"fold-{fold}") for fold in range(FOLDS)]
     folds = {fold: (folder, read_record(folder)) for fold, folder in enumerate(folders)}
     return Collected(read_prepared(context.input_folder("prepare")), folds)
 
 
 def segment(collected: Collected, case: Case) -> LabelMap:
-    """Take a case's label map.
+    """Read a case's label map from its fold.
 
     Raises:
         CaseError: it was set aside, or is in no fold.
@@ -43,7 +43,7 @@ def segment(collected: Collected, case: Case) -> LabelMap:
         raise CaseError(prepared.set_aside[case.name])
     fold = prepared.fold_of(case.name)
     if fold is None:
-        raise CaseError(f"{case.name}: must be one of the cases that `prepare` was given, but is not; run it again")
+        raise CaseError(f"{case.name}: must be one of the cases of `prepare`, but is not; run that step again")
     folder, record = collected.folds[fold]
     if case.name in record.trained_on:
         raise ContractError(f"{case.name}: must be unknown to the model of fold-{fold}, but it was trained on it")

@@ -1,4 +1,4 @@
-"""What nnU-Net and torch must be told: before nnU-Net is imported, and before torch computes."""
+"""Settings of nnU-Net and torch: variables, device, determinism, seeds."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contract import UsageError
+from contract.devices import choose_device
 
 SWITCHES = {
     "nnUNet_compile": "f",  # needs a C compiler where it runs
@@ -24,14 +24,14 @@ def nnunet_environment(*, augmentation_processes: int, **folders: Path) -> Itera
     """Set nnU-Net's variables inside the `with`.
 
     Args:
-        augmentation_processes: 0 for a training (batches.py has processes of its own), 1 for planning, which takes it
-            for a number of threads.
-        folders: `raw`, `preprocessed`, `results`: what nnU-Net calls by these names.
+        augmentation_processes: 0 for a training (batches.py has processes of its own), 1 for planning, which uses it as
+            a number of threads.
+        folders: `raw`, `preprocessed`, `results`, as nnU-Net calls them.
     """
-    wanted = SWITCHES | {"nnUNet_n_proc_DA": str(augmentation_processes)}
-    wanted |= {f"nnUNet_{name}": str(folder.resolve()) for name, folder in folders.items()}
-    before: Mapping[str, str | None] = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+    variables = SWITCHES | {"nnUNet_n_proc_DA": str(augmentation_processes)}
+    variables |= {f"nnUNet_{name}": str(folder.resolve()) for name, folder in folders.items()}
+    before: Mapping[str, str | None] = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -42,40 +42,33 @@ def nnunet_environment(*, augmentation_processes: int, **folders: Path) -> Itera
                 os.environ[name] = value
 
 
-def choose_device(name: str) -> torch.device:
-    """Turn auto, cpu, cuda or cuda:I into a device.
+def open_device(name: str) -> torch.device:
+    """The device of `--device`; a GPU with its index, which nnU-Net needs.
 
     Raises:
         UsageError: there is no such GPU.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cpu":
-        return device
-    index = device.index or 0
-    if index >= torch.cuda.device_count():
-        raise UsageError(f"--device {name}: must be there, but {torch.cuda.device_count()} GPUs are; use auto or cpu")
-    return torch.device("cuda", index)
+    device = torch.device(choose_device(name, torch.cuda))
+    return device if device.type == "cpu" else torch.device("cuda", device.index or 0)
 
 
 def make_deterministic(threads: int) -> None:
-    """The same bits for the same run on one machine; another GPU model, torch or thread count gives others.
+    """Make torch give the same bits for the same run; another GPU model, torch or thread count gives others.
 
     Args:
-        threads: sums are split among threads, so their number is part of a result's identity.
+        threads: sums are split among threads, so their number is part of a result's fingerprint.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # Only warned of: average pooling in the residual encoders is called non-deterministic on CUDA by torch, although
-    # it adds in a random order only where windows overlap, and these don't.
+    # Only a warning: torch calls average pooling, in the residual encoders, non-deterministic on CUDA, although it adds
+    # in a random order only where windows overlap, and these don't.
     torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports a compiler for 5 s
     torch.utils.deterministic.fill_uninitialized_memory = False
-    steady_cudnn()
+    make_cudnn_deterministic()
 
 
-def steady_cudnn() -> None:
-    """Let cuDNN take the same algorithms each time; nnU-Net's predictor turns this off when it is made."""
+def make_cudnn_deterministic() -> None:
+    """Let cuDNN use the same algorithms each time; nnU-Net's predictor turns this off when it is made."""
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
 

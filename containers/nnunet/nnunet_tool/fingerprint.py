@@ -1,4 +1,4 @@
-"""nnU-Net's dataset fingerprint, computed here rather than by its pool of processes: they import torch anew in each.
+"""nnU-Net's dataset fingerprint, computed here rather than by its pool of processes, each of which would import torch.
 
 The content is that of `DatasetFingerprintExtractor.run`: shapes and spacings, and the intensities of labelled voxels.
 """
@@ -13,24 +13,24 @@ from nnunetv2.preprocessing.cropping.cropping import crop_to_nonzero
 from numpy.typing import NDArray
 
 from contract import UsageError, Volume
-from nnunet_tool.arrays import image_array, reversed_axes
+from nnunet_tool.arrays import image_array, reverse_axes
 
 SAMPLED_VOXELS = 10_000_000
 """Labelled voxels that the intensities are taken from, the same number from each case.
 
-nnU-Net takes ten times as many, which needs 1 GB and moves a percentile by a fraction of the noise.
+nnU-Net takes ten times as many, which needs 1 GB and changes a percentile by a fraction of the noise.
 """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseFingerprint:
-    """What one case adds.
+    """The part of one case.
 
     Attributes:
         shape: (Z, Y, X) voxels without the zeros around.
         spacing_mm: z, y, x.
         intensities: HU of labelled voxels, drawn with replacement; none where there is no label.
-        kept: share of the voxels that is left without the zeros around.
+        kept: share of the voxels that remains without the zeros around.
     """
 
     shape: tuple[int, ...]
@@ -47,8 +47,8 @@ def case_fingerprint(image: Volume, labels: NDArray[np.int16], cases: int) -> Ca
         labels: (X, Y, Z) nnU-Net's ids.
         cases: of the dataset; they share the sampled voxels.
     """
-    whole = image_array(image)
-    cropped, labels_cropped, _ = crop_to_nonzero(whole, reversed_axes(labels)[None].copy())
+    array = image_array(image)
+    cropped, labels_cropped, _ = crop_to_nonzero(array, reverse_axes(labels)[None].copy())
     per_channel, _ = DatasetFingerprintExtractor.collect_foreground_intensities(
         labels_cropped, cropped, num_samples=SAMPLED_VOXELS // cases
     )
@@ -56,12 +56,12 @@ def case_fingerprint(image: Volume, labels: NDArray[np.int16], cases: int) -> Ca
         shape=tuple(cropped.shape[1:]),
         spacing_mm=image.spacing_mm[::-1],
         intensities=np.asarray(per_channel[0], np.float32),
-        kept=cropped.size / whole.size,
+        kept=cropped.size / array.size,
     )
 
 
 def dataset_fingerprint(cases: Sequence[CaseFingerprint]) -> dict[str, Any]:
-    """Join the cases' fingerprints to what nnU-Net's planner reads.
+    """Join the cases' fingerprints into the one that nnU-Net's planner reads.
 
     Raises:
         UsageError: no case has a label.

@@ -8,7 +8,6 @@ checkpoint_final.pth  the model, as nnU-Net names it
 The checkpoint (hidden) is replaced every few epochs: a run that was killed goes on from it and ends in the same bytes.
 """
 
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,22 +19,22 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from numpy.typing import NDArray
 
-from contract import Context, Volume, atomic, records
+from contract import Context, Volume, atomic, log_line, records
 from contract.datasets import SUFFIX
 from contract.volumes import read_image, write_labels
 from nnunet_tool import arrays, checkpoint, foldrecord
 from nnunet_tool.cases import Prepared, read_prepared, refuse_shard
-from nnunet_tool.checkpoint import Identity, Trained
-from nnunet_tool.environment import choose_device, make_deterministic, steady_cudnn
+from nnunet_tool.checkpoint import RunConfig, Trained
+from nnunet_tool.environment import make_cudnn_deterministic, make_deterministic, open_device
 from nnunet_tool.foldrecord import FoldRecord
-from nnunet_tool.settings import train_settings
+from nnunet_tool.settings import read_train_settings
 from nnunet_tool.trainer import Epoch, FoldTrainer, fold_trainer
 
 LOG = "log.csv"
 
 
 def run_fold(context: Context, fold: int) -> None:
-    """Do the step.
+    """Train a fold and label its held-out cases.
 
     Raises:
         UsageError: no results of `prepare`, no such device, a loss that is not finite.
@@ -44,23 +43,23 @@ def run_fold(context: Context, fold: int) -> None:
     refuse_shard(context)
     folder = context.input_folder("prepare")
     prepared = read_prepared(folder)
-    device = choose_device(context.arguments.device)
+    device = open_device(context.arguments.device)
     make_deterministic(context.threads)
-    identity = _identity(context, fold, device)
-    _tell(context, prepared, fold, device)
-    settings, held_out = train_settings(context.options), prepared.folds[fold]
+    run_config = _run_config(context, fold, device)
+    _report_fold(context, prepared, fold, device)
+    settings, held_out = read_train_settings(context.options), prepared.folds[fold]
     with fold_trainer(folder, prepared, fold, settings, device) as trainer:
-        trained = _trained(context, trainer, identity)
-        atomic.write_text(context.folder / LOG, _log_text(trained.log))
+        trained = _train_or_restore(context, trainer, run_config)
+        atomic.write_text(context.folder / LOG, _format_log(trained.log))
         for case in held_out:
-            _label(context, trainer, prepared, case)
+            _label_case(context, trainer, prepared, case)
     foldrecord.write_record(context.folder, FoldRecord(fold, trained.drawn, held_out))
     (context.folder / checkpoint.STATE).unlink(missing_ok=True)
     context.progress.end(f"fold-{fold}: {len(held_out)} held-out cases labelled")
 
 
-def _identity(context: Context, fold: int, device: torch.device) -> Identity:
-    """Everything that the bits of the result depend on."""
+def _run_config(context: Context, fold: int, device: torch.device) -> RunConfig:
+    """All that the bits of the result depend on."""
     return {
         "version": context.manifest.version,
         "dataset": context.dataset.name,
@@ -74,54 +73,51 @@ def _identity(context: Context, fold: int, device: torch.device) -> Identity:
     }
 
 
-def _tell(context: Context, prepared: Prepared, fold: int, device: torch.device) -> None:
-    """Say in run.json and in the log what a reader should know of this fold."""
+def _report_fold(context: Context, prepared: Prepared, fold: int, device: torch.device) -> None:
+    """Record device and missing organs of this fold in run.json and in the log."""
     absent = prepared.absent_organs(fold)
     context.facts["device"] = str(device)
     context.facts["organs_without_training_cases"] = list(absent)
     if absent:
-        sys.stderr.write(f"fold-{fold}: no training case has {', '.join(absent)}; its cases will not get it\n")
+        log_line(f"fold-{fold}: no training case has {', '.join(absent)}; its cases will not get it")
 
 
-# ------------------------------------------------------------------------------------------------------------ training
-
-
-def _trained(context: Context, trainer: FoldTrainer, identity: Identity) -> Trained:
-    """Train, or take the model that this run had trained when it was stopped."""
+def _train_or_restore(context: Context, trainer: FoldTrainer, run_config: RunConfig) -> Trained:
+    """Train, or restore the model that this run had trained when it was stopped."""
     folder, overwrite = context.folder, context.arguments.overwrite
-    trained = None if overwrite else checkpoint.restore_model(folder, identity, trainer)
+    trained = None if overwrite else checkpoint.restore_model(folder, run_config, trainer)
     if trained is None or (folder / foldrecord.FILE).exists():
-        # Label maps are only taken over from a run that was stopped between its training and its record.
+        # Label maps are kept only from a run that was stopped between its training and its record.
         _remove_results(folder, keep_model=trained is not None)
-    log = [] if trained or overwrite else checkpoint.restore_state(folder, identity, trainer)
+    log = [] if trained or overwrite else checkpoint.restore_state(folder, run_config, trainer)
     total, done = trainer.settings.epochs, len(trained.log if trained else log)
     context.progress.begin(total + len(trainer.held_out), f"fold-{trainer.fold}", done=done)
-    return trained or _train(context, trainer, identity, log)
+    return trained or _train(context, trainer, run_config, log)
 
 
 def _remove_results(folder: Path, *, keep_model: bool) -> None:
-    """Remove what an earlier run left, but not its checkpoint."""
+    """Remove the results of an earlier run, but not its checkpoint."""
     for path in folder.iterdir():
         if not path.name.startswith(".") and not (keep_model and path.name == checkpoint.MODEL):
             path.unlink()
 
 
-def _train(context: Context, trainer: FoldTrainer, identity: Identity, log: list[Epoch]) -> Trained:
-    """Train from the epoch that comes next to the last one, and write the model."""
+def _train(context: Context, trainer: FoldTrainer, run_config: RunConfig, log: list[Epoch]) -> Trained:
+    """Train the remaining epochs, and write the model."""
     trainer.start()
     while trainer.current_epoch < trainer.settings.epochs:
         epoch = trainer.run_epoch(context.progress.check_stop)
         log.append(epoch)
         if len(log) % trainer.settings.checkpoint_every == 0:
-            checkpoint.save_state(context.folder, identity, trainer, log)
+            checkpoint.save_state(context.folder, run_config, trainer, log)
         context.progress.advance(f"epoch {len(log)}", f"loss {epoch.train_loss:.3f}, Dice {epoch.validation_dice:.3f}")
     trainer.end()
-    checkpoint.save_model(context.folder, identity, trainer, log)
+    checkpoint.save_model(context.folder, run_config, trainer, log)
     return Trained(log, dict(trainer.drawn))
 
 
-def _log_text(log: list[Epoch]) -> str:
-    """CSV, a line an epoch."""
+def _format_log(log: list[Epoch]) -> str:
+    """Format the log as CSV, a line an epoch."""
     lines = [
         f"{number},{e.learning_rate!r},{e.train_loss!r},{e.validation_loss!r},{e.validation_dice!r}\n"
         for number, e in enumerate(log, start=1)
@@ -129,41 +125,38 @@ def _log_text(log: list[Epoch]) -> str:
     return "".join(["epoch,learning_rate,train_loss,validation_loss,validation_dice\n", *lines])
 
 
-# ---------------------------------------------------------------------------------------------------------- prediction
-
-
-def _label(context: Context, trainer: FoldTrainer, prepared: Prepared, case: str) -> None:
-    """Write a case's label map, unless this run has done so before it was stopped."""
+def _label_case(context: Context, trainer: FoldTrainer, prepared: Prepared, case: str) -> None:
+    """Write a case's label map, unless this run did so before it was stopped."""
     file = context.folder / f"{case}{SUFFIX}"
     if not file.exists():
         image = read_image(context.dataset.image(case))
-        write_labels(file, prepared.label_ids.to_dataset(predicted(trainer, image, context.threads)), image)
+        write_labels(file, prepared.label_ids.to_dataset(predict(trainer, image, context.threads)), image)
     context.progress.advance(case, "labelled")
 
 
-def predicted(trainer: FoldTrainer, image: Volume, threads: int) -> NDArray[np.integer[Any]]:
-    """(X, Y, Z) nnU-Net's ids of an image: what nnU-Net predicts from a raw file, without its pools of processes."""
+def predict(trainer: FoldTrainer, image: Volume, threads: int) -> NDArray[np.integer[Any]]:
+    """Predict (X, Y, Z) nnU-Net's ids of an image, as nnU-Net does from a raw file, without its pools of processes."""
     plans, configuration = trainer.plans_manager, trainer.configuration_manager
     data, _, properties = DefaultPreprocessor(verbose=False).run_case_npy(
         arrays.image_array(image), None, arrays.properties(image), plans, configuration, trainer.dataset_json
     )
-    logits = _predictor(trainer).predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
+    logits = _make_predictor(trainer).predict_sliding_window_return_logits(torch.from_numpy(data)).cpu()
     if trainer.unlearned:
         logits = logits.clone()
         logits[trainer.unlearned] = torch.finfo(logits.dtype).min
     labels = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits, plans, configuration, trainer.label_manager, properties, num_threads_torch=threads
     )
-    return arrays.reversed_axes(labels)
+    return arrays.reverse_axes(labels)
 
 
-def _predictor(trainer: FoldTrainer) -> nnUNetPredictor:
-    """nnU-Net's predictor with the trainer's network: windows that overlap by half, weighted by a Gaussian."""
+def _make_predictor(trainer: FoldTrainer) -> nnUNetPredictor:
+    """Make nnU-Net's predictor with the trainer's network: windows that overlap by half, weighted by a Gaussian."""
     predictor = nnUNetPredictor(
         tile_step_size=0.5, use_gaussian=True, use_mirroring=trainer.inference_allowed_mirroring_axes is not None,
         perform_everything_on_device=True, device=trainer.device, allow_tqdm=False,
     )  # fmt: skip
-    steady_cudnn()
+    make_cudnn_deterministic()
     trainer.set_deep_supervision_enabled(enabled=False)
     predictor.manual_initialization(
         trainer.network, trainer.plans_manager, trainer.configuration_manager, None, trainer.dataset_json,

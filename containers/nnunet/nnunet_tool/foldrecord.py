@@ -1,4 +1,4 @@
-"""`fold.json`: whom a fold's model was trained on, and whom it labelled; written last: who has it is done."""
+"""`fold.json`: the cases that a fold's model was trained on, and those it labelled; written last, when all is done."""
 
 import json
 from collections.abc import Mapping

@@ -31,5 +31,5 @@ class LabelIds:
         return np.asarray(np.array([0, *self.ids], kind)[labels])
 
     def table(self, organs: Mapping[int, str]) -> dict[str, int]:
-        """The label table of nnU-Net's `dataset.json`; the id is part of a name, for nnU-Net has names of its own."""
+        """The label table of nnU-Net's `dataset.json`; names hold the id, since some names are special to nnU-Net."""
         return {"background": 0} | {f"{i} {organs[i]}": k for k, i in enumerate(self.ids, start=1)}

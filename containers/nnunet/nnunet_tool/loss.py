@@ -5,11 +5,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class SteadyCrossEntropy(nn.Module):
+class DeterministicCrossEntropy(nn.Module):
     """The mean cross entropy of torch, up to rounding; torch's own is not deterministic on CUDA."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Compare.
+        """Mean cross entropy.
 
         Args:
             logits: (B, C, …).
@@ -17,5 +17,5 @@ class SteadyCrossEntropy(nn.Module):
         """
         classes = torch.arange(logits.shape[1], device=logits.device).view(1, -1, *[1] * (logits.ndim - 2))
         log_probabilities = functional.log_softmax(logits, dim=1)
-        chosen = torch.where(target[:, None] == classes, log_probabilities, torch.zeros_like(log_probabilities))
-        return -chosen.sum(dim=1).mean()
+        of_class = torch.where(target[:, None] == classes, log_probabilities, torch.zeros_like(log_probabilities))
+        return -of_class.sum(dim=1).mean()

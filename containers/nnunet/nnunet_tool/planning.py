@@ -1,7 +1,6 @@
-"""The plan: spacing, patch, batch size and network, by nnU-Net's own rules, and what the user overrides of it."""
+"""The plan: spacing, patch, batch size and network, by nnU-Net's own rules, with the values that the user overrides."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +14,7 @@ from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_en
     nnUNetPlannerResEncXL,
 )
 
-from contract import UsageError, atomic
+from contract import UsageError, atomic, log_line
 from nnunet_tool.cases import PLANS
 from nnunet_tool.environment import nnunet_environment
 from nnunet_tool.settings import PlanSettings
@@ -35,10 +34,10 @@ def make_plans(folder: Path, dataset_json: Json, settings: PlanSettings, configu
     """Plan the experiment, and write `dataset.json` and the plans.
 
     Args:
-        folder: of the dataset, below what nnU-Net calls `nnUNet_preprocessed`; holds the fingerprint.
+        folder: of the dataset, in nnU-Net's `nnUNet_preprocessed`; holds the fingerprint.
         dataset_json: nnU-Net's description of the dataset.
-        settings: which planner, and what is overridden.
-        configuration: the one that is trained; only it is overridden.
+        settings: the planner, and the values to override.
+        configuration: the one that is trained; only its values are overridden.
 
     Returns:
         The plans.
@@ -50,7 +49,7 @@ def make_plans(folder: Path, dataset_json: Json, settings: PlanSettings, configu
         (Path(raw) / folder.name).mkdir()
         atomic.write_json(Path(raw) / folder.name / "dataset.json", dataset_json)
         with nnunet_environment(augmentation_processes=1, raw=Path(raw), preprocessed=folder.parent):
-            _planner(folder.name, settings).plan_experiment()
+            _make_planner(folder.name, settings).plan_experiment()
     file = folder / f"{PLANS}.json"
     plans: Json = json.loads(file.read_text(encoding="utf-8"))
     if configuration not in plans["configurations"]:
@@ -59,32 +58,32 @@ def make_plans(folder: Path, dataset_json: Json, settings: PlanSettings, configu
             "most of them have a single slice; use another variant"
         )
     plan = plans["configurations"][configuration]
-    overridden(plan, plans["transpose_forward"], settings)
+    override_plan(plan, plans["transpose_forward"], settings)
     _refuse_thin_patch(plan, plans["transpose_forward"])
     atomic.write_json(file, plans)
     return plans
 
 
-def _planner(dataset: str, settings: PlanSettings) -> ExperimentPlanner:
+def _make_planner(dataset: str, settings: PlanSettings) -> ExperimentPlanner:
     memory = {"gpu_memory_target_in_gb": settings.gpu_memory_gb} if settings.gpu_memory_gb else {}
     return PLANNERS[settings.planner](dataset, plans_name=PLANS, **memory)
 
 
-def overridden(plan: Json, axes: Sequence[int], settings: PlanSettings) -> None:
+def override_plan(plan: Json, axes: Sequence[int], settings: PlanSettings) -> None:
     """Put the user's patch, features and batch size into a configuration's plan.
 
     Args:
         plan: of the configuration; changed in place.
         axes: nnU-Net's `transpose_forward`: which of the axes (Z, Y, X) each axis of the plan is.
-        settings: what to override.
+        settings: the values to override.
 
     Raises:
         UsageError: more stages than the patch allows.
     """
     if settings.patch:
         reversed_patch = settings.patch[::-1]
-        along = [reversed_patch[axis] for axis in axes][-len(plan["spacing"]) :]
-        _set_patch(plan, along)
+        patch = [reversed_patch[axis] for axis in axes][-len(plan["spacing"]) :]
+        _set_patch(plan, patch)
     if settings.features:
         _set_features(plan, settings.features)
     if settings.batch_size:
@@ -106,7 +105,7 @@ def _set_patch(plan: Json, patch: list[int]) -> None:
     _, strides, kernels, rounded, _ = get_pool_and_conv_props(plan["spacing"], patch, 4, 999_999)
     plan["patch_size"] = [int(n) for n in rounded]
     if plan["patch_size"] != patch:
-        sys.stderr.write(f"patch: {patch} was rounded up to {plan['patch_size']} for the network's strides\n")
+        log_line(f"patch: {patch} was rounded up to {plan['patch_size']} for the network's strides")
     widths = plan["architecture"]["arch_kwargs"]["features_per_stage"]
     widest, first = max(widths), widths[0]
     features = [min(widest, first * 2**stage) for stage in range(len(strides))]
@@ -130,10 +129,10 @@ def _set_stages(plan: Json, features: list[int], strides: Sequence[list[int]], k
     network["n_stages"], network["features_per_stage"] = stages, features
     network["strides"], network["kernel_sizes"] = list(strides[:stages]), list(kernels[:stages])
     encoder = "n_blocks_per_stage" if "n_blocks_per_stage" in network else "n_conv_per_stage"
-    network[encoder] = _of_length(network[encoder], stages)
-    network["n_conv_per_stage_decoder"] = _of_length(network["n_conv_per_stage_decoder"], stages - 1)
+    network[encoder] = _fit_length(network[encoder], stages)
+    network["n_conv_per_stage_decoder"] = _fit_length(network["n_conv_per_stage_decoder"], stages - 1)
 
 
-def _of_length(numbers: Sequence[int], length: int) -> list[int]:
+def _fit_length(numbers: Sequence[int], length: int) -> list[int]:
     """Cut a list, or repeat its last number."""
     return [*numbers[:length], *[numbers[-1]] * (length - len(numbers))]

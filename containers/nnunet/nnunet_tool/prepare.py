@@ -1,14 +1,13 @@
 """Step `prepare`: read every case, plan once, preprocess once, deal the cases out to five folds.
 
-cases.json                                       folds, label ids, what was set aside
+cases.json                                       folds, label ids, cases that were set aside
 Dataset001_NAME/dataset.json nnUNetPlans.json dataset_fingerprint.json splits_final.json
 Dataset001_NAME/nnUNetPlans_3d_fullres/CASE.b2nd CASE_seg.b2nd CASE.pkl
 
-The folder is what nnU-Net calls `nnUNet_preprocessed`. An interrupted run starts over.
+The folder is nnU-Net's `nnUNet_preprocessed`. An interrupted run starts over.
 """
 
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,37 +21,37 @@ from nnunetv2.training.dataloading.nnunet_dataset import comp_blosc2_params
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
 
-from contract import CaseError, Context, UsageError, Volume, atomic
+from contract import CaseError, Context, UsageError, Volume, atomic, log_line
 from contract.volumes import read_image, read_labels
 from nnunet_tool import arrays
-from nnunet_tool.cases import FOLDS, Prepared, assigned_folds, refuse_shard, write_prepared
+from nnunet_tool.cases import FOLDS, Prepared, assign_folds, refuse_shard, write_prepared
 from nnunet_tool.environment import make_deterministic
 from nnunet_tool.fingerprint import CaseFingerprint, case_fingerprint, dataset_fingerprint
 from nnunet_tool.labelids import LabelIds
 from nnunet_tool.planning import make_plans
-from nnunet_tool.settings import plan_settings
+from nnunet_tool.settings import read_plan_settings
 
 
 def prepare(context: Context) -> None:
-    """Do the step.
+    """Plan, preprocess and deal out the cases.
 
     Raises:
         UsageError: fewer than five readable cases, names that nnU-Net can't tell apart, an option that doesn't fit.
     """
-    settings = plan_settings(context.options)
+    settings = read_plan_settings(context.options)
     refuse_shard(context)
     _refuse_names(context.cases)
     make_deterministic(context.threads)
-    _empty(context.folder)
+    _empty_folder(context.folder)
     ids = LabelIds(tuple(context.dataset.labels))
     context.progress.begin(2 * len(context.cases), "prepare")
-    survey = _survey(context, ids)
+    survey = _survey_cases(context, ids)
     prepared = Prepared(
         dataset=f"Dataset001_{context.dataset.name}",
         configuration=context.arguments.variant,
         organs=context.dataset.labels,
-        folds=assigned_folds(list(survey.found), int(context.options["seed"])),
-        found=survey.found,
+        folds=assign_folds(list(survey.ids_of_cases), int(context.options["seed"])),
+        ids_of_cases=survey.ids_of_cases,
         set_aside=survey.set_aside,
     )
     folder = context.folder / prepared.dataset
@@ -61,24 +60,24 @@ def prepare(context: Context) -> None:
     atomic.write_json(folder / "splits_final.json", prepared.splits())
     dataset_json = _dataset_json(context, prepared)
     plans = make_plans(folder, dataset_json, settings, prepared.configuration)
-    for case in sorted(prepared.found):
+    for case in sorted(prepared.ids_of_cases):
         _preprocess(context, case, ids, plans, dataset_json)
         context.progress.advance(case, "preprocessed")
     write_prepared(context.folder, prepared)
-    _say_what_is_odd(context, prepared)
+    _report_problems(context, prepared)
 
 
 def _refuse_names(cases: Sequence[str]) -> None:
     clashing = sorted(set(cases) & {f"{case}_seg" for case in cases})
     if clashing:
         raise UsageError(
-            f"cases must not be named like another one with `_seg` added, for nnU-Net names its files so, but "
+            f"cases must not be named like another one with `_seg` added, since nnU-Net names its files so, but "
             f"{', '.join(clashing)} is; rename it, or leave it out under `exclude:` in dataset.yaml"
         )
 
 
-def _empty(folder: Path) -> None:
-    """Remove what an earlier run left."""
+def _empty_folder(folder: Path) -> None:
+    """Remove the results of an earlier run."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
@@ -88,30 +87,30 @@ def _empty(folder: Path) -> None:
 
 @dataclass(slots=True)
 class _Survey:
-    """What reading all cases found."""
+    """What was read from all cases."""
 
     fingerprints: list[CaseFingerprint] = field(default_factory=list)
-    found: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    ids_of_cases: dict[str, tuple[int, ...]] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
 
 
-def _survey(context: Context, ids: LabelIds) -> _Survey:
+def _survey_cases(context: Context, ids: LabelIds) -> _Survey:
     """Read every case once: its fingerprint and its organs, or why it is set aside."""
     survey = _Survey()
     for case in context.cases:
         try:
-            image, labels = _read(context, case, ids)
+            image, labels = _read_case(context, case, ids)
             survey.fingerprints.append(case_fingerprint(image, labels, len(context.cases)))
         except CaseError as error:
             survey.set_aside[case] = str(error)
             context.progress.advance(case, f"set aside: {error}", failed=True)
             continue
-        survey.found[case] = tuple(ids.ids[k - 1] for k in np.unique(labels).tolist() if k)
+        survey.ids_of_cases[case] = tuple(ids.ids[k - 1] for k in np.unique(labels).tolist() if k)
         context.progress.advance(case, "read")
     return survey
 
 
-def _read(context: Context, case: str, ids: LabelIds) -> tuple[Volume, NDArray[np.int16]]:
+def _read_case(context: Context, case: str, ids: LabelIds) -> tuple[Volume, NDArray[np.int16]]:
     """Image, and (X, Y, Z) labels in nnU-Net's ids.
 
     Raises:
@@ -129,13 +128,13 @@ def _dataset_json(context: Context, prepared: Prepared) -> dict[str, Any]:
     return {
         "channel_names": {"0": "CT"},
         "labels": prepared.label_ids.table(context.dataset.labels),
-        "numTraining": len(prepared.found),
+        "numTraining": len(prepared.ids_of_cases),
         "file_ending": ".nii.gz",
         "name": context.dataset.name,
         "overwrite_image_reader_writer": "NibabelIOWithReorient",
         "dataset": {
             case: {"images": [f"images/{case}.nii.gz"], "label": f"labels/{case}.nii.gz"}
-            for case in sorted(prepared.found)
+            for case in sorted(prepared.ids_of_cases)
         },
     }
 
@@ -146,9 +145,9 @@ def _preprocess(
     """Crop, normalise and resample a case, and store it as nnU-Net does."""
     manager = PlansManager(plans)
     configuration = manager.get_configuration(context.arguments.variant)
-    image, labels = _read(context, case, ids)
+    image, labels = _read_case(context, case, ids)
     data, segmentation, properties = DefaultPreprocessor(verbose=False).run_case_npy(
-        arrays.image_array(image), arrays.reversed_axes(labels)[None], arrays.properties(image), manager,
+        arrays.image_array(image), arrays.reverse_axes(labels)[None], arrays.properties(image), manager,
         configuration, dataset_json,
     )  # fmt: skip
     folder = context.folder / manager.dataset_name / configuration.data_identifier
@@ -159,18 +158,18 @@ def _preprocess(
 
 
 def _store(file: Path, array: NDArray[Any], configuration: ConfigurationManager) -> None:
-    """Compress an array in chunks of a patch's size; in one thread, for several end in an order that varies."""
+    """Compress an array in chunks of a patch's size, in one thread: the order of several would vary."""
     blocks, chunks = comp_blosc2_params(array.shape, tuple(configuration.patch_size), array.itemsize)
-    settings = {"codec": blosc2.Codec.LZ4HC, "clevel": 5, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
-    blosc2.asarray(np.ascontiguousarray(array), urlpath=str(file), chunks=chunks, blocks=blocks, cparams=settings)
+    parameters = {"codec": blosc2.Codec.LZ4HC, "clevel": 5, "filters": [blosc2.Filter.SHUFFLE], "nthreads": 1}
+    blosc2.asarray(np.ascontiguousarray(array), urlpath=str(file), chunks=chunks, blocks=blocks, cparams=parameters)
 
 
-def _say_what_is_odd(context: Context, prepared: Prepared) -> None:
-    """Tell what the labels will lack: in the log and in run.json."""
+def _report_problems(context: Context, prepared: Prepared) -> None:
+    """Record cases that were set aside and organs that can't be learned, in the log and in run.json."""
     absent = {f"fold-{fold}": list(organs) for fold in range(FOLDS) if (organs := prepared.absent_organs(fold))}
     context.facts["set_aside"] = dict(prepared.set_aside)
     context.facts["organs_without_training_cases"] = absent
     for fold, organs in absent.items():
-        sys.stderr.write(f"{fold}: no training case has {', '.join(organs)}; its cases will not get it\n")
-    found, aside = len(prepared.found), len(prepared.set_aside)
-    context.progress.end(f"{found} cases in {FOLDS} folds, {aside} set aside")
+        log_line(f"{fold}: no training case has {', '.join(organs)}; its cases will not get it")
+    readable, aside = len(prepared.ids_of_cases), len(prepared.set_aside)
+    context.progress.end(f"{readable} cases in {FOLDS} folds, {aside} set aside")

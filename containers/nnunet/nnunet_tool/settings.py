@@ -1,4 +1,4 @@
-"""The options of the command line, typed and checked once."""
+"""The options of the command line, typed and checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """What the plan depends on beside the dataset.
+    """Options that the plan depends on.
 
     Attributes:
         planner: name of nnU-Net's planner.
@@ -35,11 +35,11 @@ class TrainSettings:
     Attributes:
         epochs: of a fold.
         iterations: batches that an epoch trains on.
-        validation_iterations: batches of held-out cases that are looked at after each epoch, for the log alone.
-        learning_rate: at the first epoch; goes to 0 polynomially.
+        validation_iterations: batches of held-out cases that are evaluated after each epoch, only for the log.
+        learning_rate: of the first epoch; falls to 0 polynomially.
         mirroring: flip patches in training, and average over flips in prediction.
         seed: of initial weights, patches and augmentation.
-        workers: processes that make batches; 0 makes them in between.
+        workers: processes that make batches; 0 makes them in the main process.
         checkpoint_every: epochs between checkpoints.
     """
 
@@ -53,16 +53,16 @@ class TrainSettings:
     checkpoint_every: int
 
 
-def plan_settings(options: Mapping[str, OptionValue]) -> PlanSettings:
+def read_plan_settings(options: Mapping[str, OptionValue]) -> PlanSettings:
     """Read the options of `prepare`.
 
     Raises:
-        UsageError: a list that is none.
+        UsageError: not a list of numbers, or one of another length.
     """
-    patch = _whole_numbers("patch", str(options["patch"]), at_least=1)
+    patch = _parse_numbers("patch", str(options["patch"]), at_least=1)
     if patch is not None and len(patch) != 3:
         raise UsageError(f"--patch must be auto or three numbers x,y,z, but it is {options['patch']!r}")
-    features = _whole_numbers("features", str(options["features"]), at_least=1)
+    features = _parse_numbers("features", str(options["features"]), at_least=1)
     if features is not None and len(features) < 2:
         raise UsageError(f"--features must be auto or two stages at least, but it is {options['features']!r}")
     return PlanSettings(
@@ -74,7 +74,7 @@ def plan_settings(options: Mapping[str, OptionValue]) -> PlanSettings:
     )
 
 
-def train_settings(options: Mapping[str, OptionValue]) -> TrainSettings:
+def read_train_settings(options: Mapping[str, OptionValue]) -> TrainSettings:
     """Read the options of the folds."""
     return TrainSettings(
         epochs=int(options["epochs"]),
@@ -88,7 +88,7 @@ def train_settings(options: Mapping[str, OptionValue]) -> TrainSettings:
     )
 
 
-def _whole_numbers(option: str, text: str, at_least: int) -> tuple[int, ...] | None:
+def _parse_numbers(option: str, text: str, at_least: int) -> tuple[int, ...] | None:
     """Read `auto` (None) or whole numbers with commas between them."""
     if text == AUTO:
         return None

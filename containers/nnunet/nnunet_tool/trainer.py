@@ -1,6 +1,6 @@
 """nnU-Net's trainer of one fold, driven from here: deterministic, without its log files, figures and pools.
 
-What it trains on is counted from the batches that its loader gave it, not from the split that it was asked for.
+The cases that it trains on are counted from the batches that its loader gave, not from the split that was asked for.
 """
 
 import math
@@ -22,7 +22,7 @@ from contract import UsageError
 from nnunet_tool.batches import Batch, batches
 from nnunet_tool.cases import PLANS, Prepared
 from nnunet_tool.environment import nnunet_environment, seed_all
-from nnunet_tool.loss import SteadyCrossEntropy
+from nnunet_tool.loss import DeterministicCrossEntropy
 from nnunet_tool.settings import TrainSettings
 
 FEWEST_SUPERVISED = 3
@@ -50,7 +50,7 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
     """nnU-Net's default trainer with our settings.
 
     Attributes:
-        settings: set by `fold_trainer`, for nnU-Net looks at the arguments of `__init__`.
+        settings: set by `fold_trainer`, since nnU-Net inspects the arguments of `__init__`.
         held_out: the fold's own cases.
         unlearned: nnU-Net's ids of organs that no training case has.
         drawn: training case -> patches of it that a step was taken on.
@@ -62,31 +62,31 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
     drawn: Counter[str]
 
     def print_to_log_file(self, *args: object, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
-        """Write no log with times in it; `log.csv` and the progress say what nnU-Net would."""
+        """Write no log with times in it; `log.csv` and the progress hold the same."""
 
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:
-        """As nnU-Net's; without mirroring as in its `nnUNetTrainerNoMirroring`."""
+        """As in nnU-Net; without mirroring as in its `nnUNetTrainerNoMirroring`."""
         rotation, flat, initial_patch, axes = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
         self.inference_allowed_mirroring_axes = axes if self.settings.mirroring else None
         return rotation, flat, initial_patch, self.inference_allowed_mirroring_axes
 
     def _build_loss(self) -> nn.Module:
-        """As nnU-Net's, with a cross entropy that is deterministic on a GPU."""
+        """As in nnU-Net, with a cross entropy that is deterministic on a GPU."""
         loss = super()._build_loss()
-        (loss.loss if self.enable_deep_supervision else loss).ce = SteadyCrossEntropy()
+        (loss.loss if self.enable_deep_supervision else loss).ce = DeterministicCrossEntropy()
         return loss
 
     def get_dataloaders(self) -> tuple[Iterator[Batch], Iterator[Batch]]:
-        """nnU-Net's loaders, their batches numbered from the epoch that comes next."""
+        """nnU-Net's loaders, with batches numbered from the next epoch on."""
         pairs = super().get_dataloaders()
-        chosen = self.settings
-        per_epoch = (chosen.iterations, chosen.validation_iterations)
-        workers = (chosen.workers, (chosen.workers + 1) // 2)
+        settings = self.settings
+        per_epoch = (settings.iterations, settings.validation_iterations)
+        workers = (settings.workers, (settings.workers + 1) // 2)
         train, validation = (
             batches(
                 pair.data_loader,
-                (chosen.seed, self.fold, purpose),
-                range(self.current_epoch * count, chosen.epochs * count),
+                (settings.seed, self.fold, purpose),
+                range(self.current_epoch * count, settings.epochs * count),
                 processes,
                 pinned=self.device.type == "cuda",
             )
@@ -100,16 +100,16 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
         self.set_deep_supervision_enabled(self.enable_deep_supervision)
 
     def train_step(self, batch: Batch) -> dict[str, Any]:
-        """As nnU-Net's; counts the cases that it is taken on."""
+        """As in nnU-Net; counts the cases of the batch."""
         outcome: dict[str, Any] = super().train_step(batch)
         self.drawn.update(str(case) for case in batch["keys"])
         return outcome
 
     def run_epoch(self, check: Callable[[], None]) -> Epoch:
-        """Train for an epoch, then look at held-out cases, for the log alone.
+        """Train for an epoch, then evaluate batches of held-out cases, only for the log.
 
         Args:
-            check: raises where the run is to stop; asked before each step.
+            check: raises where the run is to stop; called before each step.
 
         Raises:
             UsageError: the loss is not finite.
@@ -129,20 +129,23 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
             )
         self.network.eval()
         with torch.no_grad():
-            looks = [
+            outcomes = [
                 self.validation_step(next(self.dataloader_val)) for _ in range(self.settings.validation_iterations)
             ]
         self.current_epoch += 1
-        return Epoch(learning_rate, train_loss, float(np.mean([look["loss"] for look in looks])), _dice(looks))
+        validation_loss = float(np.mean([batch["loss"] for batch in outcomes]))
+        return Epoch(learning_rate, train_loss, validation_loss, _mean_dice(outcomes))
 
     def end(self) -> None:
-        """Let go of the loaders, hence of their processes."""
+        """Release the loaders and their processes."""
         self.dataloader_train = self.dataloader_val = None
 
 
-def _dice(looks: list[dict[str, Any]]) -> float:
-    """Mean Dice of the organs that are there, or were taken to be, over all voxels of some batches."""
-    true, false, missed = (np.sum([look[key] for look in looks], axis=0) for key in ("tp_hard", "fp_hard", "fn_hard"))
+def _mean_dice(outcomes: list[dict[str, Any]]) -> float:
+    """Mean Dice of the organs that occur in labels or predictions, over all voxels of some batches."""
+    true, false, missed = (
+        np.sum([batch[key] for batch in outcomes], axis=0) for key in ("tp_hard", "fp_hard", "fn_hard")
+    )
     size = 2 * true + false + missed
     return float(np.mean(2 * true[size > 0] / size[size > 0])) if (size > 0).any() else math.nan
 
@@ -155,7 +158,7 @@ def fold_trainer(
 
     Args:
         folder: results of `prepare`.
-        prepared: what they say.
+        prepared: read from them.
         fold: 0..4.
         settings: of the training.
         device: to train on.
@@ -167,7 +170,7 @@ def fold_trainer(
         nnunet_environment(augmentation_processes=0, preprocessed=folder, results=Path(results)),
     ):
         trainer = FoldTrainer(plans, prepared.configuration, fold, load_json(str(files / "dataset.json")), device)
-        trainer.device = device  # nnU-Net takes the first GPU, whichever was asked for
+        trainer.device = device  # nnU-Net takes the first GPU, whichever was chosen
         trainer.settings, trainer.held_out, trainer.drawn = settings, prepared.folds[fold], Counter()
         trainer.unlearned = [prepared.label_ids.ids.index(i) + 1 for i in prepared.absent_ids(fold)]
         trainer.num_epochs, trainer.initial_lr = settings.epochs, settings.learning_rate

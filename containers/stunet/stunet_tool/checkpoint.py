@@ -1,7 +1,7 @@
-"""Reading a published `.model` file, which nnU-Net 1.7's trainer wrote, without running what may be in it.
+"""Read a published `.model` file, which nnU-Net 1.7's trainer wrote, without running code that may be in it.
 
 Such a file is a pickle: it could run any program. Only tensors, plain values and the numpy numbers of the training
-history are let through. It is mapped, not read: half of it is the optimiser's state, which nobody needs here.
+history are allowed. The file is mapped into memory, not read: half of it is the optimiser's state, which is not needed.
 """
 
 import pickle
@@ -21,41 +21,41 @@ NUMPY_NUMBERS = [
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8")),
 ]
-"""What may be in a file beside what torch lets through by itself."""
+"""Types that may be in a file beside those that torch allows by itself."""
 
 Parameters = Mapping[str, torch.Tensor]
 
 
 def load_network(file: Path, classes: int) -> STUNet:
-    """The network that a file was saved from, with its parameters, in evaluation mode.
+    """Load the network that a file was saved from, in evaluation mode.
 
     Args:
         file: a `.model` file; width and depth are read from it.
-        classes: that it must tell apart, background included.
+        classes: that it must have, background included.
 
     Raises:
         UsageError: it is no such file, or of another network.
     """
-    parameters = _parameters(file)
-    shape = _shape(file, parameters)
+    parameters = _read_parameters(file)
+    shape = _read_shape(file, parameters)
     if shape.classes != classes:
         raise UsageError(f"{file}: network must have {classes} outputs, as the label table, but has {shape.classes}")
     with torch.device("meta"):
         network = STUNet(shape)
-    _check_same(file, parameters, network.state_dict())
+    _check_parameters(file, parameters, network.state_dict())
     network.load_state_dict(parameters, strict=True, assign=True)
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def _parameters(file: Path) -> Parameters:
-    """The parameters in a file, without the `module.` that training on several GPUs puts before their names."""
+def _read_parameters(file: Path) -> Parameters:
+    """Read the parameters in a file, without the `module.` that training on several GPUs puts before their names."""
     try:
         with torch.serialization.safe_globals(NUMPY_NUMBERS):
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"{file}: weights must be a .model file of STU-Net that holds tensors and numbers alone, but: {reason}"
+            f"{file}: weights must be a .model file of STU-Net that holds only tensors and numbers, but: {reason}"
         ) from None
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -63,8 +63,8 @@ def _parameters(file: Path) -> Parameters:
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
-def _shape(file: Path, parameters: Parameters) -> Shape:
-    """Width, depth and classes of the network that parameters belong to."""
+def _read_shape(file: Path, parameters: Parameters) -> Shape:
+    """Read width, depth and classes of a network from its parameters."""
     first, head = parameters.get("conv_blocks_context.0.0.conv1.weight"), parameters.get("seg_outputs.4.weight")
     if first is None or head is None or not first.ndim == head.ndim == 5:
         raise UsageError(f"{file}: weights must be of STU-Net, but its first or its last convolution is not among them")
@@ -72,13 +72,13 @@ def _shape(file: Path, parameters: Parameters) -> Shape:
     return Shape(width=first.shape[0], depth=depth, classes=head.shape[0])
 
 
-def _check_same(file: Path, found: Parameters, expected: Parameters) -> None:
-    """Compare names, shapes and types, and say what differs, not only that something does."""
+def _check_parameters(file: Path, actual: Parameters, expected: Parameters) -> None:
+    """Compare names, shapes and types; the error lists what differs."""
     names = {
-        "missing": sorted(expected.keys() - found.keys()),
-        "not of this network": sorted(found.keys() - expected.keys()),
-        "of another shape": sorted(k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape),
-        "not float32": sorted(key for key, value in found.items() if value.dtype != torch.float32),
+        "missing": sorted(expected.keys() - actual.keys()),
+        "not of this network": sorted(actual.keys() - expected.keys()),
+        "of another shape": sorted(k for k in expected.keys() & actual.keys() if expected[k].shape != actual[k].shape),
+        "not float32": sorted(key for key, value in actual.items() if value.dtype != torch.float32),
     }
     wrong = [f"{len(keys)} {what} ({keys[0]}{', …' if keys[1:] else ''})" for what, keys in names.items() if keys]
     if wrong:

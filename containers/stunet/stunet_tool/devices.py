@@ -1,28 +1,12 @@
-"""Which device is used, and what makes torch give the same bits twice on it."""
+"""How torch gives the same bits twice."""
 
 import os
 
 import torch
 
-from contract import UsageError
-
-
-def choose_device(asked: str) -> torch.device:
-    """The device that `--device` means; `auto` is the first GPU, else the CPU.
-
-    Raises:
-        UsageError: a GPU was asked for that is not there.
-    """
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device must name a GPU of this machine, but {asked} is not there; use cpu or auto")
-    return device
-
 
 def make_deterministic(threads: int) -> None:
-    """The same bits for the same run on one machine.
+    """Make torch give the same bits for the same run on one machine.
 
     Args:
         threads: CPU threads, exactly.

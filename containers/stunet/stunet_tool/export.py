@@ -1,7 +1,7 @@
 """From probabilities at 1.5 mm to labels on the image's voxels: each class in turn, the highest so far is kept.
 
-It goes piece by piece, so that never more than one class of one piece is held on the image's voxels. A voxel between
-two pieces is made of both; it is left to the later one, for which `Borders` keeps the last voxels of the earlier ones.
+The work goes piece by piece, so no more than one class of one piece is held on the image's voxels. A voxel between two
+pieces is made of both; the later one makes it, for which `Borders` keeps the last voxels of the earlier ones.
 """
 
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from contract import LabelMap
 from stunet_tool.axes import Axes
 from stunet_tool.inference import Piece
 from stunet_tool.preparation import nonzero_box
-from stunet_tool.tiles import Box, longest_first, shifted
+from stunet_tool.tiles import Box, longest_first, shift_box
 
 Probabilities = NDArray[np.float32]
 
 
-def highest(pieces: Iterable[Piece], classes: int, axes: Axes) -> LabelMap:
-    """Bring every class to another grid and take the highest; of equals, the lowest class.
+def highest_classes(pieces: Iterable[Piece], classes: int, axes: Axes) -> LabelMap:
+    """Resample every class to another grid and take the highest; of equals, the lowest class.
 
     Args:
         pieces: of the volume, the longest axis slowest.
@@ -31,34 +31,34 @@ def highest(pieces: Iterable[Piece], classes: int, axes: Axes) -> LabelMap:
     Returns:
         (z, y, x) class of each voxel.
     """
-    labels = np.zeros(axes.wanted, np.uint8)
-    borders = _no_borders(classes, axes.counts)
+    labels = np.zeros(axes.result_counts, np.uint8)
+    borders = _make_borders(classes, axes.counts)
     for piece in pieces:
         borders.begin(piece.box)
         where = axes.ending_in(piece.box)
         canvas = Canvas(where, labels[where], np.zeros(labels[where].shape, np.float32))
         for label in range(classes):
-            part = borders.joined(piece.box, label, piece.probability(label))
-            _draw(canvas, label, part, axes, 0.5 / classes)
-        piece.blocks.clear()  # up to a gigabyte, which the tiles of the next piece need
+            part = borders.join(piece.box, label, piece.probability(label))
+            _draw_class(canvas, label, part, axes, 0.5 / classes)
+        piece.blocks.clear()  # up to a gigabyte, which the next piece needs
     return labels
 
 
-def bring_labels(labels: LabelMap, axes: Axes) -> LabelMap:
-    """Bring labels to another grid: each one's mask is interpolated, half of a voxel is enough, the highest label wins.
+def resample_labels(labels: LabelMap, axes: Axes) -> LabelMap:
+    """Resample labels to another grid: each mask is interpolated, half of a voxel is enough, the highest label wins.
 
     Args:
         labels: (z, y, x).
         axes: from their grid to the other.
     """
-    result = np.zeros(axes.wanted, labels.dtype)
-    z, y, x = (slice(0, n) for n in axes.wanted)
+    result = np.zeros(axes.result_counts, labels.dtype)
+    z, y, x = (slice(0, n) for n in axes.result_counts)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         where = axes.touching(box, (z, y, x))
         if not _is_empty(where):
-            share = axes.interpolated((labels[axes.source(where)] == label).astype(np.float64), where)
+            share = axes.interpolate((labels[axes.source(where)] == label).astype(np.float64), where)
             result[where][share >= 0.5] = label
     return result
 
@@ -91,7 +91,7 @@ class Part:
     box: Box
 
 
-def _draw(canvas: Canvas, label: int, part: Part, axes: Axes, least: float) -> None:
+def _draw_class(canvas: Canvas, label: int, part: Part, axes: Axes, least: float) -> None:
     """Put a class where it is higher than the best so far.
 
     Args:
@@ -99,35 +99,35 @@ def _draw(canvas: Canvas, label: int, part: Part, axes: Axes, least: float) -> N
         label: the class.
         part: all that the canvas is made of.
         axes: from the volume's grid to the canvas'.
-        least: what wins is above it, hence so is one of the voxels that it is made of: only there need one look. (Of n
-            probabilities that add up to 1, the highest is at least 1/n.)
+        least: only voxels above it, and those next to them, can win. (Of n probabilities that add up to 1, the highest
+            is at least 1/n.)
     """
     likely = part.values > least
     if not likely.any():
         return
-    found = nonzero_box(likely)
-    z, y, x = (slice(a.start + o.start, a.stop + o.start) for a, o in zip(found, part.box, strict=True))
+    box = nonzero_box(likely)
+    z, y, x = (slice(a.start + o.start, a.stop + o.start) for a, o in zip(box, part.box, strict=True))
     where = axes.touching((z, y, x), canvas.box)
     if _is_empty(where):
         return
-    values = axes.interpolated(part.values[shifted(axes.source(where), part.box)], where)
-    here = shifted(where, canvas.box)
-    better = values > canvas.best[here]
-    canvas.best[here][better] = values[better]
-    canvas.labels[here][better] = label
+    values = axes.interpolate(part.values[shift_box(axes.source(where), part.box)], where)
+    on_canvas = shift_box(where, canvas.box)
+    better = values > canvas.best[on_canvas]
+    canvas.best[on_canvas][better] = values[better]
+    canvas.labels[on_canvas][better] = label
 
 
 @dataclass(slots=True)
 class Borders:
-    """The last voxels of the pieces that are done, along each axis, for the later pieces that need them.
+    """The last voxels of finished pieces along each axis, for the later pieces that need them.
 
-    Inside, axes are ordered by length, as pieces come: layers of rows of pieces.
+    Axes are ordered by length here, as pieces come: layers of rows of pieces.
 
     Attributes:
         order: axes of (z, y, x), slowest first; they are called a, b, c below.
-        planes: (classes, b, c) the last plane of all pieces below this layer, and that of the layer so far.
-        rows: (classes, a, c) in this layer, the last row of all pieces before this row of them, and of the row so far.
-        columns: (a, b) of each class, the last column of the piece before in this row.
+        planes: (classes, b, c) the last plane of the layer before, and that of this layer so far.
+        rows: (classes, a, c) in this layer, the last row of the row of pieces before, and that of this row so far.
+        columns: (a, b) of each class, the last column of the piece before, in this row.
     """
 
     order: list[int]
@@ -136,7 +136,7 @@ class Borders:
     columns: list[Probabilities]
 
     def begin(self, box: Box) -> None:
-        """Turn to the next piece."""
+        """Prepare for the next piece."""
         a, b, c = (box[axis] for axis in self.order)
         if c.start > 0:
             return
@@ -146,30 +146,30 @@ class Borders:
             classes, _, length = self.planes[0].shape
             self.rows = [np.empty((classes, a.stop - a.start, length), np.float32) for _ in range(2)]
 
-    def joined(self, box: Box, label: int, values: Probabilities) -> Part:
-        """A class of the piece, with the voxels before it along each axis; its own last ones are kept."""
+    def join(self, box: Box, label: int, values: Probabilities) -> Part:
+        """Join a class of the piece with the voxels before it along each axis; its own last voxels are kept."""
         a, b, c = (box[axis] for axis in self.order)
         values = values.transpose(self.order)
-        wide = [slice(max(part.start - 1, 0), part.stop) for part in (a, b, c)]
-        whole = np.empty([part.stop - part.start for part in wide], np.float32)
+        extended = [slice(max(part.start - 1, 0), part.stop) for part in (a, b, c)]
+        joined = np.empty([part.stop - part.start for part in extended], np.float32)
         i, j, k = (int(part.start > 0) for part in (a, b, c))
-        whole[i:, j:, k:] = values
+        joined[i:, j:, k:] = values
         if k:
-            whole[i:, j:, 0] = self.columns[label]
+            joined[i:, j:, 0] = self.columns[label]
         if j:
-            whole[i:, 0] = self.rows[0][label][:, wide[2]]
+            joined[i:, 0] = self.rows[0][label][:, extended[2]]
         if i:
-            whole[0] = self.planes[0][label][wide[1], wide[2]]
+            joined[0] = self.planes[0][label][extended[1], extended[2]]
         self.columns[label] = values[:, :, -1].copy()
         self.rows[1][label][:, c] = values[:, -1]
         self.planes[1][label][b, c] = values[-1]
-        back = np.argsort(self.order)
-        z, y, x = (wide[axis] for axis in back)
-        return Part(whole.transpose(back), (z, y, x))
+        inverse_order = np.argsort(self.order)
+        z, y, x = (extended[axis] for axis in inverse_order)
+        return Part(joined.transpose(inverse_order), (z, y, x))
 
 
-def _no_borders(classes: int, counts: tuple[int, ...]) -> Borders:
-    """Room for the borders of a volume of (z, y, x) voxels."""
+def _make_borders(classes: int, counts: tuple[int, ...]) -> Borders:
+    """Make room for the borders of a volume of (z, y, x) voxels."""
     order = longest_first(counts)
     _, b, c = (counts[axis] for axis in order)
     planes = [np.empty((classes, b, c), np.float32) for _ in range(2)]

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from contract import LabelMap
 from stunet_tool.axes import make_axes
-from stunet_tool.export import bring_labels, highest
-from stunet_tool.inference import Predictor, predicted
+from stunet_tool.export import highest_classes, resample_labels
+from stunet_tool.inference import Predictor, predict_pieces
 from stunet_tool.preparation import Prepared, prepare
 
 
@@ -18,7 +18,7 @@ class Model:
 
     Attributes:
         predictor: the network, and how it is applied.
-        classes: that it tells apart, background included.
+        classes: of the network, background included.
         fast: choose the class at 1.5 mm, not on the image's voxels.
     """
 
@@ -28,10 +28,10 @@ class Model:
 
 
 def label_image(model: Model, image: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> LabelMap:
-    """Label an image; what is outside of its crop is background.
+    """Label an image; outside its crop is background.
 
     Args:
-        model: what labels.
+        model: the network and its options.
         image: (z, y, x) HU, not all 0.
         spacing_mm: along (z, y, x).
 
@@ -40,15 +40,15 @@ def label_image(model: Model, image: NDArray[np.generic], spacing_mm: tuple[floa
     """
     prepared = prepare(image, spacing_mm)
     labels = np.zeros(image.shape, np.uint8)
-    labels[prepared.crop] = _labelled(model, prepared, labels[prepared.crop].shape)
+    labels[prepared.crop] = _label_crop(model, prepared, labels[prepared.crop].shape)
     return labels
 
 
-def _labelled(model: Model, prepared: Prepared, shape: tuple[int, ...]) -> LabelMap:
+def _label_crop(model: Model, prepared: Prepared, shape: tuple[int, ...]) -> LabelMap:
     """Labels of the crop, (z, y, x) voxels of `shape`."""
-    pieces = predicted(model.predictor, prepared.array)
+    pieces = predict_pieces(model.predictor, prepared.array)
     axes = make_axes(prepared.array.shape, shape, prepared.separate)
     if not model.fast:
-        return highest(pieces, model.classes, axes)
-    at_once = make_axes(axes.counts, axes.counts, None)
-    return bring_labels(highest(pieces, model.classes, at_once), axes)
+        return highest_classes(pieces, model.classes, axes)
+    same_grid = make_axes(axes.counts, axes.counts, None)
+    return resample_labels(highest_classes(pieces, model.classes, same_grid), axes)

@@ -47,12 +47,12 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(1, channels_in, z, y, x) -> (1, channels, z / stride, …)."""
-        y = self.norm2(self.conv2(_activated(self.norm1(self.conv1(x)))))
-        return _activated(y + (x if self.conv3 is None else self.conv3(x)))
+        y = self.norm2(self.conv2(_activate(self.norm1(self.conv1(x)))))
+        return _activate(y + (x if self.conv3 is None else self.conv3(x)))
 
 
 class Upsample(nn.Module):
-    """Nearest neighbours after a convolution of one voxel; which comes first changes nothing but the cost."""
+    """Nearest neighbours after a convolution of one voxel; their order changes only the cost."""
 
     def __init__(self, channels_in: int, channels: int, factor: tuple[int, ...]) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Upsample(nn.Module):
 class STUNet(nn.Module):
     """STU-Net of any width and depth.
 
-    The four coarser heads `seg_outputs.0` to `.3` serve training alone; they are here because the files hold them.
+    The four coarser heads `seg_outputs.0` to `.3` are for training only; they are here because the files hold them.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -88,7 +88,7 @@ class STUNet(nn.Module):
         return self.head(self.features(x))
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """(1, 1, z, y, x) normalised image -> (1, width, z, y, x) what the head makes logits of."""
+        """(1, 1, z, y, x) normalised image -> (1, width, z, y, x) features, the head's input."""
         skips = []
         for stage in self.conv_blocks_context:
             x = stage(x)
@@ -109,5 +109,5 @@ def _stage(channels_in: int, channels: int, depth: int, stride: tuple[int, ...] 
     return nn.Sequential(first, *(Block(channels, channels, first=False) for _ in range(depth - 1)))
 
 
-def _activated(x: torch.Tensor) -> torch.Tensor:
+def _activate(x: torch.Tensor) -> torch.Tensor:
     return functional.leaky_relu(x, 0.01, inplace=True)

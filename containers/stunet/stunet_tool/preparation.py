@@ -1,4 +1,4 @@
-"""From an image to what the network sees: crop, 1.5 mm, z-score, in this order and with nothing clipped.
+"""Prepare an image for the network: crop, 1.5 mm, z-score, in this order and with nothing clipped.
 
 The mean and the deviation are those of the whole crop, air included, so another crop gives other labels.
 """
@@ -15,7 +15,7 @@ from stunet_tool.tiles import Box
 SPACING_MM = 1.5
 """Of the network's voxels, along each axis."""
 ANISOTROPY = 3.0
-"""Above this ratio of spacings, the coarsest axis is resampled by nearest neighbour, apart from the others."""
+"""Above this ratio of spacings, the coarsest axis is resampled separately, by nearest neighbour."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,13 +44,13 @@ def prepare(image: NDArray[np.generic], spacing_mm: tuple[float, float, float]) 
     part = np.ascontiguousarray(image[crop], dtype=np.float32)
     separate = separate_axis(spacing_mm)
     resampled = resample(part, network_shape(part.shape, spacing_mm), separate)
-    return Prepared(normalised(resampled), crop, separate)
+    return Prepared(normalise(resampled), crop, separate)
 
 
 def nonzero_box(image: NDArray[np.generic]) -> Box:
-    """The smallest box that holds all voxels other than 0; there must be one.
+    """The smallest box around all voxels other than 0; there must be one.
 
-    Upstream fills holes first: they are inside anyway.
+    Upstream fills holes first, which does not change the box.
     """
     z, y, x = (np.flatnonzero(image.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
     return slice(int(z[0]), int(z[-1]) + 1), slice(int(y[0]), int(y[-1]) + 1), slice(int(x[0]), int(x[-1]) + 1)
@@ -62,7 +62,7 @@ def network_shape(shape: tuple[int, ...], spacing_mm: tuple[float, ...]) -> tupl
 
 
 def separate_axis(spacing_mm: tuple[float, ...]) -> int | None:
-    """The axis that is resampled apart from the others: the coarsest of a very anisotropic image, if it is one."""
+    """The axis that is resampled separately: the single coarsest of a very anisotropic image, else None."""
     coarsest = max(spacing_mm)
     if coarsest / min(spacing_mm) <= ANISOTROPY or spacing_mm.count(coarsest) > 1:
         return None
@@ -80,31 +80,31 @@ def resample(image: NDArray[np.float32], shape: tuple[int, ...], separate: int |
     if image.shape == shape:
         return image
     if separate is None:
-        return _cubic(image, shape)
+        return _resize_cubic(image, shape)
     slices = np.moveaxis(image, separate, 0)
-    plane = shape[:separate] + shape[separate + 1 :]
-    resized = np.stack([_cubic(one, plane) for one in slices])
-    chosen = resized[nearest(image.shape[separate], shape[separate])]
-    return np.ascontiguousarray(np.moveaxis(chosen, 0, separate))
+    plane_shape = shape[:separate] + shape[separate + 1 :]
+    resized = np.stack([_resize_cubic(plane, plane_shape) for plane in slices])
+    nearest = resized[nearest_indices(image.shape[separate], shape[separate])]
+    return np.ascontiguousarray(np.moveaxis(nearest, 0, separate))
 
 
-def nearest(count: int, wanted: int) -> NDArray[np.intp]:
-    """Index of the nearest of `count` voxels for each of `wanted` voxels over the same length."""
+def nearest_indices(count: int, result_count: int) -> NDArray[np.intp]:
+    """Index of the nearest of `count` voxels for each of `result_count` voxels over the same length."""
     indices = np.arange(count, dtype=np.float64)
-    found = ndimage.map_coordinates(indices, places(count, wanted)[None], order=0, mode="nearest")
-    return found.astype(np.intp)
+    nearest = ndimage.map_coordinates(indices, resampled_positions(count, result_count)[None], order=0, mode="nearest")
+    return nearest.astype(np.intp)
 
 
-def places(count: int, wanted: int) -> NDArray[np.float64]:
-    """Where each of `wanted` voxels lies among `count` voxels over the same length; the outermost lie outside."""
-    return (np.arange(wanted) + 0.5) * (count / wanted) - 0.5
+def resampled_positions(count: int, result_count: int) -> NDArray[np.float64]:
+    """Positions of `result_count` voxels among `count` voxels over the same length; the outermost lie outside."""
+    return (np.arange(result_count) + 0.5) * (count / result_count) - 0.5
 
 
-def normalised(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalise(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Shift and scale to mean 0 and deviation 1; an image of one value becomes 0."""
     return np.asarray((image - image.mean()) / (image.std() + 1e-8), dtype=np.float32)
 
 
-def _cubic(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _resize_cubic(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     resized = resize(image.astype(np.float64), shape, order=3, mode="edge", anti_aliasing=False)
     return np.asarray(resized, dtype=np.float32)

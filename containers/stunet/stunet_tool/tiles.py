@@ -1,8 +1,8 @@
 """Tiles of a volume as nnU-Net 1.7 lays them, and the pieces in which their sums become final.
 
 Tiles overlap: a voxel's probabilities are known when the last tile that covers it is done. Held for the whole volume,
-105 of them a voxel would be many gigabytes; so sums live in blocks between the edges of tiles, from the first tile that
-touches a block until its last.
+105 of them a voxel would be many gigabytes. So sums are kept in blocks between the edges of tiles, each from the first
+tile that touches it to the last.
 
     starts of the tiles     0        51       103                    tile 0, 1, 2 of 128 voxels
     finished after tile     |-- 0 ---|-- 1 ---|-------- 2 --------|
@@ -47,12 +47,12 @@ class Row:
         return slice(self.starts[tile], self.starts[tile] + self.patch)
 
     def finished(self, tile: int) -> slice:
-        """What no tile after this one covers, of what the one before left."""
-        last = tile + 1 == len(self.starts)
-        return slice(self.starts[tile], self.window(tile).stop if last else self.starts[tile + 1])
+        """What becomes final with a tile: no later tile covers it, and no earlier one finished it."""
+        is_last = tile + 1 == len(self.starts)
+        return slice(self.starts[tile], self.window(tile).stop if is_last else self.starts[tile + 1])
 
     def blocks(self, part: slice) -> list[slice]:
-        """Cut a window, or what is finished, at the edges of all tiles; in halves what is longer than half a tile."""
+        """Cut a window, or what is finished, at the edges of all tiles; parts longer than half a tile are halved."""
         edges = sorted({edge for start in self.starts for edge in (start, start + self.patch)})
         halves = [(a + b) // 2 for a, b in pairwise(edges) if b - a > self.patch // 2]
         cuts = sorted([*edges, *halves])
@@ -82,10 +82,10 @@ class Tiling:
         return [(row.before, row.after) for row in self.rows]
 
     def tiles(self) -> Iterator[Index]:
-        """All tiles, the longest axis slowest: then the sums between two layers of tiles are the fewest."""
+        """All tiles, the longest axis slowest, which keeps the sums between two layers of tiles small."""
         order = longest_first([row.count for row in self.rows])
-        for place in product(*(range(len(self.rows[axis].starts)) for axis in order)):
-            z, y, x = (place[order.index(axis)] for axis in range(3))
+        for indices in product(*(range(len(self.rows[axis].starts)) for axis in order)):
+            z, y, x = (indices[order.index(axis)] for axis in range(3))
             yield z, y, x
 
     def window(self, tile: Index) -> Box:
@@ -94,17 +94,17 @@ class Tiling:
         return z, y, x
 
     def finished(self, tile: Index) -> Box:
-        """What is final once a tile and all before it are done, and was not before."""
+        """What becomes final with a tile: no later tile covers it, and no earlier one finished it."""
         z, y, x = (row.finished(i) for row, i in zip(self.rows, tile, strict=True))
         return z, y, x
 
     def blocks(self, box: Box) -> Iterator[Box]:
-        """Cut a window, or what is finished, into blocks; each is in any tile as a whole or not at all."""
+        """Cut a window, or what is finished, into blocks; each tile covers a whole block or nothing of it."""
         z, y, x = (row.blocks(part) for row, part in zip(self.rows, box, strict=True))
         yield from product(z, y, x)
 
 
-def tiling(shape: tuple[int, ...], patch: int, step: float) -> Tiling:
+def make_tiling(shape: tuple[int, ...], patch: int, step: float) -> Tiling:
     """Lay tiles over a volume, evenly spread.
 
     Args:
@@ -112,11 +112,11 @@ def tiling(shape: tuple[int, ...], patch: int, step: float) -> Tiling:
         patch: voxels of a tile along each axis.
         step: largest step from tile to tile, as a share of the patch.
     """
-    z, y, x = (_row(count, patch, step) for count in shape)
+    z, y, x = (_make_row(count, patch, step) for count in shape)
     return Tiling((z, y, x))
 
 
-def importance(patch: int) -> NDArray[np.float32]:
+def tile_weights(patch: int) -> NDArray[np.float32]:
     """(patch, patch, patch) weight of each voxel of a tile: a Gaussian of one eighth of the patch, 1 in the middle."""
     middle = np.zeros((patch,) * 3)
     middle[(patch // 2,) * 3] = 1
@@ -127,24 +127,24 @@ def importance(patch: int) -> NDArray[np.float32]:
 
 
 def longest_first(counts: Sequence[int]) -> list[int]:
-    """Axes of (z, y, x) by their voxels; of two that are equal, the earlier one first."""
+    """Axes of (z, y, x), longest first; of two that are equal, the earlier one first."""
     return sorted(range(3), key=lambda axis: -counts[axis])
 
 
-def shifted(box: Box, origin: Box) -> Box:
-    """A box as seen from the first voxel of another one."""
+def shift_box(box: Box, origin: Box) -> Box:
+    """Count a box from the first voxel of another one."""
     z, y, x = (slice(a.start - o.start, a.stop - o.start) for a, o in zip(box, origin, strict=True))
     return z, y, x
 
 
-def overlap(box: Box, other: Box) -> Box:
+def intersection(box: Box, other: Box) -> Box:
     """What two boxes share."""
     z, y, x = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
     return z, y, x
 
 
-def _row(count: int, patch: int, step: float) -> Row:
-    beyond = max(count - patch, 0)
-    steps = ceil(beyond / (patch * step))
-    starts = tuple(round(beyond / steps * i) for i in range(steps + 1)) if steps else (0,)
+def _make_row(count: int, patch: int, step: float) -> Row:
+    rest = max(count - patch, 0)
+    steps = ceil(rest / (patch * step))
+    starts = tuple(round(rest / steps * i) for i in range(steps + 1)) if steps else (0,)
     return Row(count, max(patch - count, 0) // 2, starts, patch)

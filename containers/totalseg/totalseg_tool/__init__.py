@@ -4,10 +4,10 @@ image in RAS+ ── Nifti1Image ──► totalsegmentator() ──► label ma
                                    │        ▲
      resampled to 1.5, 3 or 6 mm ──┘        └── resampled back
                  │                          │
-                 └──► predictor.Predictors ─┘     stands where the package makes an nnUNetPredictor
+                 └──► predictor.Predictors ─┘     used where the package makes an nnUNetPredictor
 
-offline.py      the folders and variables that the package reads when it is imported: nothing to fetch, nobody to tell
-checkpoints.py  checkpoints are read as tensors and plain data, never as programs
+offline.py      the folders and variables that the package reads when it is imported: no downloads, no statistics
+checkpoints.py  checkpoints are read as tensors and plain data; code in them is never run
 predictor.py    models that stay in memory, and nnU-Net without process pools
 package.py      a case through the package
 """

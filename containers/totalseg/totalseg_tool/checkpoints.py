@@ -1,8 +1,8 @@
-"""Checkpoints hold numbers and names; a pickle could hold a program as well. Here it is refused.
+"""Read checkpoints as numbers and names only. A pickle could hold a program as well; here that is refused.
 
-nnU-Net reads a checkpoint with `torch.load(weights_only=False)`, which runs whatever a file asks for. PyTorch has a
-variable that overrules its callers; beside tensors it lets through only the types named below, which nnU-Net's training
-leaves in its log (scores as numpy numbers).
+nnU-Net reads a checkpoint with `torch.load(weights_only=False)`, which runs code that a file holds. PyTorch has an
+environment variable that overrules its callers. Beside tensors, only the types below are allowed then: nnU-Net's
+training leaves them in its log (scores as numpy numbers).
 """
 
 import os
@@ -25,14 +25,14 @@ PLAIN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     np.dtype,
     *(type(np.dtype(kind)) for kind in ("bool", "int32", "int64", "float16", "float32", "float64")),
 ]
-"""Makers of numpy numbers and arrays, under the names that numpy 1 and 2 write."""
+"""Constructors of numpy numbers and arrays, under the names that numpy 1 and 2 write."""
 
 
 @contextmanager
 def plain_data_only() -> Iterator[None]:
-    """Inside, `torch.load` reads tensors and plain data only, whatever its caller asks for.
+    """Let `torch.load` read only tensors and plain data, whatever its caller asks for.
 
-    It raises `pickle.UnpicklingError`, which names what a file holds besides.
+    For anything else it raises `pickle.UnpicklingError`, which names the type.
     """
     before = os.environ.get(FORCED)
     os.environ[FORCED] = "1"

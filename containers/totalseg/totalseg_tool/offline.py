@@ -1,10 +1,10 @@
-"""A home folder for TotalSegmentator in which it finds its models, and has nothing to fetch and nobody to tell.
+"""A home folder for TotalSegmentator with its models, so that it downloads nothing and reports nothing.
 
     home/config.json      usage statistics off, the notice about them shown
-    home/models/<Dataset…> -> the weights whose sha256 was checked, and no others
+    home/models/<Dataset…> -> the weights whose sha256 was checked, no others
 
-The package removes folders of old names from its models' folder and downloads the ones that it misses; in a folder of
-links to what is there it does neither.
+The package removes folders with old names from its models' folder and downloads missing ones; in a folder of links to
+the checked weights it does neither.
 """
 
 import json
@@ -20,8 +20,8 @@ CONFIG = {
 }
 
 
-def prepare(home: Path, models: Mapping[str, Path], threads: int) -> None:
-    """Fill the home folder and set the variables; to be called before TotalSegmentator is imported.
+def prepare_home(home: Path, models: Mapping[str, Path], threads: int) -> None:
+    """Fill the home folder and set environment variables; to be called before TotalSegmentator is imported.
 
     Args:
         home: an empty folder that can be written to.
@@ -38,8 +38,8 @@ def prepare(home: Path, models: Mapping[str, Path], threads: int) -> None:
             "TOTALSEG_HOME_DIR": str(home),
             "TOTALSEG_WEIGHTS_PATH": str(links),
             **dict.fromkeys(("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"), str(links)),
-            "nnUNet_def_n_proc": str(threads),  # nnU-Net caps and sets torch's threads with it; read at import
-            "nnUNet_n_proc_DA": "1",  # asked for at import; without it a shell is started
-            "nnUNet_compile": "f",  # would need a compiler
+            "nnUNet_def_n_proc": str(threads),  # limits torch's threads in nnU-Net; read at import
+            "nnUNet_n_proc_DA": "1",  # read at import; without it a shell is started
+            "nnUNet_compile": "f",  # needs a compiler
         }
     )

@@ -9,13 +9,13 @@ import torch
 from nnunetv2.utilities.file_path_utilities import get_output_folder
 from totalsegmentator.python_api import get_task_config, totalsegmentator
 
-from contract import Case, CaseError, LabelMap, UsageError
+from contract import Case, CaseError, LabelMap
 from contract.manifest import OptionValue
-from totalseg_tool.predictor import Predictors, silent
+from totalseg_tool.predictor import Predictors, silence_output
 
 TASK = "total"
 MODES = {"total": "default", "3mm": "fast", "6mm": "fastest"}
-"""Variant of the manifest -> what the package calls it."""
+"""Variant of the manifest -> its name in the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Settings:
         spacing_mm: voxel size of the models' input, the same along each axis.
         device: cpu or gpu:I.
         resampling_order: of the splines with which the image is resampled to `spacing_mm`.
-        smooth: resample the networks' scores back to the image's voxels, not their labels.
+        smooth: resample the networks' scores to the image's voxels, not their labels.
         small_blobs_mm3: connected parts of an organ below this volume are removed; 0 keeps all.
     """
 
@@ -39,11 +39,11 @@ class Settings:
     small_blobs_mm3: float
 
 
-def settings(variant: str, options: Mapping[str, OptionValue], device: torch.device) -> Settings:
-    """Read the checked options of the manifest."""
+def read_settings(variant: str, options: Mapping[str, OptionValue], device: torch.device) -> Settings:
+    """Read the options of a variant."""
     return Settings(
         mode=MODES[variant],
-        spacing_mm=float(_task(MODES[variant])["resample"]),
+        spacing_mm=float(_task_config(MODES[variant])["resample"]),
         device=f"gpu:{device.index or 0}" if device.type == "cuda" else "cpu",
         resampling_order=int(options["resampling-order"]),
         smooth=bool(options["higher-order-resampling"]),
@@ -52,16 +52,16 @@ def settings(variant: str, options: Mapping[str, OptionValue], device: torch.dev
 
 
 def read_models(predictors: Predictors, mode: str) -> None:
-    """Read all models of a mode from the folder that `offline.prepare` made."""
-    task = _task(mode)
+    """Read all models of a mode from the folder that `offline.prepare_home` made."""
+    task = _task_config(mode)
     ids = task["task_id"] if isinstance(task["task_id"], list) else [task["task_id"]]
     for task_id in ids:
         folder = get_output_folder(task_id, task["trainer"], task["plans"], task["model"])
-        with silent():
+        with silence_output():
             predictors.read(folder, task["folds"])
 
 
-def segment_volume(case: Case, chosen: Settings) -> LabelMap:
+def segment_volume(case: Case, settings: Settings) -> LabelMap:
     """Segment a case.
 
     Returns:
@@ -70,39 +70,25 @@ def segment_volume(case: Case, chosen: Settings) -> LabelMap:
     Raises:
         CaseError: the volume is thinner than half a voxel of the models.
     """
-    _check_extent(case, chosen.spacing_mm)
+    _check_extent(case, settings.spacing_mm)
     image = nib.Nifti1Image(np.asarray(case.image.array, dtype=np.float64), case.image.grid.affine)
-    with silent():
+    with silence_output():
         result = totalsegmentator(
-            image, task=TASK, ml=True, fast=chosen.mode == "fast", fastest=chosen.mode == "fastest",
-            device=chosen.device, quiet=True, nr_thr_resamp=1, nr_thr_saving=1,
-            resampling_order=chosen.resampling_order, higher_order_resampling=chosen.smooth,
-            remove_small_blobs=chosen.small_blobs_mm3 or False,
+            image, task=TASK, ml=True, fast=settings.mode == "fast", fastest=settings.mode == "fastest",
+            device=settings.device, quiet=True, nr_thr_resamp=1, nr_thr_saving=1,
+            resampling_order=settings.resampling_order, higher_order_resampling=settings.smooth,
+            remove_small_blobs=settings.small_blobs_mm3 or False,
         )  # fmt: skip
     return np.asarray(result.dataobj, dtype=np.uint8)
 
 
-def chosen_device(asked: str) -> torch.device:
-    """The device that `--device` means; `auto` is the first GPU, else the CPU.
-
-    Raises:
-        UsageError: a GPU was asked for that is not there; the package would take the CPU.
-    """
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device must name a GPU of this machine, but {asked} is not there; use cpu or auto")
-    return device
-
-
-def _task(mode: str) -> dict[str, object]:
-    """The package's own description of task `total`: models, trainer, folds, spacing."""
+def _task_config(mode: str) -> dict[str, object]:
+    """The package's own configuration of task `total`: models, trainer, folds, spacing."""
     return dict(get_task_config(TASK, fast=mode == "fast", fastest=mode == "fastest", quiet=True, plans="nnUNetPlans"))
 
 
 def _check_extent(case: Case, spacing_mm: float) -> None:
-    """Refuse a volume of which nothing is left at the models' spacing; scipy's zoom rounds as `round` does."""
+    """Refuse a volume that has no voxel at the models' spacing; scipy's zoom rounds as `round` does."""
     for axis, n, size_mm in zip("xyz", case.image.grid.shape, case.image.spacing_mm, strict=True):
         if round(n * size_mm / spacing_mm) < 1:
             raise CaseError(

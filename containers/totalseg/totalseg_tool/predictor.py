@@ -1,9 +1,9 @@
-"""Stands where TotalSegmentator makes an `nnUNetPredictor` for every model of every case.
+"""Predictors that TotalSegmentator uses in place of an `nnUNetPredictor` for every model of every case.
 
 package    makes a predictor ── reads the checkpoint ── starts 2 pools of processes ── predicts        every time
 here       the checkpoint is read once a run; preprocessing and export are done in this process
 
-What is computed is the same: nnU-Net's `predict_from_files_sequential` calls the functions that its pools call.
+The results are the same: nnU-Net's `predict_from_files_sequential` calls the functions that its pools call.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ TRAINERS = (nnUNetTrainerNoMirroring, nnUNetTrainer_4000epochs_NoMirroring)
 """Classes that the checkpoints of task `total` name; nnU-Net's search for a class by name imports torchvision."""
 
 CHANNEL = "_0000.nii.gz"
-"""How the name of an image ends, its one channel numbered."""
+"""End of an image's file name, with the number of its channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Predictors:
     """Makes predictors as `nnUNetPredictor` does, for models that are in memory.
 
     Attributes:
-        threads: CPU threads, exactly; the package would take all.
+        threads: CPU threads, exactly; the package would use all.
         models: folder of a trained model -> the predictor that read it.
     """
 
@@ -58,7 +58,7 @@ class Predictors:
             folds: of these checkpoints.
 
         Raises:
-            UsageError: the folder holds something else.
+            UsageError: the folder does not hold such a model.
         """
         reader = nnUNetPredictor(device=torch.device("cpu"))
         try:
@@ -66,7 +66,7 @@ class Predictors:
                 reader.initialize_from_trained_model_folder(folder, folds, "checkpoint_final.pth")
         except (OSError, pickle.UnpicklingError, RuntimeError, LookupError, ValueError, TypeError) as error:
             raise UsageError(
-                f"{Path(folder).resolve()}: must be a trained model of nnU-Net, its checkpoint nothing but tensors "
+                f"{Path(folder).resolve()}: must be a trained model of nnU-Net with a checkpoint of only tensors "
                 f"and plain data, but: {type(error).__name__}: {error}; remove it and fetch the weights again"
             ) from error
         self.models[folder] = reader
@@ -74,7 +74,7 @@ class Predictors:
     def __call__(self, **settings: Any) -> "Predictor":  # noqa: ANN401 - step of the tiles, mirroring, device …
         """Make a predictor; the arguments are those of `nnUNetPredictor`."""
         predictor = nnUNetPredictor(**settings)
-        # The package and nnU-Net have just set these for speed; the same input gives the same labels with ours.
+        # The package and nnU-Net have just set these for speed; with our values the same input gives the same labels.
         torch.set_num_threads(self.threads)
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
@@ -83,7 +83,7 @@ class Predictors:
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """What TotalSegmentator asks of an `nnUNetPredictor`.
+    """The part of `nnUNetPredictor` that TotalSegmentator uses.
 
     Attributes:
         predictor: does the work.
@@ -95,7 +95,7 @@ class Predictor:
 
     def initialize_from_trained_model_folder(self, folder: str, use_folds: list[int], checkpoint_name: str) -> None:
         """Take a model that is in memory."""
-        del use_folds, checkpoint_name  # `Predictors.read` had the same
+        del use_folds, checkpoint_name  # `Predictors.read` had the same values
         model = self.models[folder]
         self.predictor.manual_initialization(
             model.network, model.plans_manager, model.configuration_manager, model.list_of_parameters,
@@ -118,10 +118,10 @@ class Predictor:
             target: folder of labels.
             save_probabilities: write scores as well.
             use_cropped_logits_resampling: TotalSegmentator's way to resample scores rather than labels.
-            pools: sizes of pools that are not made, and parts of a list that is not split.
+            pools: sizes of pools and parts of lists, which are not used here.
         """
         del pools
-        # Lists, not folders: to list a folder, nnU-Net starts a pool of processes, even here.
+        # Lists, not folders: nnU-Net starts a pool of processes to list a folder, even here.
         images = sorted(Path(source).glob(f"*{CHANNEL}"))
         self.predictor.predict_from_files_sequential(
             [[str(image)] for image in images],
@@ -131,6 +131,6 @@ class Predictor:
         )
 
 
-def silent() -> contextlib.redirect_stdout[io.StringIO]:
-    """Inside, what nnU-Net and TotalSegmentator print is dropped: it tells of folders and steps, not of problems."""
+def silence_output() -> contextlib.redirect_stdout[io.StringIO]:
+    """Drop what nnU-Net and TotalSegmentator print inside the `with`: folders and steps, no problems."""
     return contextlib.redirect_stdout(io.StringIO())

@@ -1,10 +1,10 @@
-"""What happens to a patch at random, as nnU-Net does it: turned, scaled, noisy, blurred, darker, coarser, mirrored.
+"""Random changes of a patch, as in nnU-Net: rotation, scale, noise, blur, brightness, low resolution, mirroring.
 
-A patch's numbers are drawn from random numbers of its own, all of them and always in the same order, so that what one
-transform draws does not depend on whether another takes place. Probabilities and ranges are those of nnU-Net v2's
+Each patch has random numbers of its own. All of them are drawn, always in the same order, so the numbers of one
+transform do not depend on whether another takes place. Probabilities and ranges are those of nnU-Net v2's
 default trainer (Isensee et al., Nature Methods 2021), with two differences:
 
-- A patch is turned and scaled in mm, about its centre: in voxels, a thick slice that is turned becomes a sheared one.
+- A patch is rotated and scaled in mm, about its centre: in voxels, rotating thick slices would shear them.
 - It is mirrored along the axes that the user names, by default along none: left and right organs are different labels.
 """
 
@@ -21,11 +21,11 @@ from dynunet_trainer.plan import Plan
 
 Image = NDArray[np.float32]
 
-TURN, SCALE = 0.2, 0.2
+ROTATION_PROBABILITY, SCALE_PROBABILITY = 0.2, 0.2
 LARGEST_ANGLE = np.pi / 6
 SCALES = (0.7, 1.4)
 IN_PLANE_ABOVE = 3
-"""A patch whose longest side has more than this times the voxels of its shortest is turned about that axis alone."""
+"""A patch whose longest side has more than this times the voxels of its shortest is rotated about that axis alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +33,34 @@ class Placement:
     """How a patch lies in its case.
 
     Attributes:
-        turned: (3, 3) voxel steps of the patch -> voxel steps of the case; None where it is neither turned nor scaled.
-        mirrored: axes along which the patch is reversed.
+        linear_map: (3, 3) voxel steps of the patch -> voxel steps of the case; None without rotation and scale.
+        mirrored_axes: axes along which the patch is reversed.
     """
 
-    turned: NDArray[np.float64] | None
-    mirrored: tuple[int, ...]
+    linear_map: NDArray[np.float64] | None
+    mirrored_axes: tuple[int, ...]
 
 
 def draw_placement(random: np.random.Generator, plan: Plan, mirror_axes: tuple[int, ...]) -> Placement:
     """Draw rotation, scale and mirroring.
 
     Args:
-        random: ten numbers are drawn, whatever comes of them.
+        random: nine numbers are drawn, whether they are used or not.
         plan: its patch and spacing.
         mirror_axes: axes along which half of the patches are mirrored.
     """
-    turns, scales, where, mirror = random.random(), random.random(), random.random(4), random.random(3)
-    angles = (2 * where[:3] - 1) * LARGEST_ANGLE * (turns < TURN)
+    rotation_draw, scale_draw = random.random(), random.random()
+    amounts, mirror_draws = random.random(4), random.random(3)
+    angles = (2 * amounts[:3] - 1) * LARGEST_ANGLE * (rotation_draw < ROTATION_PROBABILITY)
     size = np.array(plan.patch)
     if size.max() > IN_PLANE_ABOVE * size.min():
         angles[np.arange(3) != size.argmin()] = 0
-    scale = SCALES[0] + (SCALES[1] - SCALES[0]) * where[3] if scales < SCALE else 1.0
-    mirrored = tuple(axis for axis in mirror_axes if mirror[axis] < 0.5)
-    if turns >= TURN and scales >= SCALE:
-        return Placement(None, mirrored)
+    scale = SCALES[0] + (SCALES[1] - SCALES[0]) * amounts[3] if scale_draw < SCALE_PROBABILITY else 1.0
+    mirrored_axes = tuple(axis for axis in mirror_axes if mirror_draws[axis] < 0.5)
+    if rotation_draw >= ROTATION_PROBABILITY and scale_draw >= SCALE_PROBABILITY:
+        return Placement(None, mirrored_axes)
     spacing = np.array(plan.spacing_mm)
-    return Placement(_rotation(angles) * spacing / spacing[:, None] * scale, mirrored)
+    return Placement(_rotation(angles) * spacing / spacing[:, None] * scale, mirrored_axes)
 
 
 def change_intensities(image: Image, random: np.random.Generator, air: float) -> Image:
@@ -74,8 +75,8 @@ def change_intensities(image: Image, random: np.random.Generator, air: float) ->
         (X, Y, Z) float32.
     """
     for probability, transform in INTENSITY_TRANSFORMS:
-        happens, amount = random.random(2)
-        if happens < probability:
+        draw, amount = random.random(2)
+        if draw < probability:
             image = transform(image, float(amount), random)
     return np.maximum(image, np.float32(air), out=image)
 
@@ -105,7 +106,7 @@ def _contrast(image: Image, amount: float, random: np.random.Generator) -> Image
     return np.clip(image, lowest, highest, out=image)
 
 
-def _coarse(image: Image, amount: float, random: np.random.Generator) -> Image:
+def _low_resolution(image: Image, amount: float, random: np.random.Generator) -> Image:
     """As if scanned at half to full resolution: nearest voxels down, linear up."""
     volume = torch.from_numpy(image)[None, None]
     small = [max(1, round(n * (0.5 + 0.5 * amount))) for n in image.shape]
@@ -139,11 +140,11 @@ INTENSITY_TRANSFORMS: tuple[tuple[float, Transform], ...] = (
     (0.1, _blur),
     (0.15, _brightness),
     (0.15, _contrast),
-    (0.125, _coarse),
+    (0.125, _low_resolution),
     (0.1, _inverted_gamma),
     (0.3, _gamma),
 )
-"""Probability and transform, in order. nnU-Net draws blur and coarseness a second time a channel, at one half."""
+"""Probability and transform, in order. nnU-Net draws blur and low resolution a second time a channel, at one half."""
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,7 +153,7 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     for axis, angle in enumerate(angles):
         c, s = np.cos(angle), np.sin(angle)
         i, j = (axis + 1) % 3, (axis + 2) % 3
-        turn = np.eye(3)
-        turn[[i, i, j, j], [i, j, i, j]] = [c, -s, s, c]
-        result = turn @ result
+        about_axis = np.eye(3)
+        about_axis[[i, i, j, j], [i, j, i, j]] = [c, -s, s, c]
+        result = about_axis @ result
     return result

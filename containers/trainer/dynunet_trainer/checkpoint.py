@@ -1,15 +1,14 @@
 """Files of weights: checkpoints while training runs, the model when it is done.
 
-Both hold tensors and plain Python types alone, so `torch.load(weights_only=True)` reads them: a model file can't bring
-code along. Both say what was chosen for the run (`config`) and in which environment it ran, and neither holds a time.
+Both hold only tensors and plain Python types, so `torch.load(weights_only=True)` reads them: a model file can't bring
+code along. Both hold the choices of the run (`config`) and the environment in which it ran; neither holds a time.
 
     .checkpoint.pt  .checkpoint-before.pt     the last two
     model.pt                                  the result
-    identity.json                             its config and environment, for those who don't read torch's files
+    identity.json                             its config and environment, for programs without torch
 """
 
 import io
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from contract import atomic
+from contract import atomic, log_line
 from contract.errors import UsageError
 
 CHECKPOINT, BEFORE, OTHER = ".checkpoint.pt", ".checkpoint-before.pt", ".checkpoint-other.pt"
@@ -51,8 +50,8 @@ def save_state(folder: Path, config: Plain, environment: Plain, state: State) ->
     """Write a checkpoint in one step; the one before it is kept."""
     content = {name: getattr(state, name) for name in State.__slots__}
     newest = folder / CHECKPOINT
-    identity = {"config": dict(config), "environment": dict(environment)}
-    _save(folder / f"{CHECKPOINT}.new", {**identity, "rng": torch.get_rng_state(), **content})
+    origin = {"config": dict(config), "environment": dict(environment)}
+    _save(folder / f"{CHECKPOINT}.new", {**origin, "rng": torch.get_rng_state(), **content})
     if newest.exists():
         newest.replace(folder / BEFORE)
     (folder / f"{CHECKPOINT}.new").replace(newest)
@@ -63,43 +62,45 @@ def load_state(folder: Path, config: Plain, environment: Plain) -> State | None:
     """Read the last checkpoint, or the one before it where the last is damaged.
 
     Returns:
-        None where there is none, or where it is of another run: that is said, and the file is put aside.
+        None where there is none, or where it is of another run: then the log says so, and the file is put aside.
 
     Raises:
         UsageError: there are checkpoints, but none is whole.
     """
-    content = _newest(folder)
+    content = _read_newest(folder)
     if content is None:
         return None
-    other, elsewhere, rng = content.pop("config"), content.pop("environment"), content.pop("rng")
-    if other != config:
+    saved_config, saved_environment, rng = content.pop("config"), content.pop("environment"), content.pop("rng")
+    if saved_config != config:
         (folder / CHECKPOINT).replace(folder / OTHER)
         (folder / BEFORE).unlink(missing_ok=True)
-        _say(
-            f"{folder / CHECKPOINT}: is of another run ({_difference(other, config)}); it is now {OTHER}, and this run "
-            "starts from the beginning"
+        changes = _describe_difference(saved_config, config)
+        log_line(
+            f"{folder / CHECKPOINT}: is of another run ({changes}); it is now {OTHER}, and this run starts from the "
+            "beginning"
         )
         return None
-    if elsewhere != environment:
-        _say(
-            f"warning: {folder / CHECKPOINT}: goes on in another environment ({_difference(elsewhere, environment)}); "
-            "the result will differ in its last bits from that of a run in one environment"
+    if saved_environment != environment:
+        changes = _describe_difference(saved_environment, environment)
+        log_line(
+            f"warning: {folder / CHECKPOINT}: goes on in another environment ({changes}); the result will differ in "
+            "its last bits from that of a run in one environment"
         )
     torch.set_rng_state(rng)
     return State(**content)
 
 
-def remove(folder: Path) -> None:
-    """Remove all checkpoints: the model is written."""
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints, once the model is written."""
     for name in (CHECKPOINT, BEFORE, f"{CHECKPOINT}.new"):
         (folder / name).unlink(missing_ok=True)
 
 
 def save_model(folder: Path, config: Plain, environment: Plain, content: Plain) -> None:
     """Write the model in one step; the same content gives the same bytes."""
-    identity = {"config": dict(config), "environment": dict(environment)}
-    atomic.write_json(folder / IDENTITY, {**identity, "plan": content["plan"], "failure": content["failure"]})
-    _save(folder / MODEL, {**identity, **content})
+    origin = {"config": dict(config), "environment": dict(environment)}
+    atomic.write_json(folder / IDENTITY, {**origin, "plan": content["plan"], "failure": content["failure"]})
+    _save(folder / MODEL, {**origin, **content})
 
 
 def _save(path: Path, content: Plain) -> None:
@@ -109,13 +110,13 @@ def _save(path: Path, content: Plain) -> None:
     atomic.write_bytes(path, buffer.getvalue())
 
 
-def has_model_of(folder: Path, config: Plain) -> bool:
-    """Whether this very run already wrote its model."""
+def has_model(folder: Path, config: Plain) -> bool:
+    """Whether a run of this config already wrote its model."""
     content = load_file(folder / MODEL)
     return content is not None and content.get("config") == config
 
 
-def _newest(folder: Path) -> dict[str, Any] | None:
+def _read_newest(folder: Path) -> dict[str, Any] | None:
     problems = []
     for file in (folder / CHECKPOINT, folder / BEFORE):
         try:
@@ -125,7 +126,7 @@ def _newest(folder: Path) -> dict[str, Any] | None:
             continue
         if content is not None:
             if problems:
-                _say(f"warning: {problems[0]}; going on from {file.name}, which is older")
+                log_line(f"warning: {problems[0]}; going on from {file.name}, which is older")
             return content
     if problems:
         raise problems[0]
@@ -149,11 +150,6 @@ def load_file(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _difference(old: Plain, new: Plain) -> str:
+def _describe_difference(old: Plain, new: Plain) -> str:
     changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
     return ", ".join(f"{key} {old.get(key)!r} there, {new.get(key)!r} here" for key in changed)
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

@@ -1,31 +1,15 @@
-"""Which device is used, and what makes torch give the same bits twice on it."""
+"""How torch computes: the same bits twice on one machine, and in which precision."""
 
 import os
 
 import torch
 
-from contract.errors import UsageError
-
-
-def choose_device(name: str) -> torch.device:
-    """Turn auto, cpu, cuda or cuda:I into a device.
-
-    Raises:
-        UsageError: there is no such GPU.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device {name}: must be there, but {torch.cuda.device_count()} GPUs are; use auto or cpu")
-    return device
-
 
 def make_deterministic(threads: int) -> None:
-    """The same bits for the same run on one machine; another GPU model, torch or thread count gives others.
+    """Make torch give the same bits for the same run; another GPU model, torch or thread count gives others.
 
     Args:
-        threads: sums are split among threads, so their number is part of a result's identity.
+        threads: sums are split among threads, so their number is part of a result's fingerprint.
     """
     # cuBLAS reads this at its first call; images set it in their environment as well.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -36,8 +20,8 @@ def make_deterministic(threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
-def chosen_precision(name: str, device: torch.device) -> str:
-    """What `auto` means on a device: bfloat16 on a GPU, which needs no loss scaling; float32 on the CPU."""
+def choose_precision(name: str, device: torch.device) -> str:
+    """Turn auto into bfloat16 on a GPU, which needs no loss scaling, and into float32 on the CPU."""
     if name != "auto":
         return name
     return "bfloat16" if device.type == "cuda" else "float32"
@@ -45,5 +29,5 @@ def chosen_precision(name: str, device: torch.device) -> str:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context in which the network computes."""
-    enabled = chosen_precision(precision, device) == "bfloat16"
+    enabled = choose_precision(precision, device) == "bfloat16"
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

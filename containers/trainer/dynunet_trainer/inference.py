@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from contract import Case, Context
+from contract.devices import choose_device
 from contract.errors import CaseError, UsageError
 from dynunet_trainer import checkpoint
-from dynunet_trainer.devices import choose_device, make_deterministic
+from dynunet_trainer.devices import make_deterministic
 from dynunet_trainer.network import build_network, load_weights
-from dynunet_trainer.plan import Plan, plan_from
+from dynunet_trainer.plan import Plan, parse_plan
 from dynunet_trainer.resample import resample_image, resampled_shape
-from dynunet_trainer.windows import network_predict, predict_labels
+from dynunet_trainer.windows import make_predict, predict_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +30,7 @@ class Predictor:
         plan: that it was trained with.
         ids: label id of each channel.
         device: where the network computes; scores are kept in main memory.
-        overlap: share of a window that the next one covers again.
+        overlap: share of a window that the next one covers too.
     """
 
     network: nn.Module
@@ -56,18 +57,18 @@ def load_predictor(context: Context) -> Predictor:
             f"{content['labels']}; predict the dataset that it was trained on"
         )
     if content["failure"]:
-        raise CaseError(f"{file}: network {content['failure']}; it predicts nothing")
-    device = choose_device(context.arguments.device)
+        raise CaseError(f"{file}: network {content['failure']}; it makes no predictions")
+    device = torch.device(choose_device(context.arguments.device, torch.cuda))
     make_deterministic(context.threads)
     context.facts["device"] = str(device)
-    plan, ids = plan_from(content["plan"]), np.array([0, *content["labels"]])
+    plan, ids = parse_plan(content["plan"]), np.array([0, *content["labels"]])
     network = build_network(plan, len(ids), deep_supervision=bool(content["deep_supervision"]))
     load_weights(network, content["weights"])
     return Predictor(network.to(device).eval(), plan, ids, device, float(context.options["overlap"]))
 
 
 def segment(predictor: Predictor, case: Case) -> NDArray[np.integer]:
-    """Label ids on the image's voxels.
+    """Predict label ids on the image's voxels.
 
     Returns:
         (X, Y, Z) ids of the dataset.
@@ -77,6 +78,6 @@ def segment(predictor: Predictor, case: Case) -> NDArray[np.integer]:
     normalised = plan.normalisation.apply(resample_image(image.array, shape))
     channels = predict_labels(
         normalised, plan.patch, predictor.overlap, image.grid.shape,
-        network_predict(predictor.network, predictor.device), air=plan.normalisation.air,
+        make_predict(predictor.network, predictor.device), air=plan.normalisation.air,
     )  # fmt: skip
     return predictor.ids[channels]

@@ -1,7 +1,8 @@
-"""Compiled loops: what NumPy would do in many passes over memory, done in one.
+"""Compiled loops: NumPy would need many passes over memory, each of these needs one.
 
-Each works on one thread and lets go of Python's lock, so that loader threads work side by side; their number changes no
-bit. Coordinates are voxels of the source, which need not contain the patch: outside of it there is air and background.
+Each works on one thread and releases Python's lock, so that loader threads work side by side; their number does not
+change a bit. Coordinates are voxels of the source, which need not contain the patch: outside there is air, or
+background.
 """
 
 from typing import Any
@@ -39,9 +40,9 @@ def cut_image(image: NDArray[np.int16], origin: NDArray[np.int64], window: NDArr
                 continue
             out[i, j, :first_z] = air
             out[i, j, end_z:] = air
-            row, cut = image[x, y, first_z + origin[2] : end_z + origin[2]], out[i, j, first_z:end_z]
-            for k in range(cut.size):
-                cut[k] = min(max(row[k], low), high) * factor + summand
+            row, target = image[x, y, first_z + origin[2] : end_z + origin[2]], out[i, j, first_z:end_z]
+            for k in range(target.size):
+                target[k] = min(max(row[k], low), high) * factor + summand
 
 
 @njit(nogil=True, cache=True)
@@ -141,18 +142,18 @@ def warp_labels(labels: Labels, matrix: NDArray[np.float64], out: Labels) -> Non
 
 @njit(nogil=True, cache=True)
 def _largest_share(near: Labels, share: NDArray[np.float64], wx: float, wy: float, wz: float) -> Any:  # noqa: ANN401 - numba's uint8
-    """The label of eight neighbours that has the largest share; `share` is scratch."""
+    """The label of eight neighbours that has the largest share, else the lowest; `share` is scratch."""
     for corner in range(CORNERS):
         x, y, z = corner >> 2, corner >> 1 & 1, corner & 1
         share[corner] = (wx if x else 1 - wx) * (wy if y else 1 - wy) * (wz if z else 1 - wz)
     best, largest = np.uint8(0), -1.0
-    for one in range(CORNERS):
+    for candidate in range(CORNERS):
         total = 0.0
-        for other in range(CORNERS):
-            if near[other] == near[one]:
-                total += share[other]
-        if total > largest or (total == largest and near[one] < best):
-            best, largest = near[one], total
+        for corner in range(CORNERS):
+            if near[corner] == near[candidate]:
+                total += share[corner]
+        if total > largest or (total == largest and near[candidate] < best):
+            best, largest = near[candidate], total
     return best
 
 
@@ -203,7 +204,6 @@ def export_planes(
     scores: NDArray[np.float32],
     low: NDArray[np.int64],
     weight: NDArray[np.float32],
-    sizes: NDArray[np.int64],
     out: Labels,
 ) -> None:
     """Interpolate scores linearly to other voxels and give the highest channel of each; the lowest of equals.
@@ -215,18 +215,17 @@ def export_planes(
         scores: (C, X, Y, Z).
         low: (3, N) along each axis, index of the lower neighbour of each result; the upper one is the next, if any.
         weight: (3, N) of the upper neighbour.
-        sizes: (3,) how many results there are along each axis.
         out: (x, y, z) is written.
     """
     _, nx, ny, nz = scores.shape
     best = _highest_channels(scores)
-    for i in range(sizes[0]):
+    for i in range(out.shape[0]):
         x0, wx = low[0, i], weight[0, i]
         x1 = min(x0 + 1, nx - 1)
-        for j in range(sizes[1]):
+        for j in range(out.shape[1]):
             y0, wy = low[1, j], weight[1, j]
             y1 = min(y0 + 1, ny - 1)
-            for k in range(sizes[2]):
+            for k in range(out.shape[2]):
                 z0, wz = low[2, k], weight[2, k]
                 z1 = min(z0 + 1, nz - 1)
                 first = best[x0, y0, z0]
@@ -235,7 +234,7 @@ def export_planes(
                 if agree and first == best[x1, y1, z0] and first == best[x1, y1, z1]:
                     out[i, j, k] = first
                 else:
-                    out[i, j, k] = _highest(scores, (x0, x1, y0, y1, z0, z1), wx, wy, wz)
+                    out[i, j, k] = _highest_between(scores, (x0, x1, y0, y1, z0, z1), wx, wy, wz)
 
 
 @njit(nogil=True, cache=True)
@@ -252,7 +251,7 @@ def _highest_channels(scores: NDArray[np.float32]) -> Labels:
 
 
 @njit(nogil=True, cache=True)
-def _highest(scores: NDArray[np.float32], near: tuple[int, ...], wx: float, wy: float, wz: float) -> int:
+def _highest_between(scores: NDArray[np.float32], near: tuple[int, ...], wx: float, wy: float, wz: float) -> int:
     """The channel with the highest interpolated score between eight neighbours."""
     x0, x1, y0, y1, z0, z1 = near
     winner, highest = 0, -np.inf
@@ -305,22 +304,22 @@ def vote_planes(
                     out[i, j, k] = near[0]
                 else:
                     nearest = near[(4 if wx > 0.5 else 0) + (2 if wy > 0.5 else 0) + (1 if wz > 0.5 else 0)]
-                    out[i, j, k] = _voted(near, share, (wx, wy, wz), nearest, tie)
+                    out[i, j, k] = _vote(near, share, (wx, wy, wz), nearest, tie)
 
 
 @njit(nogil=True, cache=True)
-def _voted(near: Labels, share: NDArray[np.float64], weights: tuple[float, ...], nearest: int, tie: float) -> Any:  # noqa: ANN401 - numba's uint8
-    """The label with the largest share; of equals the nearest's, else the lowest."""
+def _vote(near: Labels, share: NDArray[np.float64], weights: tuple[float, ...], nearest: int, tie: float) -> Any:  # noqa: ANN401 - numba's uint8
+    """The label of eight neighbours that has the largest share; of equals the nearest's, else the lowest."""
     wx, wy, wz = weights
     for corner in range(CORNERS):
         x, y, z = corner >> 2, corner >> 1 & 1, corner & 1
         share[corner] = (wx if x else 1 - wx) * (wy if y else 1 - wy) * (wz if z else 1 - wz)
     best, largest = near[0], -1.0
-    for one in range(CORNERS):
-        total = tie if near[one] == nearest else 0.0
-        for other in range(CORNERS):
-            if near[other] == near[one]:
-                total += share[other]
-        if total > largest + tie / 2 or (total > largest - tie / 2 and near[one] < best):
-            best, largest = near[one], max(total, largest)
+    for candidate in range(CORNERS):
+        total = tie if near[candidate] == nearest else 0.0
+        for corner in range(CORNERS):
+            if near[corner] == near[candidate]:
+                total += share[corner]
+        if total > largest + tie / 2 or (total > largest - tie / 2 and near[candidate] < best):
+            best, largest = near[candidate], max(total, largest)
     return best

@@ -1,8 +1,8 @@
 """Batches made ahead of their use by threads, in order.
 
-Threads, not processes: cropping, warping and most of NumPy let go of Python's lock, nothing is copied between
-processes, and no shared memory is needed, whose lack (Docker gives 64 MB) has cost many a run. What a batch holds
-depends on its number alone, so neither the number of threads nor their order of finishing changes a bit.
+Threads, not processes: cropping, warping and most of NumPy release Python's lock, nothing is copied between processes,
+and no shared memory is needed, of which Docker gives only 64 MB. The content of a batch depends only on its number, so
+neither the number of threads nor their order of finishing changes a bit.
 """
 
 import time
@@ -44,33 +44,33 @@ class Batch:
 
 
 def batches(source: Source, steps: range, size: int, workers: int) -> Iterator[Batch]:
-    """Give the batch of each step.
+    """Yield the batch of each step.
 
     Args:
         source: of patches; step s has the patches s * size to s * size + size - 1.
         steps: numbers of the steps.
         size: patches of a batch.
-        workers: threads; 0 makes each patch when it is asked for.
+        workers: threads; 0 makes each patch when it is needed.
     """
     if workers == 0:
         for step in steps:
-            since = time.monotonic()
+            started = time.monotonic()
             patches = [source.patch(k) for k in range(step * size, (step + 1) * size)]
-            yield _batch(patches, since)
+            yield _stack_batch(patches, started)
         return
     ahead: deque[list[Future[Patch]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="loader") as pool:
         try:
             for step in steps:
-                while len(ahead) < AHEAD * workers and (next_step := step + len(ahead)) in steps:
-                    numbers = range(next_step * size, (next_step + 1) * size)
+                while len(ahead) < AHEAD * workers and (later_step := step + len(ahead)) in steps:
+                    numbers = range(later_step * size, (later_step + 1) * size)
                     ahead.append([pool.submit(source.patch, k) for k in numbers])
-                since = time.monotonic()
-                yield _batch([future.result() for future in ahead.popleft()], since)
+                started = time.monotonic()
+                yield _stack_batch([future.result() for future in ahead.popleft()], started)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _batch(patches: list[Patch], since: float) -> Batch:
+def _stack_batch(patches: list[Patch], started: float) -> Batch:
     images, channels = (np.stack(arrays) for arrays in zip(*patches, strict=True))
-    return Batch(images, channels, time.monotonic() - since)
+    return Batch(images, channels, time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""What is known of each epoch, as a table and as TensorBoard events: without times, the same bytes for the same run."""
+"""The log of epochs, as a table and as TensorBoard events; without times, so the same run gives the same bytes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,8 +29,8 @@ class Epoch(NamedTuple):
     learning_rate: float
     validation_dice: float | None
 
-    def told(self) -> str:
-        """For a line on a terminal."""
+    def describe(self) -> str:
+        """Loss and Dice for a line of the log."""
         dice = "" if self.validation_dice is None else f", validation Dice {self.validation_dice:.3f}"
         return f"loss {self.loss:.3f}{dice}"
 

@@ -1,8 +1,9 @@
 """Dice and cross entropy at full resolution and at each head, without operations that CUDA does in random order.
 
-MONAI's DynUNet tutorial enlarges each head to full size by repeating voxels and compares it with the full labels. The
-same number comes out, with a fraction of the work, of the head at its own size and the share that each class has of
-each of its (larger) voxels: scores are constant within such a voxel, so sums over its small voxels are multiples.
+MONAI's DynUNet tutorial enlarges each head to full size by repeating voxels and compares it with the full labels. Here
+each head keeps its own size and is compared with the share that each class has of each of its (larger) voxels. The loss
+is the same for a fraction of the work: scores are constant within such a voxel, so sums over its small voxels are
+multiples.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ def deep_supervision_loss(outputs: Sequence[Tensor], labels: Tensor) -> Tensor:
 
 
 def _dice_cross_entropy(scores: Tensor, shares: Tensor, voxels: float) -> Tensor:
-    """Dice loss (mean over items and classes, background included) plus cross entropy (mean over voxels).
+    """Dice loss (mean over patches and classes, background included) plus cross entropy (mean over voxels).
 
     Args:
         scores: (B, C, x, y, z).

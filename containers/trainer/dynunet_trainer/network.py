@@ -32,8 +32,8 @@ def build_network(plan: Plan, channels: int, *, deep_supervision: bool) -> nn.Mo
     return network
 
 
-def outputs_of(network: nn.Module, images: Tensor) -> list[Tensor]:
-    """Scores at full resolution, then of each head at its own.
+def compute_outputs(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """Compute scores at full resolution, then of each head at its own.
 
     DynUNet's own `forward` enlarges all heads to full size and stacks them: a gigabyte for a patch of 128 cubed, which
     the loss does not need.
@@ -50,13 +50,13 @@ def outputs_of(network: nn.Module, images: Tensor) -> list[Tensor]:
     return [full, *heads]
 
 
-def weights_of(network: nn.Module) -> dict[str, Tensor]:
+def named_weights(network: nn.Module) -> dict[str, Tensor]:
     """All weights by name, each once (DynUNet's `state_dict` lists them twice), on the CPU."""
     return {name: weight.detach().cpu() for name, weight in network.named_parameters()}
 
 
 def is_head(name: str) -> bool:
-    """Whether a weight is of an output: what depends on the classes."""
+    """Whether a weight belongs to an output, and so depends on the classes."""
     return name.startswith(("output_block", "deep_supervision_heads", "heads"))
 
 
@@ -66,9 +66,10 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     Raises:
         UsageError: they are of another network.
     """
-    own = dict(network.named_parameters())
-    if {name: weight.shape for name, weight in weights.items()} != {name: own[name].shape for name in own}:
+    parameters = dict(network.named_parameters())
+    expected = {name: parameter.shape for name, parameter in parameters.items()}
+    if {name: weight.shape for name, weight in weights.items()} != expected:
         raise UsageError("weights must be of the network that the plan describes, but have other names or shapes")
     with torch.no_grad():
         for name, weight in weights.items():
-            own[name].copy_(weight)
+            parameters[name].copy_(weight)

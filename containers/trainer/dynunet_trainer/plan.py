@@ -1,9 +1,9 @@
-"""What is decided once for a dataset and is the same for all of its label versions.
+"""The plan: what is decided once for a dataset and is the same for all of its label versions.
 
 spacing and shapes of the training images  ->  patch  ->  kernels and strides  ->  network
 voxels of the training images              ->  normalisation
 
-Labels have no part in it, so that two versions of a dataset differ in their labels alone.
+Labels have no part in it, so two versions of a dataset differ only in their labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ Spacing = tuple[float, float, float]
 UNITS_PER_HU = 8
 """Stored images count 1/8 HU: int16 then holds -4096 … 4095.875 HU, more than a 12 bit CT and its padding."""
 BODY_ABOVE_HU = -500
-"""Voxels above are taken for the body; leaves out air, and padding such as -3024."""
+"""Voxels above count as body; this leaves out air, and padding such as -3024."""
 LOWER_PERCENTILE, UPPER_PERCENTILE = 0.5, 99.5
 ANISOTROPY = 2.0
 """An axis takes part in a convolution and in pooling while its spacing is at most this times the smallest."""
@@ -42,7 +42,7 @@ class Normalisation:
 
     @property
     def air(self) -> float:
-        """The smallest normalised value; what patches are padded with."""
+        """The smallest normalised value; patches are padded with it."""
         return (self.lower_hu - self.mean_hu) / self.std_hu
 
     def apply(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -76,21 +76,21 @@ class Plan:
         """Lower resolutions that are supervised too; never the two lowest, as in nnU-Net."""
         return min(MOST_HEADS, len(self.strides) - 2)
 
-    def plain(self) -> dict[str, Any]:
-        """As numbers, lists and dictionaries; `plan_from` undoes it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to numbers, lists and dictionaries; `parse_plan` reads them."""
         return asdict(self)
 
 
-def plan_from(plain: Mapping[str, Any]) -> Plan:
-    """Read what `Plan.plain` gave, whether or not it went through JSON."""
-    x, y, z = plain["spacing_mm"]
+def parse_plan(content: Mapping[str, Any]) -> Plan:
+    """Read what `Plan.to_dict` made, whether or not it went through JSON."""
+    x, y, z = content["spacing_mm"]
     return Plan(
         spacing_mm=(x, y, z),
-        patch=_triple(plain["patch"]),
-        kernels=tuple(_triple(kernel) for kernel in plain["kernels"]),
-        strides=tuple(_triple(stride) for stride in plain["strides"]),
-        filters=tuple(plain["filters"]),
-        normalisation=Normalisation(**plain["normalisation"]),
+        patch=_triple(content["patch"]),
+        kernels=tuple(_triple(kernel) for kernel in content["kernels"]),
+        strides=tuple(_triple(stride) for stride in content["strides"]),
+        filters=tuple(content["filters"]),
+        normalisation=Normalisation(**content["normalisation"]),
     )
 
 
@@ -116,21 +116,21 @@ def make_plan(
     Raises:
         UsageError: an option that cannot be met.
     """
-    size = automatic_patch(shapes, spacing_mm, voxels) if patch == "auto" else _given_patch(patch)
+    size = automatic_patch(shapes, spacing_mm, voxels) if patch == "auto" else _parse_patch(patch)
     kernels, strides = kernels_and_strides(size, spacing_mm)
     channels = tuple(min(32 * 2**i, 320) for i in range(len(strides)))
     if filters != "auto":
-        channels = _integers("filters", filters)
+        channels = _parse_integers("filters", filters)
     stages = min(len(strides), len(channels))
     if len(channels) > stages:
         raise UsageError(
             f"--filters must have at most one entry for each of the {stages} stages that patch {size} at "
-            f"{_shown(spacing_mm)} mm allows, but has {len(channels)}; leave out the last"
+            f"{_format_spacing(spacing_mm)} mm allows, but has {len(channels)}; leave out the last"
         )
     if stages < FEWEST_STAGES:
         raise UsageError(
-            f"a network needs {FEWEST_STAGES} stages, but patch {size} at {_shown(spacing_mm)} mm with filters "
-            f"{filters} makes {stages}; choose a larger --patch, or more --filters"
+            f"a network needs {FEWEST_STAGES} stages, but patch {size} at {_format_spacing(spacing_mm)} mm with "
+            f"filters {filters} makes {stages}; choose a larger --patch, or more --filters"
         )
     return Plan(spacing_mm, size, kernels[:stages], strides[:stages], channels, normalisation)
 
@@ -171,7 +171,7 @@ def automatic_patch(shapes: Sequence[Triple], spacing_mm: Spacing, voxels: int) 
     """Choose a patch: as near to a cube in mm as the median shape allows, with at most `voxels` voxels.
 
     nnU-Net's idea (a cube in mm, cut at the median shape, within a memory budget) with one simplification: memory is
-    taken as proportional to the number of voxels, which holds for a fixed schedule of filters. Each axis is rounded
+    taken as proportional to the number of voxels, which is right for a fixed list of filters. Each axis is rounded
     down to a multiple of its strides.
 
     Args:
@@ -185,8 +185,8 @@ def automatic_patch(shapes: Sequence[Triple], spacing_mm: Spacing, voxels: int) 
     return _triple(np.maximum(np.floor(size / divisor), 1) * divisor)
 
 
-def normalisation_of(counts: NDArray[np.int64]) -> Normalisation:
-    """Clip range, mean and standard deviation of the body's voxels.
+def measure_normalisation(counts: NDArray[np.int64]) -> Normalisation:
+    """Measure clip range, mean and standard deviation of the body's voxels.
 
     Args:
         counts: (65536,) how often each int16 value (in 1/8 HU, from -32768) occurs in all training images.
@@ -203,9 +203,10 @@ def normalisation_of(counts: NDArray[np.int64]) -> Normalisation:
     std = float(np.sqrt((body * (hu - mean) ** 2).sum() / total))
     if std == 0:
         raise UsageError(f"training images must show something, but all of the body has {mean:g} HU")
-    reached = np.cumsum(body)
+    voxels_up_to = np.cumsum(body)
     lower, upper = (
-        float(hu[np.searchsorted(reached, total * percent / 100)]) for percent in (LOWER_PERCENTILE, UPPER_PERCENTILE)
+        float(hu[np.searchsorted(voxels_up_to, total * percent / 100)])
+        for percent in (LOWER_PERCENTILE, UPPER_PERCENTILE)
     )
     return Normalisation(lower, upper, mean, std)
 
@@ -231,8 +232,8 @@ def _cut_cube(median: NDArray[np.float64], spacing: NDArray[np.float64], voxels:
     for _ in range(2):
         free = size < median
         if free.any():
-            grown = size * np.where(free, (voxels / size.prod()) ** (1 / free.sum()), 1)
-            size = np.minimum(median, grown)
+            enlarged = size * np.where(free, (voxels / size.prod()) ** (1 / free.sum()), 1)
+            size = np.minimum(median, enlarged)
     return size
 
 
@@ -247,14 +248,14 @@ def _pooling_divisor(size: NDArray[np.float64], spacing: NDArray[np.float64]) ->
         divisor = np.where(pooled, divisor * 2, divisor)
 
 
-def _given_patch(text: str) -> Triple:
-    sizes = _integers("patch", text)
+def _parse_patch(text: str) -> Triple:
+    sizes = _parse_integers("patch", text)
     if len(sizes) != 3:
         raise UsageError(f"--patch must be auto or x,y,z in voxels, but it is {text!r}")
     return _triple(sizes)
 
 
-def _integers(option: str, text: str) -> tuple[int, ...]:
+def _parse_integers(option: str, text: str) -> tuple[int, ...]:
     try:
         numbers = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -269,5 +270,5 @@ def _triple(numbers: Sequence[int] | NDArray[Any]) -> Triple:
     return (x, y, z)
 
 
-def _shown(spacing_mm: Spacing) -> str:
+def _format_spacing(spacing_mm: Spacing) -> str:
     return " x ".join(f"{s:.3g}" for s in spacing_mm)

@@ -1,9 +1,9 @@
-"""From one voxel grid to another of another spacing: images, labels, and a network's scores back.
+"""Resampling: images and labels to another spacing, and a network's scores back.
 
 All grids cover the same box: voxel i of n_out lies at (i + 1/2) n_in / n_out - 1/2 of the source, clamped to its
 outermost voxel centres, as in skimage's `resize(mode="edge")` and so in nnU-Net. The work goes axis by axis.
 
-Always on the CPU: a GPU would give other last bits, and the store is shared by all that is trained on it.
+Always on the CPU: a GPU would give other last bits, and the store is shared by all networks that are trained on it.
 """
 
 import math
@@ -49,7 +49,7 @@ def resample_image(image: NDArray[np.generic], shape: Triple) -> NDArray[np.floa
     lowest, highest = values.amin(), values.amax()
     for axis in sorted(range(3), key=lambda a: shape[a] / image.shape[a]):
         if shape[axis] != image.shape[axis]:
-            values = _along(axis, torch.from_numpy(_cubic_matrix(image.shape[axis], shape[axis])), values)
+            values = _multiply_axis(axis, torch.from_numpy(_cubic_matrix(image.shape[axis], shape[axis])), values)
     return np.ascontiguousarray(values.clamp_(lowest, highest).numpy())
 
 
@@ -57,7 +57,7 @@ def resample_labels(labels: NDArray[np.uint8], shape: Triple) -> NDArray[np.uint
     """Resample labels by the share each has of a voxel: every label's mask interpolated linearly, the largest wins.
 
     Where shares are equal, the label of the nearest source voxel wins if it is among them (the lower index at equal
-    distance), else the lowest label: always giving such voxels to the background would shrink organs.
+    distance), else the lowest label. Giving such voxels to the background would shrink organs.
 
     Args:
         labels: (X, Y, Z) labels; 0 is background.
@@ -67,7 +67,7 @@ def resample_labels(labels: NDArray[np.uint8], shape: Triple) -> NDArray[np.uint
         (x, y, z) uint8 labels.
     """
     winner = np.empty(shape, np.uint8)
-    low, weight = stacked([linear_axis(n_in, n_out) for n_in, n_out in zip(labels.shape, shape, strict=True)])
+    low, weight = _stack_axes([linear_axis(n_in, n_out) for n_in, n_out in zip(labels.shape, shape, strict=True)])
     vote_planes(np.ascontiguousarray(labels), low, weight, TIE, winner)
     return winner
 
@@ -82,10 +82,25 @@ def highest_channel(scores: NDArray[np.float32], shape: Triple) -> NDArray[np.ui
     Returns:
         (x, y, z) channels.
     """
-    winner = np.empty(shape, np.uint8)
-    low, weight = stacked([linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)])
-    export_planes(scores, low, weight.astype(np.float32), np.array(shape), winner)
-    return winner
+    channels = np.empty(shape, np.uint8)
+    write_highest_channels(
+        scores, [linear_axis(n_in, n_out) for n_in, n_out in zip(scores.shape[1:], shape, strict=True)], channels
+    )
+    return channels
+
+
+def write_highest_channels(
+    scores: NDArray[np.float32], axes: Sequence["LinearAxis"], channels: NDArray[np.uint8]
+) -> None:
+    """Interpolate each channel's scores linearly and write the channel with the highest; the lowest of equals.
+
+    Args:
+        scores: (C, X, Y, Z).
+        axes: three, from the voxels of the scores to those of the result.
+        channels: (x, y, z) is written.
+    """
+    low, weight = _stack_axes(axes)
+    export_planes(scores, low, weight.astype(np.float32), channels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,12 +114,12 @@ class LinearAxis:
 
 def linear_axis(n_in: int, n_out: int) -> LinearAxis:
     """Interpolation from n_in to n_out voxels that cover the same length."""
-    at = np.clip((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5, 0, n_in - 1)
-    low = np.floor(at).astype(np.int64)
-    return LinearAxis(low, np.minimum(low + 1, n_in - 1), at - low)
+    position = np.clip((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5, 0, n_in - 1)
+    low = np.floor(position).astype(np.int64)
+    return LinearAxis(low, np.minimum(low + 1, n_in - 1), position - low)
 
 
-def stacked(axes: Sequence[LinearAxis]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _stack_axes(axes: Sequence[LinearAxis]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(3, N) lower neighbours and weights of three axes, as kernels take them; N is the longest axis' length."""
     longest = max(axis.low.size for axis in axes)
     low, weight = np.zeros((3, longest), np.int64), np.zeros((3, longest))
@@ -113,8 +128,8 @@ def stacked(axes: Sequence[LinearAxis]) -> tuple[NDArray[np.int64], NDArray[np.f
     return low, weight
 
 
-def _along(axis: int, matrix: Tensor, values: Tensor) -> Tensor:
-    """Multiply one axis with a matrix, a block of rows at a time and without the columns that do nothing there.
+def _multiply_axis(axis: int, matrix: Tensor, values: Tensor) -> Tensor:
+    """Multiply one axis with a matrix, a block of rows at a time and without the columns that are zero there.
 
     Args:
         axis: of (X, Y, Z).
@@ -135,13 +150,12 @@ def _along(axis: int, matrix: Tensor, values: Tensor) -> Tensor:
         if after == 1:
             result[:, first : first + BLOCK, 0] = source[:, columns, 0] @ part.T
         else:
-            for one, made in zip(source, result, strict=True):
-                torch.mm(part, one[columns], out=made[first : first + BLOCK])
+            for source_part, result_part in zip(source, result, strict=True):
+                torch.mm(part, source_part[columns], out=result_part[first : first + BLOCK])
     return result.reshape(*values.shape[:axis], n_out, *values.shape[axis + 1 :])
 
 
 def _cubic_matrix(n_in: int, n_out: int) -> NDArray[np.float32]:
-    """(n_out, n_in) matrix of a cubic spline along one axis: what SciPy makes of each unit vector."""
-    identity = np.eye(n_in)
-    zoomed = ndimage.zoom(identity, (n_out / n_in, 1), order=3, mode="nearest", grid_mode=True)
+    """(n_out, n_in) matrix of a cubic spline along one axis: SciPy's result for each unit vector."""
+    zoomed = ndimage.zoom(np.eye(n_in), (n_out / n_in, 1), order=3, mode="nearest", grid_mode=True)
     return np.asarray(zoomed, dtype=np.float32)

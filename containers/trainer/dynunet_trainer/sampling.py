@@ -1,10 +1,10 @@
 """Which patch is number k: a pure function of the seeds and k.
 
-k  ->  case: place k mod N of permutation k div N of the N cases     every case once before any comes again
+k  ->  case: place k mod N of permutation k div N of the N cases     each case once before any comes again
 k  ->  crop, placement, intensities: random numbers keyed by (seed, k), a stream for each purpose
 
-There is no state to keep: a run that is killed and resumed, or that reads with more workers, sees the same patches. The
-labels have a part in the place of a crop alone, and only where crops are centred on this version's own foreground.
+There is no state to keep: a run that is killed and resumed, or that reads with more workers, sees the same patches.
+Labels decide only where a crop lies, and only where crops are centred on this version's own foreground.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from dynunet_trainer.plan import UNITS_PER_HU, Normalisation, Plan, Triple
 from dynunet_trainer.store import LabelStore, Store
 
 ORDER, CROP, AUGMENT = 0, 1, 2
-"""Purposes of random numbers: streams of different purposes never meet."""
+"""Purposes of random numbers; each has a stream of its own."""
 UNCHANGED = Placement(None, ())
 
 
@@ -67,9 +67,9 @@ class Sampler:
         case = self.cases[case_index(self.seed, k, len(self.cases))]
         plan, origin = self.store.plan, self._origin(case, k)
         if self.augmentation is None:
-            return self._placed(case, origin, UNCHANGED)
+            return self._read_patch(case, origin, UNCHANGED)
         random = keyed_random(self.seed, AUGMENT, k, self.augmentation.seed)
-        image, labels = self._placed(case, origin, draw_placement(random, plan, self.augmentation.mirror_axes))
+        image, labels = self._read_patch(case, origin, draw_placement(random, plan, self.augmentation.mirror_axes))
         return change_intensities(image, random, plan.normalisation.air), labels
 
     def _origin(self, case: str, k: int) -> Triple:
@@ -80,35 +80,37 @@ class Sampler:
             centre = foreground_voxel(self.foreground_of.foreground(case), shape, random)
         return patch_origin(shape, self.store.plan.patch, centre, random)
 
-    def _placed(self, case: str, origin: Triple, placement: Placement) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Image and channels of a patch, turned, scaled and mirrored as drawn."""
+    def _read_patch(
+        self, case: str, origin: Triple, placement: Placement
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Image and channels of a patch, rotated, scaled and mirrored as drawn."""
         plan = self.store.plan
         image, channels = np.empty(plan.patch, np.float32), np.zeros(plan.patch, np.uint8)
-        stored, window = self.store.image(case), _window(plan.normalisation)
-        if placement.turned is None:
+        stored, window = self.store.image(case), _intensity_window(plan.normalisation)
+        if placement.linear_map is None:
             cut_image(stored, np.array(origin), window, image)
-            _paste(self.labels, case, (stored.shape, origin), channels)
+            _paste_labels(self.labels, case, stored.shape, origin, channels)
         else:
-            matrix = _matrix(placement.turned, origin, plan)
+            matrix = _placement_matrix(placement.linear_map, origin, plan)
             warp_image(stored, matrix, window, image)
-            box = _touched(matrix, plan.patch, stored.shape)
+            box = _bounding_box(matrix, plan.patch, stored.shape)
             if all(edge.start < edge.stop for edge in box):
                 inside = matrix - np.array([[0, 0, 0, edge.start] for edge in box])
                 warp_labels(self.labels.labels(case, box), inside, channels)
-        if placement.mirrored:
-            image = np.ascontiguousarray(np.flip(image, placement.mirrored))
-            channels = np.ascontiguousarray(np.flip(channels, placement.mirrored))
+        if placement.mirrored_axes:
+            image = np.ascontiguousarray(np.flip(image, placement.mirrored_axes))
+            channels = np.ascontiguousarray(np.flip(channels, placement.mirrored_axes))
         return image, channels
 
 
 def keyed_random(seed: int, purpose: int, number: int, second_seed: int = 0) -> np.random.Generator:
-    """Random numbers that depend on these alone."""
+    """Random numbers that depend on nothing but these arguments."""
     key, counter = np.array([seed, number], np.uint64), np.array([0, 0, second_seed, purpose], np.uint64)
     return np.random.Generator(np.random.Philox(counter=counter, key=key))
 
 
 def case_index(seed: int, k: int, cases: int) -> int:
-    """Which case sample k is of."""
+    """Index of the case that patch k is cut from."""
     round_number, place = divmod(k, cases)
     return int(keyed_random(seed, ORDER, round_number).permutation(cases)[place])
 
@@ -139,7 +141,7 @@ def foreground_voxel(
 def patch_origin(
     shape: tuple[int, ...], patch: Triple, centre: tuple[int, ...] | None, random: np.random.Generator
 ) -> Triple:
-    """Where a patch begins: around `centre`, or anywhere, but never further outside than it must.
+    """Where a patch begins: around `centre`, or anywhere, but never further outside than necessary.
 
     Along an axis on which the case is smaller than the patch, the origin is 0 or negative: the case lies somewhere
     inside the patch.
@@ -153,32 +155,33 @@ def patch_origin(
     return (x, y, z)
 
 
-def _window(normalisation: Normalisation) -> NDArray[np.float32]:
-    """Clip range in stored units, and the factor and summand that normalise: what the kernels work with."""
+def _intensity_window(normalisation: Normalisation) -> NDArray[np.float32]:
+    """Clip range in stored units, and the factor and summand that normalise, as the kernels take them."""
     units = np.array([normalisation.lower_hu, normalisation.upper_hu]) * UNITS_PER_HU
     factor = 1 / (UNITS_PER_HU * normalisation.std_hu)
     return np.array([*np.rint(units), factor, -normalisation.mean_hu / normalisation.std_hu], np.float32)
 
 
-def _matrix(turned: NDArray[np.float64], origin: Triple, plan: Plan) -> NDArray[np.float64]:
+def _placement_matrix(linear_map: NDArray[np.float64], origin: Triple, plan: Plan) -> NDArray[np.float64]:
     """(3, 4) voxel of the patch -> voxel of the case, about the patch's centre."""
     middle = (np.array(plan.patch) - 1) / 2
-    return np.column_stack([turned, np.array(origin) + middle - turned @ middle])
+    return np.column_stack([linear_map, np.array(origin) + middle - linear_map @ middle])
 
 
-def _touched(matrix: NDArray[np.float64], patch: Triple, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """Box of a case that a turned patch reads; empty along an axis where it lies outside."""
+def _bounding_box(matrix: NDArray[np.float64], patch: Triple, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Box of a case that a rotated patch reads; empty along an axis where it lies outside."""
     corners = np.stack(np.meshgrid(*[[0, n - 1] for n in patch], indexing="ij")).reshape(3, -1)
-    places = matrix[:, :3] @ corners + matrix[:, 3:]
-    first = np.clip(np.floor(places.min(axis=1)), 0, shape).astype(int).tolist()
-    end = np.clip(np.floor(places.max(axis=1)) + 2, 0, shape).astype(int).tolist()
+    positions = matrix[:, :3] @ corners + matrix[:, 3:]
+    first = np.clip(np.floor(positions.min(axis=1)), 0, shape).astype(int).tolist()
+    end = np.clip(np.floor(positions.max(axis=1)) + 2, 0, shape).astype(int).tolist()
     return tuple(slice(a, b) for a, b in zip(first, end, strict=True))
 
 
-def _paste(labels: LabelStore, case: str, where: tuple[tuple[int, ...], Triple], out: NDArray[np.uint8]) -> None:
+def _paste_labels(
+    labels: LabelStore, case: str, shape: tuple[int, ...], origin: Triple, out: NDArray[np.uint8]
+) -> None:
     """Copy the part of a patch that lies in the case; the rest stays background."""
-    shape, origin = where
     first = [max(start, 0) for start in origin]
-    end = [min(start + n, whole) for start, n, whole in zip(origin, out.shape, shape, strict=True)]
+    end = [min(start + n, size) for start, n, size in zip(origin, out.shape, shape, strict=True)]
     target = tuple(slice(a - o, b - o) for a, b, o in zip(first, end, origin, strict=True))
     out[target] = labels.labels(case, tuple(map(slice, first, end)))

@@ -1,4 +1,4 @@
-"""What lies on disk between the steps, and how it is read.
+"""The files on disk between the steps, and how they are read.
 
 image store   plan.json  files.json  images/<case>.npy                                    one for all label versions
 label store   channels.json  missing.json  files.json  <case>.b2nd  foreground/<case>.npy   one a label version
@@ -7,10 +7,10 @@ images      int16, 1/8 HU, RAS
 labels      uint8 channels of the network: 0 background, then 1, 2, … for the dataset's label ids in ascending order
 foreground  (N, 2) int32, channel and flat voxel index, ascending: where patches around foreground are centred
 
-Images are plain .npy files: training maps them into memory and reads only the voxels of a patch, and all that train on
-one machine share what the system has cached. Labels, of which there are as many as versions, are compressed in bricks
-of 64 voxels to a hundredth of that. `files.json` says how many bytes each file has, so that a truncated one is noticed
-before an epoch is lost on it.
+Images are plain .npy files: training maps them into memory and reads only the voxels of a patch, and all trainings on
+one machine share what the system has cached. Labels are stored once a version, so they are compressed in bricks of 64
+voxels to a hundredth of that. `files.json` says how many bytes each file has, so that a truncated one is noticed before
+an epoch is lost on it.
 """
 
 import json
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from contract import atomic
 from contract.errors import UsageError
 from contract.grids import Grid
-from dynunet_trainer.plan import Plan, Triple, plan_from
+from dynunet_trainer.plan import Plan, Triple, parse_plan
 
 PLAN, CHANNELS, MISSING, FILES = "plan.json", "channels.json", "missing.json", "files.json"
 IMAGES, FOREGROUND = "images", "foreground"
@@ -75,7 +75,7 @@ class Store:
 
     def image(self, case: str) -> NDArray[np.int16]:
         """(X, Y, Z) voxels in 1/8 HU, mapped into memory."""
-        return mapped(self.folder / IMAGES / f"{case}.npy")
+        return map_array(self.folder / IMAGES / f"{case}.npy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,14 @@ class LabelStore:
 
     def foreground(self, case: str) -> NDArray[np.int32]:
         """(N, 2) channel and flat voxel index, mapped into memory."""
-        return mapped(self.folder / FOREGROUND / f"{case}.npy")
+        return map_array(self.folder / FOREGROUND / f"{case}.npy")
 
 
 def open_store(folder: Path) -> Store:
     """Read the result of `prepare`.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the folder holds none.
     """
     content = _read_json(folder / PLAN, "prepare")
     _check_sizes(folder, "prepare")
@@ -112,14 +112,14 @@ def open_store(folder: Path) -> Store:
         name: StoredCase(tuple(case["shape"]), tuple(case["image_shape"]), case["image_affine"])
         for name, case in content["cases"].items()
     }
-    return Store(folder, plan_from(content["plan"]), cases, tuple(content["holdout"]))
+    return Store(folder, parse_plan(content["plan"]), cases, tuple(content["holdout"]))
 
 
 def open_label_store(folder: Path) -> LabelStore:
     """Read the result of `prepare-labels`.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the folder holds none.
     """
     channels = _read_json(folder / CHANNELS, "prepare-labels")
     missing = _read_json(folder / MISSING, "prepare-labels")
@@ -127,8 +127,8 @@ def open_label_store(folder: Path) -> LabelStore:
     return LabelStore(folder, {channel["id"]: channel["organ"] for channel in channels}, tuple(missing))
 
 
-def mapped(file: Path) -> NDArray[Any]:
-    """An array that is read from disk only where it is used.
+def map_array(file: Path) -> NDArray[Any]:
+    """Map a file into memory: an array that is read from disk only where it is used.
 
     Raises:
         UsageError: missing or damaged.
@@ -143,8 +143,8 @@ def write_bricks(path: Path, labels: NDArray[np.uint8]) -> None:
     """Write compressed labels in one step; the same labels give the same bytes."""
     bricks = tuple(min(BRICK, n) for n in labels.shape)
     # No filter: blosc2 would shuffle single bytes, which does nothing but take two thirds of the time to read.
-    settings = {"codec": blosc2.Codec.LZ4HC, "clevel": 9, "filters": [blosc2.Filter.NOFILTER], "nthreads": 1}
-    packed = blosc2.asarray(np.ascontiguousarray(labels), chunks=bricks, blocks=bricks, cparams=settings)
+    parameters = {"codec": blosc2.Codec.LZ4HC, "clevel": 9, "filters": [blosc2.Filter.NOFILTER], "nthreads": 1}
+    packed = blosc2.asarray(np.ascontiguousarray(labels), chunks=bricks, blocks=bricks, cparams=parameters)
     atomic.write_bytes(path, packed.to_cframe())
 
 
@@ -162,7 +162,7 @@ def read_bricks(path: Path, box: tuple[slice, ...]) -> NDArray[np.uint8]:
 
 
 def write_sizes(folder: Path) -> None:
-    """Note how many bytes each file of a finished store has."""
+    """Write down how many bytes each file of a finished store has."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".npy", ".b2nd"})
     atomic.write_json(folder / FILES, {path.relative_to(folder).as_posix(): path.stat().st_size for path in files})
 
@@ -170,11 +170,11 @@ def write_sizes(folder: Path) -> None:
 def _check_sizes(folder: Path, step: str) -> None:
     for name, size in _read_json(folder / FILES, step).items():
         try:
-            found = (folder / name).stat().st_size
+            actual = (folder / name).stat().st_size
         except OSError as error:
             raise UsageError(f"{folder / name}: must be there, but: {error.strerror}; make the store again") from None
-        if found != size:
-            raise UsageError(f"{folder / name}: must have {size} bytes, but has {found}; make the store again")
+        if actual != size:
+            raise UsageError(f"{folder / name}: must have {size} bytes, but has {actual}; make the store again")
 
 
 def _read_json(file: Path, step: str) -> Any:  # noqa: ANN401 - our own files

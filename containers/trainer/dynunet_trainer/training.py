@@ -2,13 +2,12 @@
 
 for each step:  batch (sampling.py, loading.py) -> network -> loss -> clipped gradient -> AdamW at the cosine's rate
 
-What a step does depends on its number and on the weights, nothing else: the learning rate is a closed form, patches
-are keyed by the sample's number, and there is no dropout. So the checkpoint, taken between two steps, is all there is.
+A step depends only on its number and on the weights: the learning rate is a closed form, patches are keyed by their
+number, and there is no dropout. So a checkpoint, taken between two steps, is all that a run needs to go on.
 """
 
 import math
 import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,86 +19,21 @@ import monai
 import torch
 from torch import Tensor, nn
 
-from contract import Context, records
+from contract import Context, log_line, records
+from contract.devices import choose_device
 from contract.errors import Stopped, UsageError
-from contract.manifest import OptionValue
-from dynunet_trainer import checkpoint, parent
+from dynunet_trainer import checkpoint
 from dynunet_trainer.checkpoint import State
-from dynunet_trainer.devices import autocast, choose_device, chosen_precision, make_deterministic
+from dynunet_trainer.devices import autocast, choose_precision, make_deterministic
 from dynunet_trainer.loading import Batch, batches
 from dynunet_trainer.logs import EVENTS, TABLE, Epoch, write_logs
 from dynunet_trainer.loss import deep_supervision_loss
-from dynunet_trainer.network import build_network, load_weights, outputs_of, weights_of
+from dynunet_trainer.network import build_network, compute_outputs, load_weights, named_weights
+from dynunet_trainer.parent import load_parent_weights
 from dynunet_trainer.sampling import Augmentation, Sampler
+from dynunet_trainer.settings import Settings, learning_rate_at, read_settings
 from dynunet_trainer.store import LabelStore, Store, open_label_store, open_store
-from dynunet_trainer.validation import Validator
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Hyper-parameters. Defaults of the options are the paper's where it names them.
-
-    Attributes:
-        foreground_from: whose foreground patches are centred on: own, reference or none.
-        mirror_axes: axes along which half of the patches are mirrored.
-        precision: float32, or bfloat16 for what torch's autocast computes in it.
-        gradient_clip: largest norm of the gradient, as in MONAI's DynUNet tutorial.
-    """
-
-    epochs: int
-    batches_per_epoch: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    seed: int
-    foreground: float
-    foreground_from: str
-    deep_supervision: bool
-    augment: bool
-    augmentation_seed: int
-    mirror_axes: tuple[int, ...]
-    precision: str
-    gradient_clip: float = 12.0
-
-    @property
-    def steps(self) -> int:
-        """Of the whole run."""
-        return self.epochs * self.batches_per_epoch
-
-
-def settings_from(options: Mapping[str, OptionValue]) -> Settings:
-    """Read the options of the command line."""
-    return Settings(
-        epochs=int(options["epochs"]),
-        batches_per_epoch=int(options["batches-per-epoch"]),
-        batch_size=int(options["batch-size"]),
-        learning_rate=float(options["learning-rate"]),
-        weight_decay=float(options["weight-decay"]),
-        seed=int(options["seed"]),
-        foreground=float(options["foreground"]),
-        foreground_from=str(options["foreground-from"]),
-        deep_supervision=bool(options["deep-supervision"]),
-        augment=bool(options["augment"]),
-        augmentation_seed=int(options["augmentation-seed"]),
-        mirror_axes=mirror_axes(str(options["mirror-axes"])),
-        precision=str(options["precision"]),
-    )
-
-
-def mirror_axes(text: str) -> tuple[int, ...]:
-    """Read "none", or some of x, y, z.
-
-    Raises:
-        UsageError: anything else.
-    """
-    if text != "none" and (not text or set(text) - set("xyz") or len(set(text)) != len(text)):
-        raise UsageError(f"--mirror-axes must be none or some of x, y, z such as `yz`, but it is {text!r}")
-    return () if text == "none" else tuple(sorted("xyz".index(axis) for axis in text))
-
-
-def learning_rate_at(step: int, settings: Settings) -> float:
-    """Cosine annealing from the base learning rate at step 0 to 0 at the end of the last step."""
-    return settings.learning_rate * (1 + math.cos(math.pi * step / settings.steps)) / 2
+from dynunet_trainer.validation import Validator, make_validator
 
 
 def train(context: Context) -> None:
@@ -109,19 +43,19 @@ def train(context: Context) -> None:
         UsageError: stores that don't fit, no foreground anywhere, or a parent of another plan.
         Stopped: SIGTERM came; the checkpoint holds every step done.
     """
-    settings = settings_from(context.options)
-    device = choose_device(context.arguments.device)
+    settings = read_settings(context.options)
+    device = torch.device(choose_device(context.arguments.device, torch.cuda))
     make_deterministic(context.threads)
-    data = _data(context, settings)
+    data = _open_data(context, settings)
     config = _config(context, settings)
     environment = _environment(context, settings, device)
     context.facts.update(device=str(device), environment=environment)
-    if not context.arguments.overwrite and checkpoint.has_model_of(context.folder, config):
-        checkpoint.remove(context.folder)
+    if not context.arguments.overwrite and checkpoint.has_model(context.folder, config):
+        checkpoint.remove_checkpoints(context.folder)
         return
     for stale in (checkpoint.MODEL, checkpoint.IDENTITY, TABLE, EVENTS):
         (context.folder / stale).unlink(missing_ok=True)
-    run = _start(context, settings, data, (config, environment), device)
+    run = _start_run(context, settings, data, config, environment, device)
     _run_steps(context, settings, data, run)
     _write_results(context, settings, data, run)
     summary = f"{settings.epochs} epochs, loss {run.log[-1].loss:.4f}" if run.log else "no epoch"
@@ -140,7 +74,7 @@ class _Data:
 
 @dataclass(slots=True)
 class _Run:
-    """What changes from step to step, and what a checkpoint says beside.
+    """What changes from step to step, and what else a checkpoint holds.
 
     Attributes:
         failure: why training can't go on; None while it can.
@@ -158,10 +92,10 @@ class _Run:
 
     def state(self) -> State:
         log = [tuple(epoch) for epoch in self.log]
-        return State(self.step, weights_of(self.network), self.optimizer.state_dict(), self.losses, log)
+        return State(self.step, named_weights(self.network), self.optimizer.state_dict(), self.losses, log)
 
 
-def _data(context: Context, settings: Settings) -> _Data:
+def _open_data(context: Context, settings: Settings) -> _Data:
     store, labels = open_store(context.input_folder("store")), open_label_store(context.input_folder("labels"))
     reference = open_label_store(context.input_folder("reference"))
     for version in (labels, reference):
@@ -175,12 +109,12 @@ def _data(context: Context, settings: Settings) -> _Data:
     foreground_of = {"own": labels, "reference": reference, "none": None}[settings.foreground_from]
     augmentation = Augmentation(settings.augmentation_seed, settings.mirror_axes) if settings.augment else None
     sampler = Sampler(store, labels, cases, settings.seed, settings.foreground, foreground_of, augmentation)
-    return _Data(store, labels, sampler, Validator.of(store, reference, int(context.options["validation-patches"])))
+    return _Data(store, labels, sampler, make_validator(store, reference, int(context.options["validation-patches"])))
 
 
 def _config(context: Context, settings: Settings) -> dict[str, Any]:
-    """Everything that was chosen and that the result depends on; a checkpoint of another is of another run."""
-    start = context.optional_input_folder("parent")
+    """All choices that the result depends on; a checkpoint of another config is of another run."""
+    parent = context.optional_input_folder("parent")
     return {
         "version": context.manifest.version,
         "dataset": context.dataset.name,
@@ -188,17 +122,17 @@ def _config(context: Context, settings: Settings) -> dict[str, Any]:
         "store": records.outputs_digest(context.input_folder("store")),
         "labels": records.outputs_digest(context.input_folder("labels")),
         "reference": records.outputs_digest(context.input_folder("reference")),
-        "parent": records.outputs_digest(start) if start else None,
+        "parent": records.outputs_digest(parent) if parent else None,
     }
 
 
 def _environment(context: Context, settings: Settings, device: torch.device) -> dict[str, Any]:
-    """Everything else that the result's bits depend on; a run that goes on in another one says so."""
+    """Everything else that the result's bits depend on; a run that goes on in another environment logs that."""
     cuda = device.type == "cuda"
     return {
         "threads": context.threads,
         "device": torch.cuda.get_device_name(device) if cuda else device.type,
-        "precision": chosen_precision(settings.precision, device),
+        "precision": choose_precision(settings.precision, device),
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda if cuda else None,
         "cudnn": torch.backends.cudnn.version() if cuda else None,  # type: ignore[no-untyped-call]
@@ -206,24 +140,25 @@ def _environment(context: Context, settings: Settings, device: torch.device) -> 
     }
 
 
-def _start(
+def _start_run(
     context: Context,
     settings: Settings,
     data: _Data,
-    identity: tuple[dict[str, Any], dict[str, Any]],
+    config: Mapping[str, Any],
+    environment: Mapping[str, Any],
     device: torch.device,
 ) -> _Run:
-    """A run at its first step, or where the checkpoint left it."""
+    """Start a run at its first step, or where the checkpoint left it."""
     torch.manual_seed(settings.seed)
     network = build_network(data.store.plan, len(data.labels.ids), deep_supervision=settings.deep_supervision)
     if folder := context.optional_input_folder("parent"):
-        parent.load_into(network, folder, data.store.plan, data.labels.organs)
+        load_parent_weights(network, folder, data.store.plan, data.labels.organs)
     network.to(device)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, foreach=False, fused=False
     )
-    run = _Run(network.train(), optimizer, device, *identity)
-    state = None if context.arguments.overwrite else checkpoint.load_state(context.folder, *identity)
+    run = _Run(network.train(), optimizer, device, config, environment)
+    state = None if context.arguments.overwrite else checkpoint.load_state(context.folder, config, environment)
     if state:
         load_weights(network, state.weights)
         optimizer.load_state_dict(state.optimizer)
@@ -234,10 +169,10 @@ def _start(
 def _run_steps(context: Context, settings: Settings, data: _Data, run: _Run) -> None:
     every = int(context.options["checkpoint-every"]) or settings.batches_per_epoch
     context.progress.begin(settings.epochs, "train", done=len(run.log))
-    made = batches(data.sampler, range(run.step, settings.steps), settings.batch_size, int(context.options["workers"]))
+    steps, workers = range(run.step, settings.steps), int(context.options["workers"])
     clock = _Clock()
     with _stop_between_steps() as stop:
-        for batch in made:
+        for batch in batches(data.sampler, steps, settings.batch_size, workers):
             loss = _train_step(settings, batch, run)
             clock.add(batch.waited_s)
             if not math.isfinite(loss):
@@ -247,7 +182,9 @@ def _run_steps(context: Context, settings: Settings, data: _Data, run: _Run) -> 
             run.step += 1
             if run.step % settings.batches_per_epoch == 0:
                 _end_epoch(context, settings, data, run)
-                context.progress.advance(f"epoch {len(run.log)}", f"{run.log[-1].told()}, {clock.told(settings)}")
+                context.progress.advance(
+                    f"epoch {len(run.log)}", f"{run.log[-1].describe()}, {clock.describe(settings)}"
+                )
                 clock = _Clock()
             if run.step % every == 0 or stop.requested:
                 checkpoint.save_state(context.folder, run.config, run.environment, run.state())
@@ -265,9 +202,9 @@ def _end_epoch(context: Context, settings: Settings, data: _Data, run: _Run) -> 
 
 @dataclass(slots=True)
 class _Clock:
-    """Throughput, and how much of the time the network waited for data; told, never stored."""
+    """Throughput, and how much of the time the network waited for data; logged, never stored."""
 
-    since: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
     steps: int = 0
     waited_s: float = 0.0
 
@@ -275,20 +212,21 @@ class _Clock:
         self.steps += 1
         self.waited_s += waited_s
 
-    def told(self, settings: Settings) -> str:
-        took = max(time.monotonic() - self.since, 1e-9)
-        return f"{self.steps * settings.batch_size / took:.1f} patches/s, {self.waited_s / took:.0%} waiting for data"
+    def describe(self, settings: Settings) -> str:
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        speed = self.steps * settings.batch_size / seconds
+        return f"{speed:.1f} patches/s, {self.waited_s / seconds:.0%} waiting for data"
 
 
 def _train_step(settings: Settings, batch: Batch, run: _Run) -> float:
-    """One batch; returns its loss, or what is not finite of loss and gradient: then the weights are left alone."""
-    images = _on(run.device, torch.from_numpy(batch.images)[:, None])
-    channels = _on(run.device, torch.from_numpy(batch.channels))
+    """Train on one batch and return its loss; if loss or gradient is not finite, return that and keep the weights."""
+    images = _move_to(run.device, torch.from_numpy(batch.images)[:, None])
+    channels = _move_to(run.device, torch.from_numpy(batch.channels))
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate_at(run.step, settings)
     run.optimizer.zero_grad(set_to_none=True)
     with autocast(run.device, settings.precision):
-        outputs = outputs_of(run.network, images)
+        outputs = compute_outputs(run.network, images)
     loss = deep_supervision_loss([scores.float() for scores in outputs], channels)
     loss.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(run.network.parameters(), settings.gradient_clip, foreach=False)
@@ -298,8 +236,8 @@ def _train_step(settings: Settings, batch: Batch, run: _Run) -> float:
     return loss.item()
 
 
-def _on(device: torch.device, tensor: Tensor) -> Tensor:
-    """Move to a device; from pinned memory a GPU takes it while it still computes."""
+def _move_to(device: torch.device, tensor: Tensor) -> Tensor:
+    """Move to a device; a GPU copies from pinned memory while it computes."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
@@ -310,31 +248,31 @@ class _Stop:
 
 @contextmanager
 def _stop_between_steps() -> Iterator[_Stop]:
-    """Let SIGTERM wait for the end of a step: in the middle of one, weights and optimizer are of different steps."""
+    """Let SIGTERM wait for the end of a step: within a step, weights and optimizer don't match."""
     stop = _Stop()
 
     def request(signum: int, frame: FrameType | None) -> None:
         stop.requested = True
 
-    earlier = signal.signal(signal.SIGTERM, request)
+    previous = signal.signal(signal.SIGTERM, request)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _write_results(context: Context, settings: Settings, data: _Data, run: _Run) -> None:
-    """Logs, then model, then no checkpoint any more: killed in between, the next run ends with the same."""
+    """Write logs and model, then remove the checkpoint: if this is killed, the next run ends with the same files."""
     write_logs(context.folder, run.log)
     content = {
-        "plan": data.store.plan.plain(),
+        "plan": data.store.plan.to_dict(),
         "labels": dict(data.labels.organs),
         "missing": list(data.labels.missing),
         "deep_supervision": settings.deep_supervision,
         "failure": run.failure,
-        "weights": weights_of(run.network),
+        "weights": named_weights(run.network),
     }
     if run.failure:
-        sys.stderr.write(f"{context.folder.name}: {run.failure}; a smaller --learning-rate may help\n")
+        log_line(f"{context.folder.name}: {run.failure}; a smaller --learning-rate may help")
     checkpoint.save_model(context.folder, run.config, run.environment, content)
-    checkpoint.remove(context.folder)
+    checkpoint.remove_checkpoints(context.folder)

@@ -76,11 +76,11 @@ def plan(study: Path, runtime: str | None) -> None:
     from coordinator.study import cost
 
     prepared = prepare(study, runtime, _warn)
-    table = Table("step", "done by", "cases", "cores", "GPU", "done", box=None)
+    table = Table("step", "kind", "cases", "cores", "GPU", "done", box=None)
     for step in prepared.plan.steps:
-        done_by = f"{step.tool} ({step.runtime})" if step.tool else f"coordinator ({step.kind})"
+        kind = f"{step.tool} ({step.runtime})" if step.tool else step.kind
         done = "yes" if steps.is_done(prepared.run, step) else ""
-        table.add_row(step.id, done_by, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
+        table.add_row(step.id, kind, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
     console = Console()
     console.print(table)
     todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]

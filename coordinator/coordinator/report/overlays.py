@@ -120,7 +120,7 @@ def draw_overlays(
             panels = [panel for group in groups for panel in _read_panels(folder, data, dataset, group)]
         except (CaseError, OSError):
             cases = ", ".join(dict.fromkeys(choice.case for choice in choices))
-            notes.append(f"{dataset.name}: no overlay of {cases}: its image or label maps are missing or unreadable.")
+            notes.append(f"{dataset.name}: no overlay of {cases}: images or label maps are missing or unreadable.")
             continue
         pictures.append(_draw(f"overlay-{kind}-{dataset.name}", _caption(dataset, kind, choices), panels))
     return pictures, notes

@@ -1,4 +1,4 @@
-"""Where an hour of an annotator buys most: the masks on which label versions disagree most."""
+"""Where an annotator should look first: the masks on which label versions disagree most."""
 
 import polars as pl
 

@@ -1,10 +1,4 @@
-import json
-import os
-import re
-import runpy
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,24 +14,8 @@ from contract.volumes import read_image, read_labels
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
 
-TOOL = Path(__file__).resolve().parents[3] / "containers" / "degrade"
 SPACING_MM = (1.5, 2.0, 5.0)
 ORGANS = {2: "kidney_left", 5: "liver", 9: "kidney_right", 40: "spleen"}
-
-
-@pytest.fixture(scope="module")
-def tool() -> Iterator[SimpleNamespace]:
-    sys.path.insert(0, str(TOOL))
-    import degrade_tool.applying as applying
-    import degrade_tool.boundary as boundary
-    import degrade_tool.degradations as degradations
-    import degrade_tool.drawing as drawing
-    import degrade_tool.fields as fields
-
-    yield SimpleNamespace(
-        applying=applying, boundary=boundary, degradations=degradations, drawing=drawing, fields=fields
-    )
-    sys.path.remove(str(TOOL))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +113,7 @@ def test_quality_falls_with_the_scale(tool: SimpleNamespace, mixture: object, la
     errors = tool.drawing.draw_errors(numbers, SPACING_MM, list(ORGANS.values()), mixture, random_of(0), 8.0)
 
     quality = [
-        tool.degradations.mean_dice(numbers, tool.applying.degraded(errors, scale), 4)
+        tool.degradations.mean_dice(numbers, tool.applying.apply_errors(errors, scale), 4)
         for scale in (0, 0.25, 0.5, 1, 2, 4, 8)
     ]
 
@@ -209,7 +187,7 @@ def test_the_mean_boundary_shift_is_what_was_asked_for(tool: SimpleNamespace):
 def test_deformation_moves_by_millimetres_whatever_the_spacing(tool: SimpleNamespace):
     field = tool.fields.draw_field(np.random.default_rng(0), (160, 120, 80), (1.0, 2.0, 3.0), 20.0)
 
-    values = field.at(np.arange(160), np.arange(120), np.arange(80))
+    values = field.values_at(np.arange(160), np.arange(120), np.arange(80))
 
     assert values.std() == pytest.approx(1, abs=0.1)
     along = [float(np.diff(values, axis=axis).std()) for axis in range(3)]
@@ -307,73 +285,3 @@ def test_an_organ_that_fills_the_volume_has_no_boundary_to_move(tool: SimpleName
 
     assert np.array_equal(result.labels, full)
     assert result.dice == 1
-
-
-# ------------------------------------------------------------------------------------------------------ as a program
-
-
-@pytest.fixture(scope="module")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = tmp_path_factory.mktemp("data")
-    make_phantom(data / "phantom", cases=2, shape=(48, 40, 12))
-    return data
-
-
-@pytest.fixture
-def start(tool: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """Run tool.py as the main program, in this process: a start of its own costs seconds."""
-    handler = signal.getsignal(signal.SIGTERM)
-    for name in [name for name in os.environ if name.startswith("TOOL_")]:
-        monkeypatch.delenv(name)
-
-    def run(data: Path, out: Path, *arguments: str) -> int:
-        program = [str(TOOL / "tool.py"), "--data", str(data), "--out", str(out), "--dataset", "phantom"]
-        monkeypatch.setattr(sys, "argv", [*program, *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            runpy.run_path(str(TOOL / "tool.py"), run_name="__main__")
-        assert isinstance(stopped.value.code, int)
-        return stopped.value.code
-
-    yield run
-    signal.signal(signal.SIGTERM, handler)
-
-
-def test_the_tool_says_what_it_reached_and_a_second_run_does_nothing(
-    start: Callable[..., int], phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    first, said = start(phantom, tmp_path, "--target-dice", "0.8"), capsys.readouterr().err
-    second, said_again = start(phantom, tmp_path, "--target-dice", "0.8"), capsys.readouterr().err
-
-    assert (first, second) == (0, 0), said
-    reached = [float(value) for value in re.findall(r"phantom_00\d: mean Dice ([\d.]+) \(asked for 0.8\)", said)]
-    assert len(reached) == 2
-    assert np.mean(reached) == pytest.approx(0.8, abs=0.01)
-    assert said_again.count("already done") == 2
-    run = json.loads((tmp_path / "phantom" / "degrade-errors" / "run.json").read_text())
-    assert run["options"]["target-dice"] == 0.8
-    assert len(run["outputs"]) == 2
-
-
-def test_a_target_below_the_range_is_refused(
-    start: Callable[..., int], phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    code = start(phantom, tmp_path, "--target-dice", "0.1")
-
-    assert code == 2
-    assert "--target-dice must be 0 (none) or lie in 0.3..0.99, but it is 0.1" in capsys.readouterr().err
-
-
-def test_a_dataset_without_pairs_is_told_that_nothing_is_swapped(
-    start: Callable[..., int], phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    folder = tmp_path / "data" / "phantom"
-    folder.mkdir(parents=True)
-    for part in ("images", "labels"):
-        (folder / part).symlink_to(phantom / "phantom" / part)
-    text = (phantom / "phantom" / "dataset.yaml").read_text()
-    (folder / "dataset.yaml").write_text(text.replace("kidney_left", "duodenum"))
-
-    code = start(tmp_path / "data", tmp_path / "out", "--swapped-pairs", "1", "--cases", "phantom_001")
-
-    assert code == 0
-    assert "phantom: no organs form a left and right pair, so none are swapped" in capsys.readouterr().err

@@ -11,11 +11,11 @@ import pytest
 import torch
 from medsam_tool import lite, timm_stub
 from medsam_tool.prompts import BoxRule
-from medsam_tool.segmenter import Segmenter, chosen_device
+from medsam_tool.segmenter import Segmenter
 from medsam_tool.stack import Settings, segment_volume
 from numpy.typing import NDArray
 
-from contract import Case, LabelMap, UsageError
+from contract import Case, LabelMap
 from contract.volumes import read_image, read_labels, write_image, write_labels
 
 OBLIQUE = np.array([[-1.9, 0.3, 0.1, 60.0], [0.28, 1.8, 0.4, -80.0], [0.05, -0.35, 3.0, 12.0], [0, 0, 0, 1]])
@@ -231,19 +231,10 @@ def test_a_picture_of_one_grey_value_becomes_zero():
     assert lite.network_input(np.full((30, 20), 77, dtype=np.uint8), lite.fit(30, 20)).abs().max() == 0
 
 
-def test_a_gpu_that_is_not_there_is_refused():
-    with pytest.raises(UsageError, match="cuda:99 is not there"):
-        chosen_device("cuda:99")
-
-
-def test_auto_is_a_device_that_is_there():
-    assert chosen_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def test_the_timm_stub_is_gone_after_its_use():
     before = {name for name in sys.modules if name.split(".")[0] == "timm"}
 
-    with timm_stub.installed():
+    with timm_stub.install():
         layers = importlib.import_module("timm.models.layers")
         importlib.import_module("timm.models.registry").register_model(len)
 

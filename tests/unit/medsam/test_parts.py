@@ -1,5 +1,5 @@
 import numpy as np
-from medsam_tool.parts import without_small_parts
+from medsam_tool.parts import remove_small_parts
 from numpy.typing import NDArray
 
 
@@ -16,9 +16,9 @@ def parts_of_two_labels() -> NDArray[np.uint8]:
 def test_parts_below_the_minimal_volume_become_background():
     labels = parts_of_two_labels()
 
-    three = without_small_parts(labels, 3)
-    four = without_small_parts(labels, 4)
-    five = without_small_parts(labels, 5)
+    three = remove_small_parts(labels, 3)
+    four = remove_small_parts(labels, 4)
+    five = remove_small_parts(labels, 5)
 
     assert np.argwhere(three == 1).tolist() == [[0, 0, 0], [1, 1, 1], [2, 2, 2], [3, 3, 3]]
     assert np.argwhere(three == 300).tolist() == [[5, 2, 0], [5, 2, 1], [5, 2, 2]]
@@ -29,10 +29,10 @@ def test_parts_below_the_minimal_volume_become_background():
 def test_the_given_labels_stay_as_they_are():
     labels = parts_of_two_labels()
 
-    without_small_parts(labels, 1000)
+    remove_small_parts(labels, 1000)
 
     np.testing.assert_array_equal(labels, parts_of_two_labels())
 
 
 def test_a_volume_of_one_keeps_everything():
-    np.testing.assert_array_equal(without_small_parts(parts_of_two_labels(), 1), parts_of_two_labels())
+    np.testing.assert_array_equal(remove_small_parts(parts_of_two_labels(), 1), parts_of_two_labels())

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from medsam_tool.overlap import merged
+from medsam_tool.overlap import merge_masks
 from medsam_tool.pictures import body_rectangle, from_picture, to_picture
-from medsam_tool.windowing import windowed
+from medsam_tool.windowing import apply_window
 from numpy.typing import NDArray
 
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 )
 def test_the_abdominal_window_is_the_one_of_medsam(hu: int, grey: int):
     # 63 = floor(100 / 400 * 255), 127 = floor(200 / 400 * 255)
-    assert windowed(np.array([hu], dtype=np.int16), 40, 400) == grey
+    assert apply_window(np.array([hu], dtype=np.int16), 40, 400) == grey
 
 
 def test_another_window_follows_level_and_width():
-    lung = windowed(np.array([-1350.0, -600.0, 150.0]), level_hu=-600, width_hu=1500)
+    lung = apply_window(np.array([-1350.0, -600.0, 150.0]), level_hu=-600, width_hu=1500)
 
     assert lung.tolist() == [0, 127, 255]
     assert lung.dtype == np.uint8
@@ -72,21 +72,21 @@ def masks(*probabilities: float) -> NDArray[np.float32]:
 
 
 def test_the_highest_probability_wins():
-    assert merged(masks(0.6, 0.9, 0.8), [1, 2, 3]) == 2
+    assert merge_masks(masks(0.6, 0.9, 0.8), [1, 2, 3]) == 2
 
 
 def test_ties_go_to_the_lower_label_id_whatever_the_order_of_boxes():
-    assert merged(masks(0.8, 0.8), [7, 4]) == 4
-    assert merged(masks(0.8, 0.8), [4, 7]) == 4
+    assert merge_masks(masks(0.8, 0.8), [7, 4]) == 4
+    assert merge_masks(masks(0.8, 0.8), [4, 7]) == 4
 
 
 def test_a_probability_of_one_half_is_background():
-    assert merged(masks(0.5, 0.4), [1, 2]) == 0
+    assert merge_masks(masks(0.5, 0.4), [1, 2]) == 0
 
 
 def test_the_boxes_of_a_label_are_joined_by_their_maximum():
-    assert merged(masks(0.2, 0.6, 0.9), [1, 2, 1]) == 1
+    assert merge_masks(masks(0.2, 0.6, 0.9), [1, 2, 1]) == 1
 
 
 def test_labels_above_255_are_kept():
-    assert merged(masks(0.9), [300]) == 300
+    assert merge_masks(masks(0.9), [300]) == 300

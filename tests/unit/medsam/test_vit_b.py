@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from medsam_tool import sam_modules, vit_b
-from medsam_tool.sam_shape import Shape, shape_of
+from medsam_tool.sam_shape import Shape, read_shape
 from medsam_tool.segmenter import Segmenter
 from numpy.typing import NDArray
 from skimage import transform
@@ -80,7 +80,7 @@ def test_probabilities_are_enlarged_not_logits():
 
 
 def test_boxes_decoded_as_a_batch_give_the_logits_of_one_at_a_time(segmenter: Segmenter):
-    embedding = segmenter.embedded([picture(80, 96)])
+    embedding = segmenter.embed([picture(80, 96)])
 
     together = segmenter.logits(embedding, BOXES)
     alone = torch.cat([segmenter.logits(embedding, box[None]) for box in BOXES])
@@ -93,8 +93,8 @@ def test_boxes_decoded_as_a_batch_give_the_logits_of_one_at_a_time(segmenter: Se
 def test_slices_embedded_together_give_the_logits_of_one_at_a_time(segmenter: Segmenter):
     pictures = [picture(80, 96, 1), picture(50, 33, 2), picture(80, 96, 3)]
 
-    together = segmenter.embedded(pictures)
-    alone = torch.cat([segmenter.embedded([one]) for one in pictures])
+    together = segmenter.embed(pictures)
+    alone = torch.cat([segmenter.embed([one]) for one in pictures])
 
     logits = [torch.cat([segmenter.logits(e[None], BOXES[:2]) for e in some]) for some in (together, alone)]
     torch.testing.assert_close(*logits, rtol=0, atol=1e-5)
@@ -119,11 +119,11 @@ def test_masks_are_those_of_medsams_script(segmenter: Segmenter):
 
 def test_the_published_network_has_its_number_of_tensors_and_parameters():
     with torch.device("meta"):
-        network = vit_b.build(PUBLISHED)
+        network = vit_b.build_network(PUBLISHED)
 
     assert len(network.state_dict()) == 314
     assert sum(parameter.numel() for parameter in network.parameters()) == 93_735_472
-    assert shape_of(network.state_dict()) == PUBLISHED
+    assert read_shape(network.state_dict()) == PUBLISHED
 
 
 @pytest.mark.parametrize("global_blocks", [(), (1,), (0, 2)])
@@ -134,9 +134,9 @@ def test_the_shape_of_a_network_is_read_from_its_tensors(global_blocks: tuple[in
     )  # fmt: skip
 
     with torch.device("meta"):
-        network = vit_b.build(shape)
+        network = vit_b.build_network(shape)
 
-    assert shape_of(network.state_dict()) == shape
+    assert read_shape(network.state_dict()) == shape
 
 
 def test_all_tensors_of_the_file_are_in_the_network(weights: Path):
@@ -177,7 +177,7 @@ class RunsCode:
 def test_code_in_a_file_is_never_run(tmp_path: Path):
     torch.save({"image_encoder.pos_embed": RunsCode(tmp_path / "made")}, tmp_path / "bad.pth")
 
-    with pytest.raises(UsageError, match=r"bad\.pth: must be a PyTorch file of nothing but tensors"):
+    with pytest.raises(UsageError, match=r"bad\.pth: must be a PyTorch file of only tensors"):
         vit_b.load(tmp_path / "bad.pth")
 
     assert not (tmp_path / "made").exists()

@@ -13,7 +13,7 @@ from helpers.needs import skip_or_fail
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "containers" / "nnunet"), str(Path(__file__).parent)]
 
-from nnunet_bench import PYTHON, SERVER, SHORT, TOOL, Workbench, write_toy  # noqa: E402 - found by the line above
+from nnunet_bench import FOLD, PYTHON, SERVER, SHORT, TOOL, Workbench, outputs, write_toy  # noqa: E402 - found by the line above
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +41,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tool_server: subprocess.Pope
     write_toy(bench.data / "toy")
     bench.run("prepared", "--step", "prepare", *SHORT)
     return bench
+
+
+@pytest.fixture(scope="session")
+def undisturbed(bench: Workbench) -> dict[str, str]:
+    """Digests of what an undisturbed fold makes."""
+    bench.run("undisturbed", *FOLD, prepare=bench.out("prepared"))
+    return outputs(bench.out("undisturbed"))

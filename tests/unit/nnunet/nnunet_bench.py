@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +45,8 @@ TINY = ("--patch", "16,16,16", "--features", "4,8,12", "--no-mirroring")
 SHORT = (
     "--epochs", "4", "--iterations-per-epoch", "3", "--validation-iterations", "1", "--checkpoint-every", "1", *TINY
 )  # fmt: skip
+FOLD = ("--step", "fold-0", *SHORT)
+MODEL = "checkpoint_final.pth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +155,19 @@ def outputs(folder: Path) -> dict[str, str]:
     """sha256 of every result of a step, from its files."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in {"run.json", "status.jsonl"})
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def read_json(file: Path):
+    return json.loads(file.read_text())
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / MODEL, weights_only=True)["network_weights"]
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    return all(torch.equal(tensor, weights(b)[name]) for name, tensor in weights(a).items())
+
+
+def fold_cases(bench: Workbench, fold: int) -> list[str]:
+    return read_json(bench.out("prepared") / "cases.json")["folds"][fold]

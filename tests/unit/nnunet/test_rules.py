@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nnunet_tool.cases import Prepared, assigned_folds, read_prepared, write_prepared
+from nnunet_tool.cases import Prepared, assign_folds, read_prepared, write_prepared
 from nnunet_tool.collect import Collected, segment
 from nnunet_tool.foldrecord import FoldRecord
 from nnunet_tool.labelids import LabelIds
-from nnunet_tool.settings import plan_settings
+from nnunet_tool.settings import read_plan_settings
 
 from contract import Case, CaseError, ContractError, UsageError
 from contract.manifest import load_manifest
@@ -24,7 +24,7 @@ def prepared(folds: tuple[tuple[str, ...], ...], **found: tuple[int, ...]) -> Pr
 def test_every_case_is_held_out_of_one_fold_and_sizes_differ_by_one_at_most():
     names = [f"case_{i:02d}" for i in range(13)]
 
-    folds = assigned_folds(names, seed=0)
+    folds = assign_folds(names, seed=0)
 
     assert sorted(case for held in folds for case in held) == names
     assert sorted(len(held) for held in folds) == [2, 2, 3, 3, 3]
@@ -33,13 +33,13 @@ def test_every_case_is_held_out_of_one_fold_and_sizes_differ_by_one_at_most():
 def test_folds_depend_on_names_and_seed_and_not_on_the_order_they_come_in():
     names = [f"case_{i:02d}" for i in range(13)]
 
-    assert assigned_folds(names[::-1], seed=0) == assigned_folds(names, seed=0)
-    assert assigned_folds(names, seed=1) != assigned_folds(names, seed=0)
+    assert assign_folds(names[::-1], seed=0) == assign_folds(names, seed=0)
+    assert assign_folds(names, seed=1) != assign_folds(names, seed=0)
 
 
 def test_fewer_than_five_cases_are_refused_with_their_number():
     with pytest.raises(UsageError, match="must have at least 5 readable cases, but there are 4"):
-        assigned_folds(["a", "b", "c", "d"], seed=0)
+        assign_folds(["a", "b", "c", "d"], seed=0)
 
 
 def test_a_fold_is_trained_on_the_cases_of_the_others():
@@ -98,7 +98,7 @@ def test_an_organ_of_a_name_that_nnunet_reserves_is_an_organ_like_others():
 )
 def test_an_option_that_is_no_list_of_numbers_is_refused(option: str, value: str, message: str):
     with pytest.raises(UsageError, match=message):
-        plan_settings(MANIFEST.complete_options({option: value}))
+        read_plan_settings(MANIFEST.complete_options({option: value}))
 
 
 # ------------------------------------------------------------------------------------------------------------- collect
@@ -139,5 +139,5 @@ def test_a_case_that_was_set_aside_fails_with_the_reason(tmp_path: Path, case: C
 
 
 def test_a_case_that_prepare_was_not_given_fails(tmp_path: Path, case: Case):
-    with pytest.raises(CaseError, match="y: must be one of the cases that `prepare` was given, but is not"):
+    with pytest.raises(CaseError, match="y: must be one of the cases of `prepare`, but is not"):
         segment(collected(tmp_path, {}), Case("y", case.image, None, case.organs))

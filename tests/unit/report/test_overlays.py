@@ -33,7 +33,7 @@ def test_overlays_are_the_worst_the_median_and_the_best_of_all_networks(run: Pat
 
     values = sorted(scores.filter(pl.col("what") == "network")["dice"])
     assert [c.dice for c in chosen] == [values[0], values[len(values) // 2], values[-1]]
-    assert [c.why for c in chosen] == ["worst, ", "median, ", "best, "]
+    assert [c.rank for c in chosen] == ["worst", "median", "best"]
 
 
 def test_the_case_of_most_disagreement_is_shown_with_all_its_versions(run: Path):
@@ -60,10 +60,10 @@ def test_overlays_show_the_patient_s_right_on_the_left_and_the_front_on_top(run:
     dataset = loaded.datasets[0]
     choice = overlays.choose_disagreement(dataset, case_scores(loaded, dataset))[:1]
 
-    shown = next(overlays._read_panels(run, run.parents[1] / "data", dataset, choice))
+    panel = next(overlays._read_panels(run, run.parents[1] / "data", dataset, choice))
 
     rows, columns = (
-        {organ: np.argwhere(shown.truth == organ).mean(axis=0)[axis] for organ in (1, 2, 3)} for axis in (0, 1)
+        {organ: np.argwhere(panel.reference == organ).mean(axis=0)[axis] for organ in (1, 2, 3)} for axis in (0, 1)
     )
     assert columns[1] < columns[2]  # the liver is on the right
     assert rows[3] < rows[2] < rows[1]  # in this phantom, in front of it the spleen and then the aorta
@@ -84,7 +84,7 @@ def test_images_that_were_moved_are_said_to_be_gone(run: Path):
     out = make_report(run)
 
     html = (out / "index.html").read_text(encoding="utf-8")
-    assert "word: no overlay of case_4: the images or label maps can&#39;t be read any more." in html
+    assert "word: no overlay of case_4: images or label maps are missing or unreadable." in html
     assert list((out / "figures").glob("overlay*")) == []
 
 

@@ -27,4 +27,4 @@ def test_two_works_never_share_a_key():
         cited.cite("Ma, He. One thing to read. Here (2024)", "Ma, Li. Another thing to read. There (2024)") == " [1, 2]"
     )
     assert cited.cite("Ma, He. One thing  to read. Here (2024)") == " [1]"
-    assert [work.key for work in cited.found] == ["ma2024", "ma2024b"]
+    assert [work.key for work in cited.references] == ["ma2024", "ma2024b"]

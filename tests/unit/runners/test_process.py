@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import pytest
-from helpers.hashes import break_hashes
+from helpers.hashes import break_hashes, locked, write_wheel
 from helpers.running import (
     log_has,
     make_invocation,
@@ -183,6 +183,29 @@ def test_packages_with_another_hash_are_not_installed(
     assert re.search(message, capfd.readouterr().err)
     with pytest.raises(UsageError, match="not built from the requirements as they are now"):
         ProcessRunner().code_id(tool)
+
+
+@pytest.mark.parametrize(("wheels", "build"), [(True, "torch-2.13.0+cpu"), (False, "tabulate-0.10.0")])
+def test_torchs_cpu_build_is_installed_where_pip_is_given_a_folder_that_has_it(
+    wheels: bool, build: str, probe: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = shutil.copytree(probe.folder.parent, tmp_path / "containers") / "probe"
+    (tmp_path / "wheels").mkdir()
+    (folder / "requirements.lock").write_text("", encoding="utf-8")
+    (folder / "requirements-cpu.lock").write_text(
+        write_wheel(tmp_path / "wheels", "torch", "2.13.0+cpu"), encoding="utf-8"
+    )
+    # Stands for the CUDA build.
+    (folder / "requirements-cuda.lock").write_text(locked("tabulate"), encoding="utf-8")
+    monkeypatch.setenv("PATH", f"{ROOT}/.venvs/uv/bin:/usr/bin:/bin")
+    monkeypatch.setenv("COORDINATOR_VENVS", str(tmp_path / "venvs"))
+    monkeypatch.delenv("UV_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels") if wheels else "")
+
+    ProcessRunner().build(Tool(folder, probe.manifest))
+
+    installed = [path.stem for path in (tmp_path / "venvs/probe/lib").rglob("*.dist-info")]
+    assert sorted(installed) == ["label_quality_contract-0.1.0", build]
 
 
 @pytest.mark.long

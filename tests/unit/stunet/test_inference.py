@@ -78,8 +78,8 @@ def plain_resample(volume, shape, order, spacing_mm):
     ]
     stacked = np.stack(slices, axis)
     scale = np.array(stacked.shape) / shape
-    places = (np.mgrid[: shape[0], : shape[1], : shape[2]] + 0.5) * scale[:, None, None, None] - 0.5
-    return ndimage.map_coordinates(stacked, places, order=0, mode="nearest").astype(kind)
+    positions = (np.mgrid[: shape[0], : shape[1], : shape[2]] + 0.5) * scale[:, None, None, None] - 0.5
+    return ndimage.map_coordinates(stacked, positions, order=0, mode="nearest").astype(kind)
 
 
 @torch.no_grad()

@@ -73,7 +73,7 @@ def test_a_block_is_two_normalised_convolutions_and_a_shortcut():
     block = STUNet(Shape(2, 1, 3)).conv_blocks_context[1][0]
     x = torch.randn(1, 2, 6, 4, 8)
 
-    def normalised(y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    def normalise(y: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
         mean, deviation = y.mean((2, 3, 4), keepdim=True), (y.var((2, 3, 4), correction=0, keepdim=True) + 1e-5).sqrt()
         return (y - mean) / deviation * weight.reshape(1, -1, 1, 1, 1) + bias.reshape(1, -1, 1, 1, 1)
 
@@ -83,8 +83,8 @@ def test_a_block_is_two_normalised_convolutions_and_a_shortcut():
     for norm in (block.norm1, block.norm2):
         torch.nn.init.normal_(norm.weight)
         torch.nn.init.normal_(norm.bias)
-    y = activated(normalised(block.conv1(x), block.norm1.weight, block.norm1.bias))
-    y = normalised(block.conv2(y), block.norm2.weight, block.norm2.bias) + block.conv3(x)
+    y = activated(normalise(block.conv1(x), block.norm1.weight, block.norm1.bias))
+    y = normalise(block.conv2(y), block.norm2.weight, block.norm2.bias) + block.conv3(x)
 
     assert y.shape == (1, 4, 3, 2, 4)
     assert torch.allclose(block(x), activated(y), atol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stunet_tool.tiles import importance, tiling
+from stunet_tool.tiles import make_tiling, tile_weights
 
 GIGABYTE = 1e9
 STEPS = st.sampled_from([0.25, 0.5, 0.77, 1.0])
@@ -23,18 +23,18 @@ STEPS = st.sampled_from([0.25, 0.5, 0.77, 1.0])
     ],
 )
 def test_tiles_are_evenly_spread(count: int, patch: int, step: float, starts: tuple[int, ...]):
-    assert tiling((count, patch, patch), patch, step).rows[0].starts == starts
+    assert make_tiling((count, patch, patch), patch, step).rows[0].starts == starts
 
 
 def test_a_small_volume_is_padded_the_odd_voxel_after_it():
-    layout = tiling((20, 31, 32), 32, 0.5)
+    layout = make_tiling((20, 31, 32), 32, 0.5)
 
     assert layout.padding == [(6, 6), (0, 1), (0, 0)]
     assert layout.volume == (slice(6, 26), slice(0, 31), slice(0, 32))
 
 
 def test_weights_are_a_gaussian_of_an_eighth_of_the_tile():
-    weights = importance(32)
+    weights = tile_weights(32)
 
     assert weights.dtype == np.float32 and weights[16, 16, 16] == 1 and weights.min() > 0
     # sigma is 4: at a distance of 6 along each axis, exp(-36 / 32) ** 3
@@ -44,7 +44,7 @@ def test_weights_are_a_gaussian_of_an_eighth_of_the_tile():
 @settings(deadline=None, max_examples=40)
 @given(st.tuples(*[st.integers(1, 30)] * 3), STEPS)
 def test_each_voxel_is_finished_once_and_not_touched_afterwards(shape: tuple[int, int, int], step: float):
-    layout = tiling(shape, 8, step)
+    layout = make_tiling(shape, 8, step)
     finished = np.zeros([count + sum(pad) for count, pad in zip(shape, layout.padding, strict=True)], bool)
 
     for tile in layout.tiles():
@@ -57,7 +57,7 @@ def test_each_voxel_is_finished_once_and_not_touched_afterwards(shape: tuple[int
 @settings(deadline=None)
 @given(st.integers(1, 99), STEPS)
 def test_blocks_make_up_windows_and_what_is_finished_and_are_the_same_in_both(count: int, step: float):
-    row = tiling((count, 8, 8), 8, step).rows[0]
+    row = make_tiling((count, 8, 8), 8, step).rows[0]
     pending: set[tuple[int, int]] = set()
 
     for tile in range(len(row.starts)):
@@ -73,7 +73,7 @@ def test_blocks_make_up_windows_and_what_is_finished_and_are_the_same_in_both(co
 
 def most_gigabytes(shape: tuple[int, int, int], classes: int) -> float:
     """Memory of all sums that are pending at a time, at its highest."""
-    layout = tiling(shape, 128, 0.5)
+    layout = make_tiling(shape, 128, 0.5)
     pending: dict[tuple[int, ...], int] = {}
     most = 0
     for tile in layout.tiles():

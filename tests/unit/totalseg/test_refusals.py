@@ -65,5 +65,5 @@ def test_a_checkpoint_that_is_a_program_is_refused(run_tool: Callable, changed_w
 
     assert done.code == 2, done.said
     assert f"{weights.resolve()}/totalseg/{FAST}" in done.said
-    assert "its checkpoint nothing but tensors and plain data, but: UnpicklingError" in done.said
+    assert "a checkpoint of only tensors and plain data, but: UnpicklingError" in done.said
     assert not (tmp_path / "was-run").exists()

@@ -23,7 +23,7 @@ SERVER = """
 import json, os, runpy, sys
 import numpy as np
 import torch._dynamo  # which AdamW imports when it is made
-import dynunet_trainer.inference, dynunet_trainer.prepare, dynunet_trainer.training
+import dynunet_trainer.inference, dynunet_trainer.prepare, dynunet_trainer.prepare_labels, dynunet_trainer.training
 from dynunet_trainer import kernels
 
 # Compiled once, for all that are forked from here.
@@ -35,7 +35,7 @@ kernels.cut_image(image, sizes, window, out)
 kernels.warp_image(image, matrix, window, out)
 kernels.warp_labels(labels, matrix, labels.copy())
 kernels.vote_planes(labels, low, weight, 0.1, labels.copy())
-kernels.export_planes(out[None], low, weight, sizes, labels.copy())
+kernels.export_planes(out[None], low, weight, labels.copy())
 
 for line in sys.stdin:
     request = json.loads(line)

@@ -37,7 +37,7 @@ def parent(bench):
     return bench.out("parent")
 
 
-def plan_of(folder):
+def read_plan(folder):
     return json.loads((folder / "plan.json").read_text())["plan"]
 
 
@@ -45,8 +45,8 @@ def test_the_parents_plan_is_kept(bench, parent):
     bench.run("prepare", "store-like", split=bench.folder / "split", parent=parent)
     bench.run("prepare", "store-like-store", split=bench.folder / "split", parent=bench.out("store"))
 
-    assert plan_of(bench.out("store-like")) == plan_of(bench.out("store"))
-    assert plan_of(bench.out("store-like-store")) == plan_of(bench.out("store"))
+    assert read_plan(bench.out("store-like")) == read_plan(bench.out("store"))
+    assert read_plan(bench.out("store-like-store")) == read_plan(bench.out("store"))
 
 
 @pytest.mark.parametrize(("option", "value"), [("--spacing", "1,1,1"), ("--patch", "8,8,8"), ("--filters", "4,8,16")])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 from dynunet_trainer.loss import deep_supervision_loss
-from dynunet_trainer.network import build_network, load_weights, outputs_of, weights_of
+from dynunet_trainer.network import build_network, compute_outputs, load_weights, named_weights
 from dynunet_trainer.plan import Normalisation, Plan, kernels_and_strides
-from dynunet_trainer.training import learning_rate_at, settings_from
-from dynunet_trainer.windows import network_predict
+from dynunet_trainer.settings import learning_rate_at, read_settings
+from dynunet_trainer.windows import make_predict
 from monai.losses.dice import DiceCELoss
 from torch.nn.utils import clip_grad_norm_
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -45,13 +45,13 @@ def test_loss_and_gradients_are_those_of_monais_tutorial(deep_supervision):
     images, labels = batch()
     network = small_network(deep_supervision=deep_supervision).double()
 
-    loss = deep_supervision_loss(outputs_of(network, images.double()), labels)
+    loss = deep_supervision_loss(compute_outputs(network, images.double()), labels)
     loss.backward()
     gradients = [p.grad.clone() for p in network.parameters()]
 
     network.zero_grad()
-    stacked = network(images.double())
-    heads = torch.unbind(stacked, dim=1) if deep_supervision else [stacked]
+    stack_axes = network(images.double())
+    heads = torch.unbind(stack_axes, dim=1) if deep_supervision else [stack_axes]
     monai = DiceCELoss(to_onehot_y=True, softmax=True, batch=False)
     expected = sum(0.5**i * monai(head, labels[:, None].long()) for i, head in enumerate(heads))
     expected.backward()
@@ -79,7 +79,7 @@ def test_training_step_uses_no_operation_that_cuda_does_in_random_order():
     optimizer = torch.optim.AdamW(network.parameters(), foreach=False, fused=False)
 
     with Trace() as trace:
-        loss = deep_supervision_loss(outputs_of(network, images), labels)
+        loss = deep_supervision_loss(compute_outputs(network, images), labels)
         loss.backward()
         clip_grad_norm_(network.parameters(), 12.0, foreach=False)
         optimizer.step()
@@ -93,7 +93,7 @@ def test_inference_uses_no_operation_that_cuda_does_in_random_order():
     window = np.zeros((16, 32, 32), np.float32)
 
     with Trace() as trace:
-        scores = network_predict(network, torch.device("cpu"))(window)
+        scores = make_predict(network, torch.device("cpu"))(window)
         with torch.no_grad():  # inference mode hides what operations are made of
             network(torch.from_numpy(window)[None, None])
 
@@ -103,7 +103,7 @@ def test_inference_uses_no_operation_that_cuda_does_in_random_order():
 
 
 def test_learning_rate_is_a_cosine_from_the_base_rate_to_zero():
-    settings = settings_from(OPTIONS | {"epochs": 10, "batches-per-epoch": 25})
+    settings = read_settings(OPTIONS | {"epochs": 10, "batches-per-epoch": 25})
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=1e-3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=250)
@@ -122,9 +122,9 @@ def test_weights_go_into_a_network_of_the_same_plan_only():
     with torch.no_grad():
         next(iter(source.parameters())).add_(1)
 
-    load_weights(target, weights_of(source))
+    load_weights(target, named_weights(source))
 
     images, _ = batch()
     assert torch.equal(source.eval()(images), target.eval()(images))
     with pytest.raises(UsageError, match="weights must be of the network"):
-        load_weights(small_network(deep_supervision=False), weights_of(source))
+        load_weights(small_network(deep_supervision=False), named_weights(source))

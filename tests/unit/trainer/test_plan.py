@@ -8,9 +8,9 @@ from dynunet_trainer.plan import (
     automatic_patch,
     kernels_and_strides,
     make_plan,
-    normalisation_of,
+    measure_normalisation,
+    parse_plan,
     parse_spacing,
-    plan_from,
 )
 
 from contract.errors import UsageError
@@ -119,7 +119,7 @@ def test_normalisation_is_that_of_the_body_alone():
     stored = np.concatenate([hu, np.full(900, -3024.0), np.full(5000, -1000.0)]) * 8
     counts = np.bincount(stored.astype(np.int64) + 2**15, minlength=2**16)
 
-    found = normalisation_of(counts)
+    found = measure_normalisation(counts)
 
     assert found.lower_hu == np.percentile(body, 0.5, method="inverted_cdf")
     assert found.upper_hu == np.percentile(body, 99.5, method="inverted_cdf")
@@ -135,10 +135,10 @@ def test_images_without_a_body_are_refused():
     counts[-1000 * 8 + 2**15] = 10
 
     with pytest.raises(UsageError, match="training images must hold voxels above -500 HU"):
-        normalisation_of(counts)
+        measure_normalisation(counts)
 
 
 def test_plan_survives_json():
     plan = make_plan((1.0, 1.5, 3.0), [(64, 64, 64)], NORMALISATION, patch="auto", voxels=32**3, filters="auto")
 
-    assert plan_from(json.loads(json.dumps(plan.plain()))) == plan
+    assert parse_plan(json.loads(json.dumps(plan.to_dict()))) == plan

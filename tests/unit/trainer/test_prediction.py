@@ -84,7 +84,7 @@ def test_model_of_other_labels_is_refused(bench, model):
 def test_gpu_that_is_not_there_is_refused(bench, model):
     log = bench.run("predict", "no-gpu", "--device", "cuda:63", "--cases", "d", code=2, model=model)
 
-    assert "--device cuda:63: must be there" in log
+    assert "--device must name a GPU of this machine, but cuda:63 is not there" in log
 
 
 def test_prediction_without_a_model_is_refused(bench):

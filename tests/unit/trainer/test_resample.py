@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from dynunet_trainer.prepare import foreground_locations, to_channels
+from dynunet_trainer.prepare_labels import foreground_locations, to_channels
 from dynunet_trainer.resample import highest_channel, resample_image, resample_labels, resampled_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -117,7 +117,7 @@ def test_with_its_own_foreground_another_version_changes_nothing_but_the_place_o
     one, two = make(base, base), make(other, other)
     same_place = [one._origin("a", k) == two._origin("a", k) for k in range(60)]
     placed = [
-        (one._placed("a", (2, 1, 0), p), two._placed("a", (2, 1, 0), p))
+        (one._read_patch("a", (2, 1, 0), p), two._read_patch("a", (2, 1, 0), p))
         for p in (draw_placement(keyed_random(0, AUGMENT, k), one.store.plan, (1, 2)) for k in range(12))
     ]
 
@@ -142,7 +142,7 @@ def test_an_unchanged_patch_is_the_crop_of_the_stored_volume(versions):
     stored = np.pad(np.asarray(plain.store.image("a")), 16, constant_values=-32768) / 8
     labels = np.pad(base.labels("a"), 16)
 
-    image, channels = plain._placed("a", (-3, 5, 2), UNCHANGED)
+    image, channels = plain._read_patch("a", (-3, 5, 2), UNCHANGED)
 
     box = np.s_[13:29, 21:37, 18:26]
     assert np.allclose(image, plain.store.plan.normalisation.apply(stored[box].astype(np.float32)), atol=1e-5)
