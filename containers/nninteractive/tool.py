@@ -6,6 +6,7 @@ Modules are loaded when they are needed: nnInteractive takes long to import, and
 from typing import TYPE_CHECKING
 
 from contract import Case, Cases, Context, LabelMap, run
+from contract.devices import choose_device
 
 if TYPE_CHECKING:
     from nninteractive_tool.volume import Model
@@ -13,14 +14,17 @@ if TYPE_CHECKING:
 
 def load(context: Context) -> "Model":
     """Make the network ready on the device that was asked for."""
-    from nninteractive_tool.session import chosen_device, load_session
+    import torch
+    from nninteractive_tool.session import load_session
     from nninteractive_tool.volume import Model, settings
 
-    device = chosen_device(context.arguments.device)
+    device = torch.device(choose_device(context.arguments.device, torch.cuda))
     context.facts["device"] = str(device)
     checkpoint = next(path for file, path in context.weights.items() if file.endswith(".pth"))
-    chosen = settings(context.options)
-    return Model(load_session(checkpoint.parents[1], device, context.threads, autozoom=chosen.autozoom), chosen)
+    tool_settings = settings(context.options)
+    return Model(
+        load_session(checkpoint.parents[1], device, context.threads, autozoom=tool_settings.autozoom), tool_settings
+    )
 
 
 def segment(model: "Model", case: Case) -> LabelMap:

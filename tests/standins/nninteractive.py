@@ -26,7 +26,7 @@ from torch.nn import functional
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "coordinator"), str(HERE.parents[1] / "containers" / "nninteractive")]
 
-from nninteractive_tool.prompts import PromptRule, prompts_of  # noqa: E402
+from nninteractive_tool.prompts import PromptRule, make_prompts  # noqa: E402
 
 from contract.datasets import open_dataset  # noqa: E402
 from contract.records import file_sha256  # noqa: E402
@@ -186,7 +186,7 @@ def drawn(session: Any, case: Example, random: np.random.Generator) -> tuple[tor
     the object, with a coarse mask of it.
     """
     organ = case.labels == random.choice(np.unique(case.labels[case.labels > 0]))
-    prompts = list(prompts_of(organ, RULE))
+    prompts = list(make_prompts(organ, RULE))
     if not prompts:
         return drawn(session, case, random)
     prompt = prompts[random.integers(len(prompts))]

@@ -1,4 +1,4 @@
-"""Where each part of an organ is pointed at: in the axial slice in which it is largest."""
+"""Prompts: a box or a point for each part of an organ, in the axial slice in which the part is largest."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptRule:
-    """How prompts are drawn.
+    """How prompts are made.
 
     Attributes:
         kind: a box around the part in its largest slice, or the point that is farthest from the part's edge there.
@@ -45,12 +45,12 @@ class PromptRule:
     min_volume: int
 
 
-def prompts_of(organ: Mask, rule: PromptRule) -> Iterator[Prompt]:
-    """Draw a prompt for each part of an organ that is large enough, in order of their first voxels.
+def make_prompts(organ: Mask, rule: PromptRule) -> Iterator[Prompt]:
+    """Make a prompt for each part of an organ that is large enough, in the order of their first voxels.
 
     Args:
         organ: (Z, Y, X) where the organ is.
-        rule: how prompts are drawn.
+        rule: how prompts are made.
     """
     parts, _ = ndimage.label(organ, structure=ANY_NEIGHBOUR)
     for part, where in enumerate(ndimage.find_objects(parts), 1):

@@ -1,4 +1,4 @@
-"""nnInteractive's own inference session: loaded safely, quiet, and the same each time."""
+"""nnInteractive's own inference session: safely loaded, silent, deterministic."""
 
 import io
 import os
@@ -29,14 +29,14 @@ PLAIN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 class Session:
-    """A network that is asked for one object after the other in one image; inside `quiet`."""
+    """A network that segments one object after the other in an image; used inside `silence_output`."""
 
     def __init__(self, upstream: Any) -> None:  # noqa: ANN401 - nnInteractive has no types
         self.upstream = upstream
         self.mask = torch.zeros(0, dtype=torch.uint8)
 
-    def show(self, image: NDArray[np.generic]) -> None:
-        """Take up a new image.
+    def set_image(self, image: NDArray[np.generic]) -> None:
+        """Set the image that the next prompts are in.
 
         Args:
             image: (Z, Y, X) HU, as it is: neither windowed nor resampled.
@@ -45,8 +45,12 @@ class Session:
         self.upstream.set_image(np.ascontiguousarray(image)[None])
         self.upstream.set_target_buffer(self.mask)
 
-    def found(self, prompt: Prompt) -> Mask:
-        """(Z, Y, X) the object that one prompt points at; what was asked for before has no influence."""
+    def segment_prompt(self, prompt: Prompt) -> Mask:
+        """Segment the object at one prompt; earlier prompts have no influence.
+
+        Returns:
+            (Z, Y, X) mask.
+        """
         self.upstream.reset_interactions()
         with _fixed_random_numbers():
             if prompt.first == prompt.last:
@@ -63,14 +67,14 @@ def load_session(model: Path, device: torch.device, threads: int, *, autozoom: b
         model: folder with plans.json, dataset.json, inference_session_class.json and fold_0/checkpoint_final.pth.
         device: where to predict.
         threads: CPU threads.
-        autozoom: look farther while a mask reaches the edge of what was looked at.
+        autozoom: enlarge the patch while a mask reaches its edge.
 
     Raises:
         UsageError: the checkpoint holds more than numbers and names.
     """
     from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
-    with quiet():
+    with silence_output():
         upstream = nnInteractiveInferenceSession(
             device=device, torch_n_threads=threads, do_autozoom=autozoom, enable_undo=False
         )
@@ -84,8 +88,8 @@ def load_session(model: Path, device: torch.device, threads: int, *, autozoom: b
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Inside, nothing is printed: nnInteractive tells each of its steps, also from other threads."""
+def silence_output() -> Iterator[None]:
+    """Inside, nothing is printed: nnInteractive reports each of its steps, also from other threads."""
     with redirect_stdout(io.StringIO()):
         yield
 
@@ -120,17 +124,3 @@ def _plain_data_only(model: Path) -> Iterator[None]:
         del os.environ[FORCED]
         if before is not None:
             os.environ[FORCED] = before
-
-
-def chosen_device(asked: str) -> torch.device:
-    """The device that `--device` means; `auto` is the first GPU, else the CPU.
-
-    Raises:
-        UsageError: a GPU was asked for that is not there.
-    """
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"--device must name a GPU of this machine, but {asked} is not there; use cpu or auto")
-    return device

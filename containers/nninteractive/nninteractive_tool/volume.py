@@ -1,4 +1,4 @@
-"""A case from labels to labels: prompts out of the reference, masks into a label map."""
+"""Segment a case: prompts from the reference labels, masks joined to a label map."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import numpy as np
 
 from contract import Case, CaseError, LabelMap
 from contract.manifest import OptionValue
-from nninteractive_tool.prompts import Mask, PromptRule, prompts_of
-from nninteractive_tool.session import Session, quiet
+from nninteractive_tool.prompts import Mask, PromptRule, make_prompts
+from nninteractive_tool.session import Session, silence_output
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the options of the tool say.
+    """The tool's options.
 
     Attributes:
-        prompts: how they are drawn.
-        autozoom: look farther while a mask reaches the edge of what was looked at.
+        prompts: how prompts are made.
+        autozoom: enlarge the patch while a mask reaches its edge.
     """
 
     prompts: PromptRule
@@ -43,7 +43,7 @@ def settings(options: Mapping[str, OptionValue]) -> Settings:
 
 
 def segment_volume(model: Model, case: Case) -> LabelMap:
-    """Ask for each part of each organ, and join what is found.
+    """Segment each part of each organ, and join the masks.
 
     The network was trained on volumes in the axes (S, A, R), which nnU-Net's reader makes of any orientation: RAS+
     the other way round.
@@ -52,28 +52,28 @@ def segment_volume(model: Model, case: Case) -> LabelMap:
         (X, Y, Z) label map on the image's voxels.
     """
     if case.labels is None:
-        raise CaseError(f"{case.name}: labels must be there to draw prompts from, but are not")
+        raise CaseError(f"{case.name}: labels must be there to make prompts from, but are not")
     image, reference = case.image.array.T, case.labels.T
     if image.min() == image.max():
         raise CaseError(f"{case.name}: image must show something, but all voxels are {image.min()}")
     result = LabelMerger(np.zeros_like(reference))
-    with quiet():
-        model.session.show(image)
+    with silence_output():
+        model.session.set_image(image)
         for label in np.unique(reference[reference > 0]).tolist():
-            result.add(label, _organ(model, reference == label))
+            result.add(label, _segment_organ(model, reference == label))
     return result.labels.T
 
 
-def _organ(model: Model, organ: Mask) -> Mask:
-    """(Z, Y, X) what is found where an organ's parts are pointed at."""
-    found = np.zeros(organ.shape, dtype=bool)
-    for prompt in prompts_of(organ, model.settings.prompts):
-        found |= model.session.found(prompt)
-    return found
+def _segment_organ(model: Model, organ: Mask) -> Mask:
+    """(Z, Y, X) union of the masks of an organ's parts."""
+    mask = np.zeros(organ.shape, dtype=bool)
+    for prompt in make_prompts(organ, model.settings.prompts):
+        mask |= model.session.segment_prompt(prompt)
+    return mask
 
 
 class LabelMerger:
-    """Joins masks: the smaller one wins where two meet, the one that came first where two are equal."""
+    """Joins masks: where two overlap the smaller one wins, or the first of two equal ones."""
 
     def __init__(self, labels: LabelMap) -> None:
         self.labels = labels

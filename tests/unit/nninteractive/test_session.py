@@ -30,19 +30,19 @@ class Drawing:
 
 def session() -> Session:
     made = Session(Drawing())
-    made.show(np.zeros((4, 5, 6)))
+    made.set_image(np.zeros((4, 5, 6)))
     return made
 
 
 @pytest.mark.parametrize("prompt", [BOX, POINT])
 def test_random_numbers_are_drawn_anew_for_each_prompt(prompt: Prompt):
     one = session()
-    first = one.found(prompt)
-    one.found(BOX)
+    first = one.segment_prompt(prompt)
+    one.segment_prompt(BOX)
     np.random.random(7)
 
-    assert (one.found(prompt) == first).all()
-    assert (session().found(prompt) == first).all()
+    assert (one.segment_prompt(prompt) == first).all()
+    assert (session().segment_prompt(prompt) == first).all()
 
 
 def test_random_numbers_of_others_go_on_undisturbed():
@@ -51,6 +51,6 @@ def test_random_numbers_of_others_go_on_undisturbed():
     np.random.seed(3)
     before = np.random.random(2).tolist()
 
-    session().found(BOX)
+    session().segment_prompt(BOX)
 
     assert before + np.random.random(2).tolist() == undisturbed
