@@ -6,7 +6,8 @@
                                                   ├──► methods, references    bib
                                                   └──► page    index.html, which needs only a browser
 
-    serve    shows the page and the volumes of a run in this machine's browser
+    texttables    a table of plain text; tables has those of scores
+    serve         shows the page and the volumes of a run in this machine's browser
 
 The same results give the same bytes: nothing in it depends on when, where or how fast the study ran.
 """
