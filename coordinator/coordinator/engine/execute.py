@@ -1,4 +1,4 @@
-"""`exec-step`: do one step of a plan, so that a crash at any moment costs only the time since the last case.
+"""Do one step of a plan, so that a crash at any moment costs only the time since the last case.
 
     lock ─► done already? ─► work in `.NAME.part` ─► check ─► rename to NAME ─► write the marker
 
@@ -34,6 +34,9 @@ def execute(run: Path, step_id: str) -> int:
 
     Returns:
         0 when the step is done, now or before; 1 when it failed, with the reason in `.steps/<id>.failed`.
+
+    Raises:
+        StopIteration: the plan has no such step.
     """
     signal.signal(signal.SIGTERM, _stop)
     plan = steps.read_plan(run)
