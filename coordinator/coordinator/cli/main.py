@@ -223,7 +223,7 @@ def score(
 ) -> None:
     """Score the label maps in folder PREDICTION against those in folder REFERENCE.
 
-    Prints Dice and Surface Dice of each organ.
+    Prints Dice and surface Dice of each organ.
     """
     from coordinator.cli.labelmaps import score_and_print
 

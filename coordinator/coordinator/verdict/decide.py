@@ -45,10 +45,10 @@ class Finding:
         p_below: p-value of a gain of the margin or more (Holm).
         p_equivalent: p-value of a difference of the margin or more (Holm).
         floor: the largest difference that seeds alone make; None for one seed.
-        outcome: one of the three.
+        outcome: "worth it", "not worth it" or "can't tell".
         needed: held-out cases that would tell; None where the outcome is clear, or no number of cases would do.
         reason: why the outcome is "can't tell", beside too few cases.
-        masks: masks of the training cases' reference labels.
+        masks: number of masks in the training cases' reference labels.
         hours: it takes to draw these masks.
     """
 
@@ -93,7 +93,7 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
         results: its means and standard deviations; computed when None.
 
     Returns:
-        A finding a dataset, target, label version and organ; none where no network has scores.
+        One for each dataset, target, label version and organ; none where no network has scores.
     """
     if results is None:
         results = compute_results(run)
