@@ -149,8 +149,8 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
 
 
 def _read_check(content: Mapping[str, Any]) -> CheckSummary:
-    aside = {case: tuple(reasons) for case, reasons in sorted(content.get("set_aside", {}).items())}
-    return CheckSummary(content["cases"], aside, tuple(content.get("warnings", ())))
+    set_aside = {case: tuple(reasons) for case, reasons in sorted(content.get("set_aside", {}).items())}
+    return CheckSummary(content["cases"], set_aside, tuple(content.get("warnings", ())))
 
 
 def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:

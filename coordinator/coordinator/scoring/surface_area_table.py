@@ -102,5 +102,5 @@ def _normal(triangle: Triangle) -> Point:
     return (b * f - c * e) / 2, (c * d - a * f) / 2, (a * e - b * d) / 2
 
 
-def _middle(one: tuple[int, ...], other: tuple[int, ...]) -> Point:
-    return tuple((a + b) / 2 for a, b in zip(one, other, strict=True))
+def _middle(first: tuple[int, ...], second: tuple[int, ...]) -> Point:
+    return tuple((a + b) / 2 for a, b in zip(first, second, strict=True))

@@ -157,7 +157,8 @@ def _compare(
     low, high = (network_gain and interval(network_gain, noise, 1 - run.verdict.alpha)) or (None, None)
     masks = _count_masks(run, dataset, label if target is None else None)
     finding = Finding(
-        dataset=dataset, target=target, version=version, organ=None if label is None else _organ(run, scope, label),
+        dataset=dataset, target=target, version=version,
+        organ=None if label is None else _organ_name(run, scope, label),
         label_gain=_label_gain(results, dataset, version, label if target is None else None),
         gain=network_gain.mean if network_gain else None, low=low, high=high,
         cases=len(network_gain.cases) if network_gain else 0, seeds=network_gain.seeds if network_gain else 0,
@@ -236,7 +237,7 @@ def _label_gain(results: Results, dataset: str, version: str, label: int | None)
     return None if row.is_empty() else 1 - float(row[0])
 
 
-def _organ(run: Run, scope: tuple[str, str | None], label: int) -> str:
+def _organ_name(run: Run, scope: tuple[str, str | None], label: int) -> str:
     dataset, target = scope
     tables = [d.labels for d in run.datasets if d.name == dataset and target is None]
     return [*tables, *(t.labels for t in run.transfers if t.target == target)][0][label]
