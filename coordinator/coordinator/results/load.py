@@ -73,15 +73,8 @@ def load_run(run: Path | str) -> Run:
         UsageError: one of these two files is missing or unreadable.
     """
     run = Path(run)
-    if absent := [name for name in ("study.yaml", "plan.json") if not (run / name).is_file()]:
-        raise UsageError(
-            f"{run}: a run folder must hold study.yaml and plan.json, but has no {' and no '.join(absent)}; "
-            "check the path, or plan the study first"
-        )
-    study, recorded = yamlfiles.read(run / "study.yaml"), _read_json(run / "plan.json")
+    study, recorded = _read_study_and_plan(run)
     plan = _hide_place(run, recorded)
-    if not isinstance(study, dict) or not plan:
-        raise UsageError(f"{run}: study.yaml and plan.json must hold keys and values, but do not; plan the study again")
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds = tuple(plan.get("seeds", ())) if "split" in plan else ()
     records = _Records()
@@ -112,6 +105,23 @@ def load_run(run: Path | str) -> Run:
         transfers=transfers,
         diverged=frozenset(records.diverged),
     )
+
+
+def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the content of study.yaml and plan.json.
+
+    Raises:
+        UsageError: one of them is missing, unreadable or empty.
+    """
+    if absent := [name for name in ("study.yaml", "plan.json") if not (run / name).is_file()]:
+        raise UsageError(
+            f"{run}: a run folder must hold study.yaml and plan.json, but has no {' and no '.join(absent)}; "
+            "check the path, or plan the study first"
+        )
+    study, plan = yamlfiles.read(run / "study.yaml"), _read_json(run / "plan.json")
+    if not isinstance(study, dict) or not plan:
+        raise UsageError(f"{run}: study.yaml and plan.json must hold keys and values, but do not; plan the study again")
+    return study, plan
 
 
 def _read_transfer(
