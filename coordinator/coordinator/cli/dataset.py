@@ -52,13 +52,13 @@ def check(context: click.Context, folder: Path) -> None:
     from coordinator.datasets.check import check_dataset
 
     folder = folder.resolve()
-    checked = check_dataset(open_dataset(folder.parent, folder.name))
-    for case, errors in checked.set_aside.items():
+    dataset_check = check_dataset(open_dataset(folder.parent, folder.name))
+    for case, errors in dataset_check.set_aside.items():
         for error in errors:
             click.echo(f"error: {case}: {error}")
-    for warning in checked.summary()["warnings"]:
+    for warning in dataset_check.summary()["warnings"]:
         click.echo(f"warning: {warning}")
-    for case, reason in checked.excluded.items():
+    for case, reason in dataset_check.excluded.items():
         click.echo(f"excluded: {case}: {reason}")
-    click.echo(f"{len(checked.cases)} of {len(checked.checks)} cases can be used")
-    context.exit(ExitCode.CASES_FAILED if checked.set_aside else ExitCode.DONE)
+    click.echo(f"{len(dataset_check.cases)} of {len(dataset_check.checks)} cases can be used")
+    context.exit(ExitCode.CASES_FAILED if dataset_check.set_aside else ExitCode.DONE)

@@ -152,7 +152,7 @@ def logs(study: Path, step: str | None) -> None:
 @click.argument("step")
 @click.pass_context
 def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
-    """Do STEP of the plan in RUN_FOLDER; the workflow engine calls this."""
+    """Do STEP of the plan in RUN_FOLDER, as the workflow engine does; to try a single step by hand."""
     from coordinator.engine.execute import execute
 
     try:
@@ -223,7 +223,7 @@ def score(
 ) -> None:
     """Score the label maps in folder PREDICTION against those in folder REFERENCE.
 
-    Prints Dice and Surface Dice of each organ.
+    Prints Dice and surface Dice of each organ.
     """
     from coordinator.cli.labelmaps import score_and_print
 

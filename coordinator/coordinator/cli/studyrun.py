@@ -30,7 +30,14 @@ REPORT_VERSION = 3
 
 @dataclass(frozen=True, slots=True)
 class PreparedStudy:
-    """A study with checked data and a plan."""
+    """A study with checked data and a plan.
+
+    Attributes:
+        study: with resolved names.
+        checked: dataset name -> its check.
+        plan: all its steps.
+        runtime: docker or process.
+    """
 
     study: Study
     checked: dict[str, DatasetCheck]
@@ -57,11 +64,11 @@ def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> Pre
     study = load_study(file)
     runner = choose_runner(runtime or study.content.run.runtime, study.tools)
     checked = check_datasets(study)
-    for name, dataset in checked.items():
-        for case, errors in dataset.set_aside.items():
+    for name, check in checked.items():
+        for case, errors in check.set_aside.items():
             for error in errors:
                 warn(f"{name}: {case} is set aside: {error}")
-        for warning in dataset.summary()["warnings"]:
+        for warning in check.summary()["warnings"]:
             warn(f"{name}: {warning}")
     return PreparedStudy(study, checked, make_plan(study, checked, runner), runner.runtime)
 
@@ -71,8 +78,8 @@ def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, cons
     run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
     with snakemake.lock_run_folder(run):
         shutil.copyfile(prepared.study.file, run / "study.yaml")
-        for name, checked in prepared.checked.items():
-            atomic.write_json(run / name / "check.json", checked.summary())
+        for name, check in prepared.checked.items():
+            atomic.write_json(run / name / "check.json", check.summary())
         todo = select_steps(plan, snakemake.write_plan(run, plan), only)
         if todo:
             console.print(
@@ -86,7 +93,7 @@ def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, cons
             limits = snakemake.Limits(cores or settings.cores or os.cpu_count() or 1, gpu_count, settings.retries)
             failures = snakemake.run_steps(run, plan, todo, limits, display.update)
         write_report(run)
-    return print_outcome(run, plan, failures, prepared.checked, console)
+    return _print_outcome(run, plan, failures, prepared.checked, console)
 
 
 def select_steps(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
@@ -131,12 +138,14 @@ def write_report(run: Path) -> Path:
     return page
 
 
-def print_outcome(
+def _print_outcome(
     run: Path, plan: Plan, failures: dict[str, str], checked: dict[str, DatasetCheck], console: Console
 ) -> int:
     """Print what failed and where the report is; returns the exit code."""
-    set_aside = {f"{name}/{case}": why[0] for name, c in checked.items() for case, why in c.set_aside.items()}
-    failed_cases = find_failed_cases(run, plan)
+    set_aside = {
+        f"{name}/{case}": errors[0] for name, check in checked.items() for case, errors in check.set_aside.items()
+    }
+    failed_cases = _find_failed_cases(run, plan)
     groups = {"cases set aside": set_aside, "cases failed": failed_cases, "steps not done": failures}
     for heading, reasons in groups.items():
         if reasons:
@@ -147,7 +156,7 @@ def print_outcome(
     return ExitCode.CASES_FAILED if any(groups.values()) else ExitCode.DONE
 
 
-def find_failed_cases(run: Path, plan: Plan) -> dict[str, str]:
+def _find_failed_cases(run: Path, plan: Plan) -> dict[str, str]:
     """Step and case -> why a tool could not do it."""
     return {
         f"{step.id}/{status.case}": status.reason or "failed"

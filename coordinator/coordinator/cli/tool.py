@@ -92,7 +92,7 @@ def new_tool(name: str, folder: Path | None) -> None:
 @click.option("--only", multiple=True, metavar="RULE", help="Check only this rule; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as JSON.")
 @click.pass_context
-def check(  # noqa: PLR0913 - one argument an option
+def check(  # noqa: PLR0913 - one argument for each option
     context: click.Context,
     what: str,
     runtime: str,

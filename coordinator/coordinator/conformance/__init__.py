@@ -5,6 +5,7 @@ command ──► check ──┬──► `describe`            is the manifest
                            ├──► undisturbed    rules on the undisturbed run      ──┬──► evidence ──► session ──► targets
                            └──► reruns         rules that need runs of their own ──┘
 toolcheck    a tool's folder, before anything is built
+ruleresult   the result of checking a rule
 evidence     reads and compares what a run left
 session      a target's runs; costly runs are shared by several rules
 targets      an image, or a folder's tool as a process: one run of it

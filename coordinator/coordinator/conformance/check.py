@@ -84,7 +84,7 @@ def check_target(
         yield "", [RuleResult(*DESCRIBE, str(error)), *(result for result in skipped if request.wants(result.rule))]
         return
     first = RuleResult(*DESCRIBE, seconds=time.monotonic() - begin)
-    for variant in _variants(manifest, request.variant):
+    for variant in _choose_variants(manifest, request.variant):
         with _open_session(target, manifest, variant, request.weights) as session:
             rules = [rule for rule in RULES if request.wants(rule.id)]
             yield (
@@ -110,10 +110,10 @@ def read_manifest(target: Target, expected: Manifest | None) -> Manifest:
     return manifest
 
 
-def _variants(manifest: Manifest, asked: str | None) -> list[str]:
-    if asked == "all":
+def _choose_variants(manifest: Manifest, requested: str | None) -> list[str]:
+    if requested == "all":
         return list(manifest.variants)
-    name = asked or manifest.default_variant
+    name = requested or manifest.default_variant
     try:
         manifest.variant(name)
     except ValueError as error:

@@ -108,14 +108,14 @@ def _find_tool_folder(what: str) -> Path | None:
 
 
 def _find_image(name: str) -> Target:
-    runner, none = DockerRunner(), f"{name}: must be a tool, a folder or an image that is here, but is none"
+    runner, problem = DockerRunner(), f"{name}: must be a tool, a folder or an image that is here, but is none"
     hint = did_you_mean(name, find_tools())
     try:
         return ImageTarget(str(runner.client.images.get(name).id), runner.client)
     except ImageNotFound:
-        raise UsageError(f"{none}; {hint}") from None
+        raise UsageError(f"{problem}; {hint}") from None
     except UsageError as error:
-        raise UsageError(f"{none}; {hint} Images were not looked for: {error}") from None
+        raise UsageError(f"{problem}; {hint} Images were not looked for: {error}") from None
 
 
 def _choose_targets(tool: Tool, runtime: str) -> Iterator[Target]:

@@ -84,8 +84,8 @@ def make_data(folder: Path) -> CheckData:
     for kind in kinds:
         _write_description(data.root(kind) / NAME)
     for case, (orientation, sform, qform) in HEADERS.items():
-        _write(data, "sound", case, (hu, labels), (orientation, sform, qform))
-        _write(data, "upright", case, (hu, labels), ("RAS", 1, 1))
+        _write_case(data, "sound", case, (hu, labels), (orientation, sform, qform))
+        _write_case(data, "upright", case, (hu, labels), ("RAS", 1, 1))
         shutil.copy(data.image(case), data.image(case, "unreadable"))
         _truncate(data.image(case, "unreadable"))
     _damage(data, (hu[::-1], labels))
@@ -132,7 +132,7 @@ def _write_description(folder: Path) -> None:
     (folder / "dataset.yaml").write_text(f"name: {NAME}\nlabels:\n{table}", encoding="utf-8")
 
 
-def _write(
+def _write_case(
     data: CheckData,
     kind: Kind,
     case: str,
@@ -171,7 +171,7 @@ def _truncate(file: Path) -> None:
 
 def _damage(data: CheckData, changed: tuple[NDArray[np.generic], NDArray[np.generic]]) -> None:
     shutil.copytree(data.root("sound"), data.root("damaged"), dirs_exist_ok=True)
-    _write(data, "damaged", CHANGED, changed, HEADERS[CHANGED])
+    _write_case(data, "damaged", CHANGED, changed, HEADERS[CHANGED])
     _truncate(data.image(TRUNCATED, "damaged"))
     file = _label_map_path(data.image(OTHER_GRID, "damaged"))
     labels = nib.load(file)

@@ -120,7 +120,7 @@ def draw_case(random: np.random.Generator, grid: Grid) -> tuple[NDArray[np.int16
     Returns:
         (X, Y, Z) image in HU, and (X, Y, Z) labels.
     """
-    patient = _patient(random, grid)
+    patient = _random_patient(random, grid)
     canvas = Canvas.empty(patient.x.shape)
     _draw_body(canvas, patient)
     _draw_bowel(canvas, patient)
@@ -131,7 +131,7 @@ def draw_case(random: np.random.Generator, grid: Grid) -> tuple[NDArray[np.int16
     return np.rint(image).astype(np.int16), np.asarray(votes.argmax(axis=0), dtype=np.uint8)
 
 
-def _patient(random: np.random.Generator, grid: Grid) -> Patient:
+def _random_patient(random: np.random.Generator, grid: Grid) -> Patient:
     """Draw a patient: size, position in the scanner, and a smooth deformation of the typical patient."""
     fine = [np.arange(2 * n, dtype=np.float32) / 2 - 0.25 for n in grid.shape]
     i, j, k = np.meshgrid(*fine, indexing="ij", sparse=True)

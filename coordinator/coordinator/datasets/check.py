@@ -35,7 +35,7 @@ class CaseCheck:
         errors: why it cannot be used; empty for a sound case.
         warnings: what its user should know.
         image_sha256: of the image file.
-        labels_sha256: of the label map file; None where the dataset has no labels.
+        labels_sha256: of the file of labels; None where the dataset has no labels.
         voxels_sha256: of the image's voxels without the header; equal for cases with the same image.
         organs: label ids that occur.
     """

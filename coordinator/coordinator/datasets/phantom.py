@@ -96,7 +96,7 @@ def _description(name: str, cases: int, seed: int, shape: tuple[int, int, int]) 
 
 def _write_case(folder: Path, name: str, index: int, seed: int, shape: tuple[int, int, int]) -> None:
     random = _random(seed, name)
-    grid = _grid(random, shape, oblique=index % OBLIQUE_EVERY == 2)
+    grid = _random_grid(random, shape, oblique=index % OBLIQUE_EVERY == 2)
     image, labels = draw_case(random, grid)
     stored_as = inverse_orientation(nib.orientations.axcodes2ornt(ORIENTATIONS[index % len(ORIENTATIONS)]))
     stored = orient_grid(grid, stored_as)
@@ -112,7 +112,7 @@ def _random(seed: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], np.uint64)))
 
 
-def _grid(random: np.random.Generator, shape: tuple[int, int, int], *, oblique: bool) -> Grid:
+def _random_grid(random: np.random.Generator, shape: tuple[int, int, int], *, oblique: bool) -> Grid:
     """A grid around the middle of the body; the spacing varies slightly by case, and oblique grids are rotated."""
     in_plane, along = random.uniform(0.97, 1.05), random.uniform(0.94, 1.06)
     spacing = np.array(FIELD_OF_VIEW_MM) / shape * [in_plane, in_plane, along]

@@ -1,4 +1,4 @@
-"""`exec-step`: do one step of a plan, so that a crash at any moment costs only the time since the last case.
+"""Do one step of a plan, so that a crash at any moment costs only the time since the last case.
 
     lock ─► done already? ─► work in `.NAME.part` ─► check ─► rename to NAME ─► write the marker
 
@@ -34,6 +34,9 @@ def execute(run: Path, step_id: str) -> int:
 
     Returns:
         0 when the step is done, now or before; 1 when it failed, with the reason in `.steps/<id>.failed`.
+
+    Raises:
+        StopIteration: the plan has no such step.
     """
     signal.signal(signal.SIGTERM, _stop)
     plan = steps.read_plan(run)
@@ -88,9 +91,9 @@ def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
     code = run_tool(run, plan, step, part / "out", lock)
     outputs = _read_outputs(result)
     if code not in {ExitCode.DONE, ExitCode.CASES_FAILED}:
-        raise StepFailedError(f"{step.tool} ended with exit code {code}: {last_line(run, step)}")
+        raise StepFailedError(f"{step.tool} ended with exit code {code}: {_last_line(run, step)}")
     if not outputs:
-        raise StepFailedError(f"{step.tool} wrote no case: {last_line(run, step)}")
+        raise StepFailedError(f"{step.tool} wrote no case: {_last_line(run, step)}")
     _remove_unrecorded(result, outputs)
     if step.shared:
         _share(run, step, result)
@@ -126,7 +129,7 @@ KINDS: dict[str, Callable[[Path, Plan, Step, int], Summary]] = {
 }
 
 
-def last_line(run: Path, step: Step) -> str:
+def _last_line(run: Path, step: Step) -> str:
     """The last line that a tool printed, most often its error, and where the rest is."""
     log = steps.log_file(run, step.id)
     try:

@@ -94,12 +94,12 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     if todo:
         atomic.write_text(run / TODO, "\n".join(step.id for step in todo) + "\n")
         _run_snakemake(run, limits, watch)
-    failures = find_failures(run, plan)
+    failures = _find_failures(run, plan)
     atomic.write_json(run / FAILURES, {"steps": failures})
     return failures
 
 
-def find_failures(run: Path, plan: Plan) -> dict[str, str]:
+def _find_failures(run: Path, plan: Plan) -> dict[str, str]:
     """Step id -> reason, for each step that is not done."""
     reasons: dict[str, str] = {}
     for step in plan.steps:
@@ -113,7 +113,7 @@ def find_failures(run: Path, plan: Plan) -> dict[str, str]:
     return reasons
 
 
-def stop_steps(run: Path) -> None:
+def _stop_steps(run: Path) -> None:
     """Send SIGTERM to every step of a run folder that is running."""
     for file in (run / steps.MARKERS).rglob("*.lock"):
         holder = lock_holder(file)
@@ -147,7 +147,7 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None
         except BaseException:
             child.send_signal(signal.SIGKILL)
             child.wait()
-            stop_steps(run)
+            _stop_steps(run)
             raise
     watch()
     if child.returncode and not any((run / steps.MARKERS).rglob("*.failed")):

@@ -6,7 +6,8 @@
                                                   ├──► methods, references    bib
                                                   └──► page    index.html, which needs only a browser
 
-    serve    shows the page and the volumes of a run in this machine's browser
+    texttables    a table of plain text; tables has those of scores
+    serve         shows the page and the volumes of a run in this machine's browser
 
 The same results give the same bytes: nothing in it depends on when, where or how fast the study ran.
 """
@@ -84,8 +85,8 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
     scatters = (scatter.draw_scatter(run, results, dataset) for dataset in run.datasets)
     curves = (figures.draw_training_curves(run, dataset) for dataset in run.datasets)
     all_findings = findings(run, results)
-    improvements = [(d, found) for d in run.datasets if (found := find_improvements(run, results, d))]
-    dose_curves = (figures.draw_dose_response(dataset, found) for dataset, found in improvements)
+    improvements = [(d, gains) for d in run.datasets if (gains := find_improvements(run, results, d))]
+    dose_curves = (figures.draw_dose_response(dataset, gains) for dataset, gains in improvements)
     return Content(
         verdict_sentences=list(describe_findings(all_findings, run.verdict)),
         verdict=verdict_tables(all_findings, run.verdict),
@@ -99,7 +100,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
             for transfer in run.transfers
             if not results.transfers[transfer.target].is_empty()
         ],
-        dose_tables=[dose_table(run, dataset, found) for dataset, found in improvements],
+        dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],
         worklist=[table for table in [worklist_table(run)] if table],
         paper_comparisons=compare_with_paper(run, results),

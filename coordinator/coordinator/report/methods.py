@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contract import yamlfiles
 from contract.errors import UsageError
+from coordinator.datasets import known
 from coordinator.report.references import Bibliography
 from coordinator.results.run import Run
 from coordinator.scoring import conventions
@@ -44,7 +45,6 @@ TOST = (
     "equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15(6), 657-680 (1987). "
     "doi 10.1007/BF01068419"
 )
-KNOWN = Path(__file__).parents[1] / "datasets" / "known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
 
 def _citation(data: Path | None, dataset: str) -> str:
     """The citation of a dataset: of its dataset.yaml, else of the known public dataset; empty for neither."""
-    for file in (*([data / dataset / "dataset.yaml"] if data else []), KNOWN / f"{dataset}.yaml"):
+    for file in (*([data / dataset / "dataset.yaml"] if data else []), known.FOLDER / f"{dataset}.yaml"):
         try:
             content = yamlfiles.read(file)
         except (UsageError, OSError):

@@ -112,8 +112,8 @@ def draw_overlays(
         The pictures that could be drawn, and a sentence on each that could not.
     """
     pictures, notes = [], []
-    single, together = choose_extremes(scores), choose_disagreement(dataset, scores)
-    for kind, choices, groups in (("extremes", single, [[c] for c in single]), ("versions", together, [together])):
+    extremes, versions = choose_extremes(scores), choose_disagreement(dataset, scores)
+    for kind, choices, groups in (("extremes", extremes, [[c] for c in extremes]), ("versions", versions, [versions])):
         if not choices:
             continue
         try:

@@ -15,7 +15,7 @@ from coordinator.verdict.sentences import format_points
 def compare_with_paper(run: Run, results: Results) -> list[TextTable]:
     """A table for each of the paper's tables that has cells of this study."""
     scores = [(v, d.name, results.labels(d.name, v)) for v in run.versions for d in run.datasets]
-    tables = [_comparison("label_quality", "Table 1", "labels", scores)]
+    tables = [_compare_with_table("label_quality", "Table 1", "labels", scores)]
     for transfer in run.transfers:
         target = transfer.target
         if target in paper.TARGETS:
@@ -25,19 +25,19 @@ def compare_with_paper(run: Run, results: Results) -> list[TextTable]:
                 for v in (NO_PRETRAIN, BASE, *run.versions)
                 for d in run.datasets
             ]
-            tables.append(_comparison(paper.TARGETS[target], number, f"fine-tuned on {target}", scores))
+            tables.append(_compare_with_table(paper.TARGETS[target], number, f"fine-tuned on {target}", scores))
     return [table for table in tables if table]
 
 
-def _comparison(
+def _compare_with_table(
     paper_table: str, number: str, subject: str, scores: Iterable[tuple[str, str, MeanScore | None]]
 ) -> TextTable | None:
     """Compare scores, each with version and dataset, with one of the paper's tables; None where it has none of them."""
     rows = []
-    for version, dataset, ours in scores:
-        theirs = paper.cell(paper_table, version, dataset)
-        if theirs and ours:
-            rows += [(version, dataset, metric, 100 * getattr(ours, metric), theirs[metric]) for metric in METRICS]
+    for version, dataset, score in scores:
+        cell = paper.cell(paper_table, version, dataset)
+        if cell and score:
+            rows += [(version, dataset, metric, 100 * getattr(score, metric), cell[metric]) for metric in METRICS]
     if not rows:
         return None
     return TextTable(

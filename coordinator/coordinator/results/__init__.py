@@ -1,10 +1,10 @@
 """A run folder in memory.
 
 run folder ──► load ──► run    plan, scores, training logs, failures
-│        ├──► summaries     means and standard deviations over cases
-│        ├──► cases         means over organs, case by case
-│        └──► provenance    tools, weights, packages
-└── comparability    networks are compared only where nothing but their labels differs
+                │        ├──► summaries     means and standard deviations over cases
+                │        ├──► cases         means over organs, case by case
+                │        └──► provenance    tools, weights, packages
+                └──► comparability    networks are compared only where nothing but their labels differs
 
 paper/    the numbers of the paper's Tables 1 to 3
 """

@@ -108,7 +108,11 @@ def load_run(run: Path | str) -> Run:
 
 
 def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `study.yaml` and `plan.json` hold."""
+    """Read the content of study.yaml and plan.json.
+
+    Raises:
+        UsageError: one of them is missing, unreadable or empty.
+    """
     if absent := [name for name in ("study.yaml", "plan.json") if not (run / name).is_file()]:
         raise UsageError(
             f"{run}: a run folder must hold study.yaml and plan.json, but has no {' and no '.join(absent)}; "
@@ -155,8 +159,8 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
 
 
 def _read_check(content: Mapping[str, Any]) -> CheckSummary:
-    aside = {case: tuple(reasons) for case, reasons in sorted(content.get("set_aside", {}).items())}
-    return CheckSummary(content["cases"], aside, tuple(content.get("warnings", ())))
+    set_aside = {case: tuple(reasons) for case, reasons in sorted(content.get("set_aside", {}).items())}
+    return CheckSummary(content["cases"], set_aside, tuple(content.get("warnings", ())))
 
 
 def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:

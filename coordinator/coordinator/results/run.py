@@ -122,11 +122,12 @@ class Run:
         seeds: of training.
         prompts: version -> where its prompts come from; None without prompts.
         datasets: in the study's order.
-        label_scores: raw scores of label versions against the reference labels, a row a dataset, version, case, organ;
-            the columns of `coordinator.scoring.score_folders` after dataset and version.
+        label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
+            case and organ; the columns of `coordinator.scoring.score_folders` after dataset and version.
         model_scores: the same of networks' predictions of the held-out cases, with `seed`.
-        training_logs: a row an epoch: dataset, version, seed, epoch, loss, learning_rate, validation_dice.
-        failures: a row a case that a tool could not do: dataset, version, stage, case, reason.
+        training_logs: one row for each network and epoch: dataset, version, seed, epoch, loss, learning_rate,
+            validation_dice.
+        failures: one row for each case that a tool could not do: dataset, version, stage, case, reason.
         failed_steps: step -> reason.
         missing: results that were planned, but are not there.
         tools: provenance of everything that tools wrote.

@@ -3,6 +3,7 @@
 Invocation ──► choose ──┬──► docker  ──► sandbox    a container and its restrictions
                         └──► process                the tool's own virtual environment
 view           what a tool may read, in every runner
+stopping       SIGTERM, and how long a tool may take to end
 toolsources    what a tool is built from, and its digests
 gpus           which GPUs there are; leases
 compose        compose.yaml from the manifests

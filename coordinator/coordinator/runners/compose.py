@@ -55,12 +55,12 @@ def pinned_base(tool: Tool) -> str:
     """
     file = dockerfile(tool)
     try:
-        found = re.search(r"^ARG BASE=(\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        line = re.search(r"^ARG BASE=(\S+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as error:
-        raise UsageError(f"{file}: file must be readable_paths, but: {error.strerror}") from None
-    if found is None:
+        raise UsageError(f"{file}: file must be readable, but: {error.strerror}") from None
+    if line is None:
         raise UsageError(f"{file}: must have a line `ARG BASE=<image>@sha256:<digest>` before FROM, but has none")
-    return found[1]
+    return line[1]
 
 
 def write(tools: Iterable[Tool], folder: Path) -> list[Path]:

@@ -100,10 +100,10 @@ class DockerRunner:
         image = self._image(tool)
         if image is not None and (image.labels.get(SOURCES), image.labels.get(BASE)) == (sources, base):
             return
-        given = build_arguments(tool) | {"REVISION": git_revision(tool)} | ({"BASE": self.base} if self.base else {})
+        values = build_arguments(tool) | {"REVISION": git_revision(tool)} | ({"BASE": self.base} if self.base else {})
         command = ["docker", "build", "--file", str(dockerfile(tool)), "--tag", image_name(tool)]
         command += [f"--label={SOURCES}={sources}", f"--label={BASE}={base}"]
-        command += [f"--build-arg={name}={value}" for name, value in given.items()]
+        command += [f"--build-arg={name}={value}" for name, value in values.items()]
         command += [str(tool.folder.parent)]
         # The SDK speaks to the engine's old builder only, which has no cache mounts.
         try:

@@ -28,11 +28,6 @@ class Lease(tuple[int, ...]):
     files: tuple[int, ...] = ()
 
 
-def count_gpus() -> int:
-    """Count the GPUs that may be used."""
-    return len(list_gpus())
-
-
 def list_gpus() -> tuple[int, ...]:
     """List the indices of the GPUs that may be used, in the order of `nvidia-smi`, which is that of the PCI bus.
 
@@ -125,10 +120,12 @@ def _read_gpus() -> dict[int, str]:
     if from_user is not None:
         return dict.fromkeys(_parse_indices("COORDINATOR_GPUS", from_user), "")
     try:
-        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=True)
+        result = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return {}
-    return {int(index): uuid for index, uuid in re.findall(r"^GPU (\d+): .*\(UUID: (\S+)\)", done.stdout, re.MULTILINE)}
+    return {
+        int(index): uuid for index, uuid in re.findall(r"^GPU (\d+): .*\(UUID: (\S+)\)", result.stdout, re.MULTILINE)
+    }
 
 
 def _select_visible(text: str, uuids: dict[int, str]) -> set[int]:

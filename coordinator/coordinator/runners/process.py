@@ -214,16 +214,16 @@ def _make_environment(tool: Tool, venv: Path, contract: Path) -> None:
     own_uv = _venvs_folder(tool) / "uv/bin/uv"
     uv = str(own_uv) if own_uv.is_file() else shutil.which("uv")
     if uv:
-        _run(tool, [uv, "venv", "--quiet", "--python", sys.executable, str(venv)])
+        _install(tool, [uv, "venv", "--quiet", "--python", sys.executable, str(venv)])
         install = [uv, "pip", "install", "--python", python]
     else:
-        _run(tool, [sys.executable, "-m", "venv", str(venv)])
+        _install(tool, [sys.executable, "-m", "venv", str(venv)])
         install = [python, "-m", "pip", "install"]
     locks = [tool.folder / "requirements.lock", *_torch_lock(tool, install)]
-    _run(tool, [*install, "--require-hashes", *(word for lock in locks for word in ("--requirement", str(lock)))])
+    _install(tool, [*install, "--require-hashes", *(word for lock in locks for word in ("--requirement", str(lock)))])
     if (nodeps := tool.folder / "requirements-nodeps.lock").is_file():
-        _run(tool, [*install, "--require-hashes", "--no-deps", "--requirement", str(nodeps)])
-    _run(tool, [*install, "--no-deps", str(contract)])
+        _install(tool, [*install, "--require-hashes", "--no-deps", "--requirement", str(nodeps)])
+    _install(tool, [*install, "--no-deps", str(contract)])
 
 
 def _torch_lock(tool: Tool, install: list[str]) -> list[Path]:
@@ -237,7 +237,7 @@ def _torch_lock(tool: Tool, install: list[str]) -> list[Path]:
     return [cpu if has_it else tool.folder / "requirements-cuda.lock"]
 
 
-def _run(tool: Tool, command: list[str]) -> None:
+def _install(tool: Tool, command: list[str]) -> None:
     try:
         subprocess.run(command, env=_environment_of_installers(), check=True)
     except (OSError, subprocess.CalledProcessError) as error:

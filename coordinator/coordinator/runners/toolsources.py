@@ -100,7 +100,7 @@ def _file_digests(files: list[Path], root: Path) -> dict[str, str]:
 def _run_git(folder: Path, *arguments: str) -> str:
     """Output of a git command; empty if git or the repository is missing."""
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return done.stdout.strip()
+    return result.stdout.strip()

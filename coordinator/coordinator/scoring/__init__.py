@@ -1,10 +1,11 @@
 """Scores label maps against reference labels: two folders in, a frame of scores out.
 
-    folders ──some cases a process──► casescores ──► metrics ──┬──► surfaces ──► nearest    Dice, surface Dice
-                                                               └──► distances               HD95, ASSD
+    folders ──several processes──► casescores ──► metrics ──┬──► surfaces ──► nearest    Dice, surface Dice
+                                                            └──► distances               HD95, ASSD
     settings       what to measure: tolerances, slices, distances
     conventions    named rules for empty masks
     schema         the columns of the frame
+    surface_area_table    the area of a surface element
 
 Importing this package is cheap: numba compiles at the first score.
 """

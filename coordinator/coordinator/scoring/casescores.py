@@ -13,11 +13,11 @@ from coordinator.scoring.settings import Scoring
 
 
 def score_files(reference: Path, prediction: Path, organs: Mapping[int, str], scoring: Scoring) -> list[OrganScore]:
-    """Score a label map file against its reference.
+    """Score the label map in a file against its reference.
 
     Args:
-        reference: label map file of the reference labels.
-        prediction: label map file on the same grid.
+        reference: file of the reference labels.
+        prediction: file of a label map on the same grid.
         organs: label id -> name; the files must hold no other ids.
         scoring: what to measure.
 

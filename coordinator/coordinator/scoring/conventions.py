@@ -137,7 +137,8 @@ def apply(convention_name: str, frame: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         convention_name: one of `CONVENTIONS`.
-        frame: raw scores, a row a case and organ, with dice, surface_dice, reference_voxels, prediction_voxels.
+        frame: raw scores, one row for each case and organ, with dice, surface_dice, reference_voxels and
+            prediction_voxels.
 
     Returns:
         The same rows and columns; NaN in dice and surface_dice where the convention drops a score. Tolerances and

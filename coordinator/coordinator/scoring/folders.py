@@ -1,4 +1,4 @@
-"""Scoring two folders of label maps of the same cases: one tidy frame, a row a case and organ.
+"""Scoring two folders of label maps of the same cases: a frame with one row for each case and organ.
 
 Several processes score the cases. Each process holds one case, and few cases wait in the queue, so that memory does not
 grow with the number of cases.
@@ -40,10 +40,10 @@ def score_folders(
         workers: number of processes; it does not change the frame.
 
     Returns:
-        A row a case and organ, sorted by both; none where `prediction` has no case. Columns: case, label, organ, dice
-        and surface_dice in [0, 1], reference_voxels, prediction_voxels, reference_ml, prediction_ml, tolerance_mm; then
-        what `scoring` asks for: surface_dice_<tolerance>mm, hd95_mm, assd_mm. Values are raw, NaN where undefined:
-        `coordinator.statistics.organ_table` applies a convention.
+        One row for each case and organ, sorted by both; none where `prediction` has no case. Columns: case, label,
+        organ, dice and surface_dice in [0, 1], reference_voxels, prediction_voxels, reference_ml, prediction_ml,
+        tolerance_mm; then what `scoring` asks for: surface_dice_<tolerance>mm, hd95_mm, assd_mm. Values are raw, NaN
+        where undefined: `coordinator.statistics.organ_table` applies a convention.
 
     Raises:
         UsageError: one of the folders does not exist.

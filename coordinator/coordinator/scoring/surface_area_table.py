@@ -6,7 +6,7 @@ the values of DeepMind's `surface-distance` (Nikolov et al., 2018) for every cod
 whose areas at unit spacing have the largest sum. Where more than half of the corners are inside, the surface of the
 outside corners is taken instead.
 
-A neighbour code has one bit a corner: 128 for corner (0, 0, 0), 64 for (0, 0, 1), …, 1 for (1, 1, 1).
+A neighbour code has one bit for each corner: 128 for corner (0, 0, 0), 64 for (0, 0, 1), …, 1 for (1, 1, 1).
 """
 
 import math
@@ -102,5 +102,5 @@ def _normal(triangle: Triangle) -> Point:
     return (b * f - c * e) / 2, (c * d - a * f) / 2, (a * e - b * d) / 2
 
 
-def _middle(one: tuple[int, ...], other: tuple[int, ...]) -> Point:
-    return tuple((a + b) / 2 for a, b in zip(one, other, strict=True))
+def _middle(first: tuple[int, ...], second: tuple[int, ...]) -> Point:
+    return tuple((a + b) / 2 for a, b in zip(first, second, strict=True))

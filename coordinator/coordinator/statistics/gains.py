@@ -1,6 +1,6 @@
 """The gain of one network over another, paired by case: both are tested on the same images.
 
-scores ──► cube (version, case, seed, organ) ──► one gain a case ──► intervals
+scores ──► cube (version, case, seed, organ) ──► one gain for each case ──► intervals
 """
 
 from collections.abc import Sequence

@@ -16,14 +16,14 @@ def organ_table(frame: pl.DataFrame, convention: str) -> pl.DataFrame:
     """Mean and population standard deviation of each organ over cases; eq. 2.
 
     Args:
-        frame: raw scores, a row a case and organ. Each dataset, version and seed is a group of its own, where the frame
-            has these columns; that of `score_folders` has none.
+        frame: raw scores, one row for each case and organ. Each dataset, version and seed is a group of its own, where
+            the frame has these columns; that of `score_folders` has none.
         convention: name of the scoring convention.
 
     Returns:
-        A row a group and label, sorted by these. Columns: (dataset), (version), (seed), label, organ, n, dice_mean,
-        dice_std, surface_dice_mean, surface_dice_std. n is the number of cases that count; where none does, the means
-        and deviations are null. All but n are in [0, 1].
+        One row for each group and label, sorted by these. Columns: (dataset), (version), (seed), label, organ, n,
+        dice_mean, dice_std, surface_dice_mean, surface_dice_std. n is the number of cases that count; where none does,
+        the means and deviations are null. All but n are in [0, 1].
 
     Raises:
         ValueError: no convention has that name.
@@ -50,13 +50,13 @@ def summary(frame: pl.DataFrame, convention: str, common_labels: Mapping[str, Co
     """One Dice and one surface Dice for each label version: mean of organ means, root mean square of stds; eq. 4.
 
     Args:
-        frame: raw scores, a row a case and organ; with a column `seed`, each seed is a group of its own.
+        frame: raw scores, one row for each case and organ; with a column `seed`, each seed is a group of its own.
         convention: name of the scoring convention.
         common_labels: dataset -> labels that every generator can make (eq. 3); other labels are left out.
 
     Returns:
-        A row a dataset, version and (seed), sorted by these. Columns: dataset, version, (seed), dice, dice_std,
-        surface_dice, surface_dice_std, organs (how many of the common labels had a case that counts).
+        One row for each dataset, version and (seed), sorted by these. Columns: dataset, version, (seed), dice,
+        dice_std, surface_dice, surface_dice_std, organs (how many of the common labels had a case that counts).
 
     Raises:
         ValueError: no convention has that name, or `common_labels` lacks a dataset.

@@ -1,12 +1,13 @@
 """From a study file to a plan of steps. Read `pipeline` first.
 
-study.yaml ──► file ──► pipeline ──┬──► labelversions   generators, remaps, scores   (labelmappings: ids by name)
-└──► networks        training, predictions, fine-tuning   (split: held-out cases)
-│
-planner: resources and fingerprint of each step ──► steps: plan.json
+study.yaml ──► file ──► pipeline ──┬──► labelversions    generators, remaps, scores ────────────┬──► steps    plan.json
+                                   └──► networks         training, predictions, fine-tuning ───┘
 
-template    the file that `coordinator init` prints
-cost        GPU hours, disk, the smallest gain that a study could show
+labelmappings    from a generator's label ids to a dataset's, by organ name
+split            which cases are held out
+planner          resources and fingerprint of each step
+template         the file that `coordinator init` prints
+cost             GPU hours, disk, the smallest gain that a study could show
 """
 
 from typing import TYPE_CHECKING

@@ -80,7 +80,7 @@ def find_id_mapping(generator: Generator, target: dict[int, str], dataset: Path)
     raise UsageError(
         f"{users_file}: {generator.name} has labels of its own, so a label mapping must say which of them are the "
         f"organs of {dataset.name}, but there is none (nor {shipped_file}); complete this one and put it there\n\n"
-        f"{_skeleton(source_ids, target.values())}\n"
+        f"{_write_skeleton(source_ids, target.values())}\n"
         f"The organs of {generator.name} are listed in {generator.tool.folder / 'manifest.yaml'}"
     )
 
@@ -131,7 +131,7 @@ def _read_shipped(file: Path, source: dict[int, str], target: dict[int, str], us
         ) from None
 
 
-def _skeleton(source: Iterable[str], target: Iterable[str]) -> str:
+def _write_skeleton(source: Iterable[str], target: Iterable[str]) -> str:
     """A label mapping to complete: equal names are filled in."""
     sources = sorted(source)
     lines = ["map:"]

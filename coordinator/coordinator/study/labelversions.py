@@ -51,7 +51,7 @@ def base_step(dataset: DatasetCheck) -> Step:
     """The reference labels as label version `base`."""
     output = f"{dataset.name}/2-labels/base"
     return Step(
-        id=output, kind=BASE, output=output, dataset=dataset.name, label_version=BASE, cases=len(dataset.cases),
+        id=output, kind="base", output=output, dataset=dataset.name, label_version=BASE, cases=len(dataset.cases),
         settings={"cases": list(dataset.cases)},
         fingerprint=digest([BASE, dataset.digests(labels=True), label_table(dataset)]),
     )  # fmt: skip

@@ -1,10 +1,10 @@
 """READ THIS FIRST. How a study becomes steps.
 
-    images, labels ──► base ──────────────────────────────────────────────┐
-         │                                                                ├──► score ──► Table 1
-         └──► tool (a generator, in one step or several) ──► remap ──► labels ─┘
-                                                   │
-    images ──► prepare (once) ──► prepare-labels ◄─┘
+    images, labels ──► base ───────────────────────────────────────────────────────┐
+         │                                                                         ├──► score ──► Table 1
+         └──► generator, in one step or several ──► remap ──► label version ───────┘
+                                                                    │
+    images ──► prepare (once) ──► prepare-labels ◄──────────────────┘
                    └──► train ◄────────┘
                           ├──► predict the held-out cases ──► score-predictions ──► Fig. 2
                           └──► fine-tune on a target dataset, predict, score ──► Tables 2 and 3

@@ -44,7 +44,7 @@ class Planner:
         uses_gpu = resources.gpu != "none" and (name is None or tool.manifest.steps[name].gpu)
         cpus = self.study.content.run.threads or resources.cpus
         arguments = (*step.arguments, "--threads", str(cpus))
-        identity = {"tool": self.runner.code_id(tool), "runtime": self.runner.runtime, "arguments": arguments}
+        code = {"tool": self.runner.code_id(tool), "runtime": self.runner.runtime, "arguments": arguments}
         return step._replace(
             kind="tool",
             tool=tool.name,
@@ -53,7 +53,7 @@ class Planner:
             cpus=cpus,
             memory_mb=int(resources.memory_gb * 1000),
             gpus=1 if uses_gpu else 0,
-            fingerprint=digest({**identity, **dependencies, "inputs": dict(step.inputs), "output": step.output}),
+            fingerprint=digest({**code, **dependencies, "inputs": dict(step.inputs), "output": step.output}),
         )
 
 

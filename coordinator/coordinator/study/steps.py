@@ -1,9 +1,9 @@
-"""What a plan is made of: steps, and the plan file that the workflow engine and `exec-step` read.
+"""What a plan is made of: steps, and the plan file that the workflow engine and `engine.execute` read.
 
 A step is done when its marker `.steps/<id>.json` holds its fingerprint and its output is there. The marker is written
 last, with one rename. So after a crash at any moment, a step either counts as done and is whole, or is done again.
 
-`exec-step` starts once for each step, and a study can have thousands. So only small modules are imported here, and
+`engine.execute` starts once for each step, and a study can have thousands. So only small modules are imported here, and
 records are named tuples: importing dataclasses alone takes longer than the rest of a step without work.
 """
 
@@ -89,7 +89,7 @@ class Plan(NamedTuple):
         """A step by id.
 
         Raises:
-            KeyError: there is none.
+            StopIteration: there is none.
         """
         return next(step for step in self.steps if step.id == step_id)
 

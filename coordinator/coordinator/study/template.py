@@ -24,7 +24,7 @@ generators:
 #   {first}: {{case_001: metal artefacts}}
 
 score:
-  tolerance_mm: 1.0               # of Surface Dice; leave it out to use the convention's own tolerances
+  tolerance_mm: 1.0               # of surface Dice; leave it out to use the convention's own tolerances
   empty: flare21                  # convention: both masks empty score 1, one empty 0. Others: {conventions}
   distances: false                # true: also HD95 and average surface distance, which take longer
 

@@ -1,4 +1,4 @@
-"""Finds tools: each folder with a `manifest.yaml` is a tool, so there is no list of tools to edit."""
+"""Finds tools: each folder with a `manifest.yaml` is a tool."""
 
 import os
 from dataclasses import dataclass

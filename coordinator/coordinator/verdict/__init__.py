@@ -1,10 +1,10 @@
 """What the results mean: every conclusion of the report is drawn here.
 
 results ──┬──► decide          worth it, not worth it, or can't tell; with interval, cost and reason
-├──► dose            how much better labels must be before the network is better
-├──► ranking         ranks of label versions under each convention
-├──► worklist        the masks on which label versions disagree most
-└──► sentences, observations    the verdict and the results in words
+          ├──► dose            how much better labels must be before the network is better
+          ├──► ranking         ranks of label versions under each convention
+          ├──► worklist        the masks on which label versions disagree most
+          └──► sentences, observations    the verdict and the results in words
 """
 
 from typing import TYPE_CHECKING

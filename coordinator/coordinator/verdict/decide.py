@@ -45,10 +45,10 @@ class Finding:
         p_below: p-value of a gain of the margin or more (Holm).
         p_equivalent: p-value of a difference of the margin or more (Holm).
         floor: the largest difference that seeds alone make; None for one seed.
-        outcome: one of the three.
+        outcome: "worth it", "not worth it" or "can't tell".
         needed: held-out cases that would tell; None where the outcome is clear, or no number of cases would do.
         reason: why the outcome is "can't tell", beside too few cases.
-        masks: masks of the training cases' reference labels.
+        masks: number of masks in the training cases' reference labels.
         hours: it takes to draw these masks.
     """
 
@@ -93,7 +93,7 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
         results: its means and standard deviations; computed when None.
 
     Returns:
-        A finding a dataset, target, label version and organ; none where no network has scores.
+        One for each dataset, target, label version and organ; none where no network has scores.
     """
     if results is None:
         results = compute_results(run)
@@ -157,7 +157,8 @@ def _compare(
     low, high = (network_gain and interval(network_gain, noise, 1 - run.verdict.alpha)) or (None, None)
     masks = _count_masks(run, dataset, label if target is None else None)
     finding = Finding(
-        dataset=dataset, target=target, version=version, organ=None if label is None else _organ(run, scope, label),
+        dataset=dataset, target=target, version=version,
+        organ=None if label is None else _organ_name(run, scope, label),
         label_gain=_label_gain(results, dataset, version, label if target is None else None),
         gain=network_gain.mean if network_gain else None, low=low, high=high,
         cases=len(network_gain.cases) if network_gain else 0, seeds=network_gain.seeds if network_gain else 0,
@@ -236,7 +237,7 @@ def _label_gain(results: Results, dataset: str, version: str, label: int | None)
     return None if row.is_empty() else 1 - float(row[0])
 
 
-def _organ(run: Run, scope: tuple[str, str | None], label: int) -> str:
+def _organ_name(run: Run, scope: tuple[str, str | None], label: int) -> str:
     dataset, target = scope
     tables = [d.labels for d in run.datasets if d.name == dataset and target is None]
     return [*tables, *(t.labels for t in run.transfers if t.target == target)][0][label]

@@ -76,7 +76,7 @@ class WeightsItem:
 
 def list_weights(tools: Mapping[str, Tool]) -> list[WeightsItem]:
     """List all weights of the tools, in the order of their manifests."""
-    return [item for tool in tools.values() for item in _list_of_tool(tool, tool.manifest.variants)]
+    return [item for tool in tools.values() for item in _list_variants(tool, tool.manifest.variants)]
 
 
 def select_weights(tools: Mapping[str, Tool], names: Iterable[str]) -> list[WeightsItem]:
@@ -99,7 +99,7 @@ def select_weights(tools: Mapping[str, Tool], names: Iterable[str]) -> list[Weig
             tool.manifest.variant(variant or tool.manifest.default_variant)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        items |= {item.name: item for item in _list_of_tool(tool, [variant or tool.manifest.default_variant])}
+        items |= {item.name: item for item in _list_variants(tool, [variant or tool.manifest.default_variant])}
     return list(items.values())
 
 
@@ -150,7 +150,7 @@ def describe_difference(expected: Mapping[str, str], actual: Mapping[str, str]) 
     return ""
 
 
-def _list_of_tool(tool: Tool, variants: Iterable[str]) -> list[WeightsItem]:
+def _list_variants(tool: Tool, variants: Iterable[str]) -> list[WeightsItem]:
     """List the weights of some variants; weights that several variants share come once."""
     items: dict[str, WeightsItem] = {}
     for variant in variants:

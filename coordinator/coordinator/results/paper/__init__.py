@@ -31,8 +31,8 @@ def table(name: str) -> pl.DataFrame:
         name: one of `TABLES`.
 
     Returns:
-        A row a version and dataset, in the paper's order. Columns: version, dataset, dice, dice_std, surface_dice,
-        surface_dice_std; the numbers of a network that did not converge are null.
+        One row for each version and dataset, in the paper's order. Columns: version, dataset, dice, dice_std,
+        surface_dice, surface_dice_std; the numbers of a network that did not converge are null.
     """
     return pl.read_csv(Path(__file__).parent / f"{name}.csv", schema_overrides={"dice": pl.Float64})
 
