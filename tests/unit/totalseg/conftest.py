@@ -18,6 +18,7 @@ from contract.grids import Grid, inverse_orientation, orient, orient_grid
 from contract.manifest import load_manifest
 from contract.volumes import read_image, read_labels, write_image, write_labels
 from coordinator.datasets import phantom
+from coordinator.datasets.anatomy import LABELS, draw_case
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = ROOT / "containers" / "totalseg"
@@ -123,13 +124,13 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """
     folder = tmp_path_factory.mktemp("data") / "patient"
     straight, slanted = Grid(SHAPE, _affine(np.eye(3))), Grid(SHAPE, _affine(_rotation()))
-    image, labels = _drawn(straight)
+    image, labels = _draw_patient(straight)
     _write(folder, "ras", image, labels, straight)
     _write(folder, "lps", image, labels, straight, "LPS")
     _write(folder, "las", image, labels, straight, "LAS")
     _write(folder, "turned", image, labels, slanted)
-    _write(folder, "oblique", *_drawn(slanted), slanted)
-    table = "".join(f"  {i}: {organ}\n" for i, organ in phantom.LABELS.items())
+    _write(folder, "oblique", *_draw_patient(slanted), slanted)
+    table = "".join(f"  {i}: {organ}\n" for i, organ in LABELS.items())
     (folder / "dataset.yaml").write_text(f"name: patient\nlabels:\n{table}", encoding="utf-8")
     return open_dataset(folder.parent, "patient")
 
@@ -175,9 +176,9 @@ def _rotation() -> NDArray[np.float64]:
     return np.array([[d, -t, 0], [t, d, 0], [0, 0, 1]]) @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
-def _drawn(grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Image and labels of always the same patient."""
-    return phantom._drawn(phantom._random(SEED, "patient"), grid)
+def _draw_patient(grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Image and labels of the same patient, whatever the grid."""
+    return draw_case(phantom._random(SEED, "patient"), grid)
 
 
 def _write(
