@@ -212,7 +212,6 @@ def test_spacing_is_rounded_so_that_float32_headers_compare_exactly() -> None:
     grid = Grid((2, 2, 2), np.diag([np.float32(0.8), np.float32(0.7), 2.5, 1]).astype(np.float64))
 
     assert grid.spacing_mm == (0.8, 0.7, 2.5)
-    assert grid.voxel_ml == pytest.approx(0.0014)
 
 
 @pytest.mark.parametrize("library", ["zlib", "zlib_ng.zlib_ng"])

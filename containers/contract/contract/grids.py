@@ -41,11 +41,6 @@ class Grid:
         return (x, y, z)
 
     @property
-    def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
-
-    @property
     def orientation(self) -> str:
         """Directions in which the voxel axes grow, such as "RAS" or "LPS"."""
         return "".join(nib.aff2axcodes(self.affine))
