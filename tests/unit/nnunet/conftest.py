@@ -8,20 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.needs import skip_or_fail
+from helpers.needs import find_tool_python
 
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "containers" / "nnunet"), str(Path(__file__).parent)]
 
-from nnunet_bench import FOLD, PYTHON, SERVER, SHORT, TOOL, Workbench, outputs, write_toy  # noqa: E402 - found by the line above
+from nnunet_bench import FOLD, SERVER, SHORT, TOOL, Workbench, outputs, write_toy  # noqa: E402 - found by the line above
 
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
-    if not PYTHON.exists():
-        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build nnunet`")
-    return PYTHON
+    """The tool's own interpreter."""
+    return find_tool_python("nnunet")
 
 
 @pytest.fixture(scope="session")

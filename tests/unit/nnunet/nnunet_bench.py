@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "containers" / "nnunet"
-PYTHON = ROOT / ".venvs" / "nnunet" / "bin" / "python"
 
 SERVER = """
 import json, os, runpy, sys
