@@ -187,7 +187,7 @@ def test_big_endian_files_are_read(hu: np.ndarray, tmp_path: Path) -> None:
     assert np.allclose(nib.load(tmp_path / "out.nii.gz").affine, OBLIQUE, atol=1e-5)
 
 
-def test_a_written_image_lies_where_it_was_said_to_lie(hu: np.ndarray, tmp_path: Path) -> None:
+def test_a_written_image_has_its_voxels_and_its_affine(hu: np.ndarray, tmp_path: Path) -> None:
     write_image(tmp_path / "out.nii.gz", hu, np.diag([2.0, 3, 4, 1]))
 
     image = read_image(tmp_path / "out.nii.gz")

@@ -153,7 +153,7 @@ def test_labels_are_those_of_the_plain_implementation(network: STUNet, shape, sp
     np.testing.assert_array_equal(found.fast, expected.fast)
 
 
-def test_so_are_labels_of_mirrored_tiles_and_of_another_step(network: STUNet):
+def test_labels_of_mirrored_tiles_and_of_another_step_are_too(network: STUNet):
     hu, spacing_mm = image((33, 14, 20), seed=2), (1.7, 1.5, 1.4)
 
     usual = plain(network, hu, spacing_mm)
