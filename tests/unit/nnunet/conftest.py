@@ -1,7 +1,6 @@
 """The tool's own interpreter, a server that runs the tool, and a prepared dataset."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from helpers.needs import find_tool_python
+from helpers.toolserver import serve_tool
 
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "containers" / "nnunet"), str(Path(__file__).parent)]
 
-from nnunet_bench import FOLD, SERVER, SHORT, TOOL, Workbench, outputs, write_toy  # noqa: E402 - found by the line above
+from nnunet_bench import FOLD, IMPORTS, SHORT, TOOL, Workbench, outputs, write_toy  # noqa: E402 - found by the line above
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +25,8 @@ def python() -> Path:
 @pytest.fixture(scope="session")
 def tool_server(python: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOOL), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [str(python), "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    with serve_tool(str(python), IMPORTS, environment) as server:
         yield server
-        server.send_signal(signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")
