@@ -48,7 +48,7 @@ def load(context: Context) -> Model:
 
 
 def segment(model: Model, case: Case) -> LabelMap:
-    """Segment every slice that holds a label."""
+    """Segment every slice that holds reference labels."""
     before = model.segmenter.passes
     labels = segment_volume(model.segmenter, case, model.settings)
     model.passes[case.name] = model.segmenter.passes - before

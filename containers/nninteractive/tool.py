@@ -1,4 +1,4 @@
-"""nnInteractive as a label generator: a box or point of each organ of the dataset's labels is its prompt.
+"""nnInteractive as a label generator: boxes or points in the reference labels are its prompts.
 
 Modules are loaded when they are needed: nnInteractive takes long to import, and `describe` needs none of it.
 """
@@ -13,22 +13,20 @@ if TYPE_CHECKING:
 
 
 def load(context: Context) -> "Model":
-    """Make the network ready on the device that was asked for."""
+    """Load the network onto the device."""
     import torch
     from nninteractive_tool.session import load_session
-    from nninteractive_tool.volume import Model, settings
+    from nninteractive_tool.volume import Model, read_settings
 
     device = torch.device(choose_device(context.arguments.device, torch.cuda))
     context.facts["device"] = str(device)
     checkpoint = next(path for file, path in context.weights.items() if file.endswith(".pth"))
-    tool_settings = settings(context.options)
-    return Model(
-        load_session(checkpoint.parents[1], device, context.threads, autozoom=tool_settings.autozoom), tool_settings
-    )
+    settings = read_settings(context.options)
+    return Model(load_session(checkpoint.parents[1], device, context.threads, autozoom=settings.autozoom), settings)
 
 
 def segment(model: "Model", case: Case) -> LabelMap:
-    """Segment every organ that the labels hold."""
+    """Segment every organ that the reference labels hold."""
     from nninteractive_tool.volume import segment_volume
 
     return segment_volume(model, case)

@@ -1,10 +1,10 @@
-"""STU-Net as a label generator: 104 structures of the whole body."""
+"""STU-Net as a label generator: 104 organs, bones, muscles and vessels of the whole body."""
 
 import torch
 from stunet_tool.checkpoint import load_network
 from stunet_tool.devices import make_deterministic
 from stunet_tool.inference import Predictor
-from stunet_tool.model import Model, label_image
+from stunet_tool.model import Model, segment_volume
 from stunet_tool.network import DIVISOR
 
 from contract import Case, CaseError, Cases, Context, LabelMap, UsageError, run
@@ -32,7 +32,7 @@ def segment(model: Model, case: Case) -> LabelMap:
     if not image.any():
         raise CaseError(f"{case.name}: image must hold voxels other than 0 HU, but does not; exclude the case")
     x_mm, y_mm, z_mm = case.image.spacing_mm
-    return label_image(model, image, (z_mm, y_mm, x_mm)).transpose(2, 1, 0)
+    return segment_volume(model, image, (z_mm, y_mm, x_mm)).transpose(2, 1, 0)
 
 
 if __name__ == "__main__":

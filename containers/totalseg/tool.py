@@ -28,7 +28,7 @@ class Model:
 
 
 def load(context: Context) -> Model:
-    """Read the models, and choose the device."""
+    """Read the networks, and choose the device."""
     home = tempfile.TemporaryDirectory(prefix="totalseg-")
     offline.prepare_home(Path(home.name), context.weights, context.threads)
     # Only now: the package reads its folders and its number of threads when it is imported.
@@ -45,10 +45,10 @@ def load(context: Context) -> Model:
 
 
 def segment(model: Model, case: Case) -> LabelMap:
-    """Segment one volume."""
+    """Segment all structures."""
     from totalseg_tool import package
 
-    return package.segment_volume(case, model.settings)
+    return package.segment_volume(model.settings, case)
 
 
 if __name__ == "__main__":

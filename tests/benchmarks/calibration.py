@@ -87,7 +87,7 @@ def true_dice_gain(gap: float) -> float:
     return means[0] - means[1]
 
 
-def gap_of(gain_in_dice: float) -> float:
+def find_gap(gain_in_dice: float) -> float:
     """The difference of logits whose mean gain in Dice is this."""
     low, high = 0.0, 3.0
     for _ in range(50):
@@ -146,8 +146,8 @@ def rows(studies: int, counts: tuple[int, ...] = CASES) -> Iterator[Row]:
         ("normal", normal, 0.0),
         ("skewness 1", partial(skewed, shape=4.0), 0.0),
         ("heavy tails", heavy, 0.0),
-        ("Dice, gain 0.01", partial(dice, gap=gap_of(0.01)), 0.01),
-        ("Dice, gain 0.05", partial(dice, gap=gap_of(0.05)), 0.05),
+        ("Dice, gain 0.01", partial(dice, gap=find_gap(0.01)), 0.01),
+        ("Dice, gain 0.05", partial(dice, gap=find_gap(0.05)), 0.05),
     ]
     for name, draw, truth in drawn:
         yield Row(
@@ -185,7 +185,7 @@ def _equivalence_rows(studies: int, counts: tuple[int, ...]) -> Iterator[Row]:
         ("normal", lambda r, size: 1 + 0.5 * normal(r, size), 1.0),
         ("skewness 1", lambda r, size: 1 + 0.5 * skewed(r, size, 4.0), 1.0),
         ("heavy tails", lambda r, size: 1 + 0.5 * heavy(r, size), 1.0),
-        ("Dice", partial(dice, gap=gap_of(0.01)), 0.01),
+        ("Dice", partial(dice, gap=find_gap(0.01)), 0.01),
     ]
     for name, draw, margin in at_margin:
         for claim, p_value in (("less than margin", p_below_margin), ("equivalent", p_equivalent)):

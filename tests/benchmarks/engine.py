@@ -33,7 +33,7 @@ def cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def measured(what: str, goal_s: float, clock: Callable[[], float], work: Callable[[], None]) -> bool:
+def measure(what: str, goal_s: float, clock: Callable[[], float], work: Callable[[], None]) -> bool:
     """Do something, print how long it took, and say whether that meets its goal."""
     since = clock()
     work()
@@ -70,9 +70,9 @@ def main() -> int:
             do()
 
         results = [
-            measured("plan of 431 steps, CPU", 3, cpu_s, plan),
-            measured("run of 431 no-op steps, wall", 30, time.monotonic, do),
-            measured("no-op rerun, wall", 5, time.monotonic, again),
+            measure("plan of 431 steps, CPU", 3, cpu_s, plan),
+            measure("run of 431 no-op steps, wall", 30, time.monotonic, do),
+            measure("no-op rerun, wall", 5, time.monotonic, again),
         ]
     return 0 if all(results) else 1
 

@@ -1,4 +1,4 @@
-"""Remapping a label map of 117 organs to a dataset's 15, beside what it could be compared with.
+"""Remapping a label map of 117 organs to a dataset's 15, beside a loop of np.isin and a plain copy.
 
 a loop of np.isin     > 20 times as long   `for source, target: out[np.isin(labels, source)] = target`
 one read, one write   < 3 times as fast    np.copyto into new memory

@@ -47,25 +47,31 @@ def main() -> int:
     """Measure; 1 where a goal is not met."""
     random = np.random.Generator(np.random.Philox(key=0))
     reference = organs(random)
-    prediction = shifted(reference)
-    strays = with_strays(prediction, random)
+    prediction = make_prediction(reference)
+    strays = add_strays(prediction, random)
     show("foreground", f"{(reference > 0).mean():.1%} of the voxels")
     met = []
     with tempfile.TemporaryDirectory() as name:
         files = Path(name) / "reference.nii.gz", Path(name) / "prediction.nii.gz"
         for file, labels in zip(files, (reference, prediction), strict=True):
             nib.save(nib.Nifti1Image(labels, np.diag([*SPACING_MM, 1.0])), file)
-        ours, theirs = medians(7, 3, lambda: score_files(*files, ORGANS, SCORING), lambda: peer_files(*files))
-        met.append(compared("two files to all scores", ours, theirs, 30))
-    ours, theirs = medians(7, 3, lambda: mine(reference, prediction), lambda: peer(reference, prediction))
-    met.append(compared("two maps in memory", ours, theirs, 35))
-    ours, theirs = medians(7, 1, lambda: mine(reference, strays), lambda: peer(reference, strays))
-    met.append(compared("with 90 stray false positives", ours, theirs, 300))
+        ours, theirs = medians_with_peer(
+            7, 3, lambda: score_files(*files, ORGANS, SCORING), lambda: peer_scores_of_files(*files)
+        )
+        met.append(compare("two files to all scores", ours, theirs, 30))
+    ours, theirs = medians_with_peer(
+        7, 3, lambda: our_scores(reference, prediction), lambda: peer_scores(reference, prediction)
+    )
+    met.append(compare("two maps in memory", ours, theirs, 35))
+    ours, theirs = medians_with_peer(
+        7, 1, lambda: our_scores(reference, strays), lambda: peer_scores(reference, strays)
+    )
+    met.append(compare("with 90 stray false positives", ours, theirs, 300))
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
         extra = fresh.submit(extra_mib, reference, strays).result()
     met.append(extra <= 500)
     show("memory over the maps", f"{extra:.0f} MiB   goal <= 500   {verdict(met[-1])}")
-    expected, scored = peer(reference, prediction), mine(reference, prediction)
+    expected, scored = peer_scores(reference, prediction), our_scores(reference, prediction)
     apart = max(abs(a - b) for label in ORGANS for a, b in zip(expected[label], scored[label], strict=True))
     met.append(apart <= 1e-9)
     show("largest difference", f"{apart:.1e}   goal <= 1e-9   {verdict(met[-1])}")
@@ -87,7 +93,7 @@ def organs(random: np.random.Generator) -> Labels:
     return labels
 
 
-def shifted(labels: Labels) -> Labels:
+def make_prediction(labels: Labels) -> Labels:
     """A fair prediction: each organ grown a bit on one side, cut on another."""
     moved = np.asfortranarray(np.roll(labels, (1, -1), axis=(0, 1)))
     moved[:, :, 1:][(labels[:, :, :-1] > 0) & (moved[:, :, 1:] == 0)] = 0
@@ -95,7 +101,7 @@ def shifted(labels: Labels) -> Labels:
     return moved
 
 
-def with_strays(labels: Labels, random: np.random.Generator) -> Labels:
+def add_strays(labels: Labels, random: np.random.Generator) -> Labels:
     """The same with small false positives all over the volume, six an organ."""
     strays = labels.copy(order="F")
     for n in range(STRAYS):
@@ -104,24 +110,24 @@ def with_strays(labels: Labels, random: np.random.Generator) -> Labels:
     return strays
 
 
-def mine(reference: Labels, prediction: Labels) -> Scores:
-    """What is measured."""
+def our_scores(reference: Labels, prediction: Labels) -> Scores:
+    """This repository's scores: what is measured."""
     scores = score_case(reference, prediction, SPACING_MM, ORGANS, SCORING)
     return {s.label: (s.dice, s.surface_dice, *s.surface_dice_also) for s in scores}  # type: ignore[misc]
 
 
-def peer_files(reference: Path, prediction: Path) -> Scores:
+def peer_scores_of_files(reference: Path, prediction: Path) -> Scores:
     """Both files with nibabel, then DeepMind's algorithm."""
     first, second = nib.load(reference), nib.load(prediction)
-    return peer(np.asarray(first.dataobj), np.asarray(second.dataobj))
+    return peer_scores(np.asarray(first.dataobj), np.asarray(second.dataobj))
 
 
-def peer(reference: Labels, prediction: Labels) -> Scores:
+def peer_scores(reference: Labels, prediction: Labels) -> Scores:
     """DeepMind's algorithm, organ by organ."""
-    return {label: peer_organ(reference == label, prediction == label) for label in ORGANS}
+    return {label: peer_scores_of_organ(reference == label, prediction == label) for label in ORGANS}
 
 
-def peer_organ(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> tuple[float, float, float]:
+def peer_scores_of_organ(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> tuple[float, float, float]:
     """Dice and surface Dice of two masks that are not empty."""
     dice = 2 * (reference & prediction).sum() / (reference.sum() + prediction.sum())
     both, box = reference | prediction, []
@@ -141,7 +147,9 @@ def peer_organ(reference: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> t
     return float(dice), float(one), float(two)
 
 
-def medians(often: int, seldom: int, ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
+def medians_with_peer(
+    often: int, seldom: int, ours: Callable[[], object], theirs: Callable[[], object]
+) -> tuple[float, float]:
     """Median CPU seconds of both, interleaved; ours runs once before, so that it is compiled."""
     ours()
     mine_s: list[float] = []
@@ -158,7 +166,7 @@ def extra_mib(reference: Labels, prediction: Labels) -> float:
 
     For a process that did nothing else: one that did has memory of its own to use again.
     """
-    mine(reference[:64, :64, :16], prediction[:64, :64, :16])  # loads what is compiled
+    our_scores(reference[:64, :64, :16], prediction[:64, :64, :16])  # loads what is compiled
     before, peak, done = resident_mib(), 0.0, threading.Event()
 
     def watch() -> None:
@@ -168,7 +176,7 @@ def extra_mib(reference: Labels, prediction: Labels) -> float:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    mine(reference, prediction)
+    our_scores(reference, prediction)
     done.set()
     watcher.join()
     return peak - before
@@ -180,7 +188,7 @@ def resident_mib() -> float:
     return pages * 4096 / 2**20
 
 
-def compared(what: str, ours_s: float, theirs_s: float, goal: float) -> bool:
+def compare(what: str, ours_s: float, theirs_s: float, goal: float) -> bool:
     """Print both times and whether the ratio meets the goal."""
     met = theirs_s / ours_s >= goal
     show(what, f"{ours_s * 1000:.0f} ms, peer {theirs_s * 1000:.0f} ms: {theirs_s / ours_s:.0f} times   "

@@ -18,7 +18,7 @@ TOOL = Path(__file__).resolve().parents[2] / "containers" / "stunet"
 sys.path.insert(0, str(TOOL))
 
 from stunet_tool.inference import Predictor  # noqa: E402 - the tool is no installed package
-from stunet_tool.model import Model, label_image  # noqa: E402
+from stunet_tool.model import Model, segment_volume  # noqa: E402
 from stunet_tool.network import Shape, STUNet  # noqa: E402
 
 GOAL_GB = 6.0
@@ -35,7 +35,7 @@ def main(spacing_mm: tuple[float, float, float]) -> int:
     torch.nn.init.normal_(network.seg_outputs[-1].weight, std=30)  # so that it is sure of itself, as a trained one
     since = time.monotonic()
     x_mm, y_mm, z_mm = spacing_mm
-    labels = label_image(Model(Predictor(network, torch.device("cpu")), CLASSES, False), image, (z_mm, y_mm, x_mm))
+    labels = segment_volume(Model(Predictor(network, torch.device("cpu")), CLASSES, False), image, (z_mm, y_mm, x_mm))
     seconds = time.monotonic() - since
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     met = peak_gb < GOAL_GB

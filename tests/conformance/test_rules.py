@@ -73,5 +73,5 @@ def test_a_foreign_tool_that_keeps_the_contract_passes(make: Callable[..., Tool]
 def test_every_rule_is_broken_by_some_tool():
     rules = {rule for rules, _ in BROKEN.values() for rule in rules.split()}
 
-    # The locks of a container are broken in tests/docker, `whole` by a tool that has steps.
+    # The locks of a container are broken in test_images.py, `whole` in test_steps.py by a tool that has steps.
     assert rules | {*LOCKS, "whole"} == {DESCRIBE[0], *(rule.id for rule in RULES)}

@@ -6,12 +6,12 @@ from pathlib import Path
 import docker
 import pytest
 from click.testing import CliRunner
+from helpers.standins import STANDINS
 
 from coordinator.cli.tool import tool
 from coordinator.tools.finding import Tool, find_tools
 
 ROOT = Path(__file__).resolve().parents[2]
-WEIGHTS = ROOT / "tests/standins/weights"
 
 pytestmark = pytest.mark.long
 
@@ -24,12 +24,12 @@ def checkable() -> list[tuple[str, str]]:
 
 def _with_weights(each: Tool) -> Iterator[str]:
     for name, variant in each.manifest.variants.items():
-        if all(entry.package or (WEIGHTS / each.name / entry.file).exists() for entry in variant.weights):
+        if all(entry.package or (STANDINS / each.name / entry.file).exists() for entry in variant.weights):
             yield name
 
 
 def check(name: str, variant: str, runtime: str) -> None:
-    arguments = ["check", name, "--variant", variant, "--runtime", runtime, "--weights", str(WEIGHTS)]
+    arguments = ["check", name, "--variant", variant, "--runtime", runtime, "--weights", str(STANDINS)]
 
     done = CliRunner().invoke(tool, arguments, standalone_mode=False, catch_exceptions=False)
 

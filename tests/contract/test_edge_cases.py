@@ -6,10 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from contract.datasets import Dataset, DatasetDescription
 from contract.errors import CaseError
 from contract.volumes import Volume, read_image, read_labels, write_labels
-from coordinator.datasets.check import CaseCheck, check_case
 
 pytestmark = pytest.mark.samples
 KNOWN = range(1, 118)
@@ -86,7 +84,7 @@ def test_a_volume_stored_as_pir_lies_where_the_base_lies(edge: Path, base: Volum
         ("ct_uint8_scaled", "slope 8.69"),
     ],
 )
-def test_how_an_odd_file_was_read_is_said(name: str, note: str, edge: Path) -> None:
+def test_a_note_says_how_an_odd_file_was_read(name: str, note: str, edge: Path) -> None:
     assert note in " ".join(read_image(edge / f"{name}.nii.gz").notes)
 
 
@@ -132,49 +130,3 @@ def test_a_sheared_label_map_fits_the_sheared_image(edge: Path, base: Volume) ->
 
 def test_an_empty_label_map_is_sound(edge: Path, base: Volume) -> None:
     assert not read_labels(edge / "seg_empty.nii.gz", base, KNOWN).any()
-
-
-def checked(folder: Path, image: Path, labels: Path) -> CaseCheck:
-    """What `dataset check` finds about one pair of files."""
-    for kind, source in (("images", image), ("labels", labels)):
-        (folder / kind).mkdir()
-        (folder / kind / "case.nii.gz").symlink_to(source)
-    table = {i: f"organ_{i}" for i in KNOWN}
-    return check_case(Dataset(folder, DatasetDescription(name="edge", labels=table)), "case")
-
-
-@pytest.mark.parametrize(
-    ("image", "warning"),
-    [
-        ("ct_uint8_scaled", "8 bits"),
-        ("ct_no_hu_offset", "not in HU"),
-        ("ct_qform_neq_sform", "disagree"),
-        ("ct_single_slice", "single slice"),
-    ],
-)
-def test_dataset_check_warns_of_an_odd_image(image: str, warning: str, edge: Path, tmp_path: Path) -> None:
-    labels = "seg_empty" if image == "ct_single_slice" else "base_seg117"
-    found = checked(tmp_path, edge / f"{image}.nii.gz", edge / f"{labels}.nii.gz")
-
-    assert any(warning in said for said in found.warnings)
-
-
-def test_dataset_check_reports_a_missing_orientation(edge: Path, tmp_path: Path) -> None:
-    found = checked(tmp_path, edge / "ct_no_form_codes.nii.gz", edge / "base_seg117.nii.gz")
-
-    assert any("no orientation" in said for said in found.warnings)
-    assert "apart" in found.errors[0]  # and its labels, which have one, no longer fit
-
-
-def test_dataset_check_finds_nothing_about_a_sound_pair(edge: Path, tmp_path: Path) -> None:
-    found = checked(tmp_path, edge / "base_ct.nii.gz", edge / "base_seg117.nii.gz")
-
-    assert found.errors == ()
-    assert found.warnings == ()
-
-
-@pytest.mark.parametrize(("image", "reason"), [("ct_truncated", "truncated"), ("ct_badcrc", "corrupt")])
-def test_dataset_check_sets_a_broken_image_aside(image: str, reason: str, edge: Path, tmp_path: Path) -> None:
-    found = checked(tmp_path, edge / f"{image}.nii.gz", edge / "base_seg117.nii.gz")
-
-    assert reason in found.errors[0]

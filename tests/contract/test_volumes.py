@@ -187,7 +187,7 @@ def test_big_endian_files_are_read(hu: np.ndarray, tmp_path: Path) -> None:
     assert np.allclose(nib.load(tmp_path / "out.nii.gz").affine, OBLIQUE, atol=1e-5)
 
 
-def test_a_written_image_lies_where_it_was_said_to_lie(hu: np.ndarray, tmp_path: Path) -> None:
+def test_a_written_image_has_its_voxels_and_its_affine(hu: np.ndarray, tmp_path: Path) -> None:
     write_image(tmp_path / "out.nii.gz", hu, np.diag([2.0, 3, 4, 1]))
 
     image = read_image(tmp_path / "out.nii.gz")
@@ -212,7 +212,6 @@ def test_spacing_is_rounded_so_that_float32_headers_compare_exactly() -> None:
     grid = Grid((2, 2, 2), np.diag([np.float32(0.8), np.float32(0.7), 2.5, 1]).astype(np.float64))
 
     assert grid.spacing_mm == (0.8, 0.7, 2.5)
-    assert grid.voxel_ml == pytest.approx(0.0014)
 
 
 @pytest.mark.parametrize("library", ["zlib", "zlib_ng.zlib_ng"])

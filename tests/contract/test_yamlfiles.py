@@ -38,7 +38,7 @@ def test_a_mistake_in_a_file_is_named_with_key_and_value(text: str, message: str
     assert str(caught.value).startswith(str(tmp_path / "dataset.yaml"))
 
 
-def test_all_mistakes_are_said_at_once(tmp_path: Path) -> None:
+def test_one_message_names_all_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         described(tmp_path, "name: 7\nlabel: {}\nmodality: MR\n")
 
@@ -70,7 +70,7 @@ def test_a_dataset_must_have_its_folders_name_and_images(tmp_path: Path) -> None
         ("kind", "model", "must be 'generator' or 'trainer'"),
         ("contract", "2", "contract: must be 1"),
         ("gpu", "yes", "gpu: unknown key"),
-        ("default_variant", "large", "has no variant 'large'; did you mean `one`?|valid: one"),
+        ("default_variant", "large", "has no variant 'large'; valid: one"),
         ("options", "{n: {type: int, default: 12, maximum: 10, help: x}}", "default must be at most 10, but it is 12"),
         ("options", "{n: {type: int, default: many, help: x}}", "default must be int, but it is 'many'"),
     ],

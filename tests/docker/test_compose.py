@@ -7,12 +7,12 @@ from pathlib import Path
 import docker
 import nibabel as nib
 import pytest
+from helpers.standins import STANDINS
 
 from coordinator.runners.docker import DockerRunner
 from coordinator.tools.finding import find_tool
 
 ROOT = Path(__file__).resolve().parents[2]
-STAND_INS = ROOT / "tests" / "standins" / "weights"
 ROOT_USER = 0
 STRANGER = 12345
 
@@ -52,7 +52,7 @@ def test_results_lie_on_the_images_grid_and_belong_to_the_caller(
     DockerRunner(base_image).build(find_tool(tool))
 
     arguments = (tool, "--variant", variant, "--dataset", "tsmini", "--cases", case)
-    done = compose_run(samples, tmp_path, *arguments, weights=STAND_INS)
+    done = compose_run(samples, tmp_path, *arguments, weights=STANDINS)
 
     assert done.returncode == 0, done.stderr
     (result,) = (tmp_path / "out/tsmini").glob(f"*/{case}.nii.gz")

@@ -7,8 +7,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from helpers.standins import STANDINS
 from helpers.studies import coordinator
-from test_study import ROOT_OF_WEIGHTS
 
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
@@ -37,7 +37,7 @@ VERSIONS = ["nnunet", "medsam-lite", "stunet-small", "stunet-base", "stunet-larg
 
 def test_all_eight_versions_run_and_fill_table_1(tmp_path: Path) -> None:
     make_phantom(tmp_path / "data" / "phantom", cases=5, shape=(64, 52, 18))
-    (tmp_path / "study.yaml").write_text(STUDY.format(weights=ROOT_OF_WEIGHTS))
+    (tmp_path / "study.yaml").write_text(STUDY.format(weights=STANDINS))
 
     done = coordinator("run", tmp_path / "study.yaml")
 

@@ -14,8 +14,6 @@ from helpers.studies import SMALL, contents, coordinator
 from contract.datasets import case_names
 from coordinator.datasets.phantom import make_phantom
 
-ROOT_OF_WEIGHTS = Path(__file__).resolve().parents[1] / "standins" / "weights"
-
 
 @pytest.mark.venvs
 def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(

@@ -5,14 +5,14 @@ from coordinator.tools.finding import Tool
 
 
 class NamedCode:
-    """A runner that runs nothing; a test gives the identity of each tool's code."""
+    """A runner that runs nothing; a test gives an id of each tool's code."""
+
+    runtime = "process"
 
     def __init__(self, **code: str) -> None:
         self.code = code
 
-    runtime = "process"
-
-    def identity(self, tool: Tool) -> str:
+    def code_id(self, tool: Tool) -> str:
         return self.code.get(tool.name, "as it is")
 
     def run(self, invocation: Invocation) -> int:

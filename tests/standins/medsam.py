@@ -106,7 +106,7 @@ def train(network: torch.nn.Module, slices: list[Example]) -> None:
     for step in range(STEPS):
         example = slices[order.integers(len(slices))]
         prompts = order.permutation(len(example.shown.prompts))[:BOXES]
-        logits, wanted = predicted(network, example, [example.shown.prompts[i] for i in prompts])
+        logits, wanted = predict_masks(network, example, [example.shown.prompts[i] for i in prompts])
         loss = functional.binary_cross_entropy_with_logits(logits, wanted) + dice_loss(torch.sigmoid(logits), wanted)
         optimizer.zero_grad()
         loss.backward()
@@ -117,7 +117,7 @@ def train(network: torch.nn.Module, slices: list[Example]) -> None:
             print(f"step {step} of {STEPS}: loss {loss.item():.3f}", flush=True)  # noqa: T201 - a script's progress
 
 
-def predicted(
+def predict_masks(
     network: torch.nn.Module, example: Example, prompts: Sequence[Prompt]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(B, 256, 256) logits and wanted masks of B prompts of a slice."""

@@ -86,11 +86,11 @@ def main(folder: Path) -> None:
     checkpoint = {"trainer_name": "nnInteractiveTrainer_stub", "init_args": {"configuration": CONFIGURATION}}
     file = model / "fold_0" / "checkpoint_final.pth"
     torch.save({"network_weights": network.state_dict(), **checkpoint}, file)
-    train(network, session_of(model), list(examples()))
+    train(network, open_session(model), list(examples()))
     torch.save({"network_weights": network.state_dict(), **checkpoint}, file)
     (model / "plans.json").write_text(json.dumps(plans(PATCH_USED), indent=1) + "\n", encoding="utf-8")
     files = [file, *model.glob("*.json")]
-    record_sums(model.parent, {str(one.relative_to(model.parent)): file_sha256(one) for one in files})
+    record_sums(model.parent, {str(path.relative_to(model.parent)): file_sha256(path) for path in files})
 
 
 def plans(patch: list[int]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def plans(patch: list[int]) -> dict[str, Any]:
     }
 
 
-def session_of(model: Path) -> Any:
+def open_session(model: Path) -> Any:
     """The session of nnInteractive: it makes what the network sees."""
     from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
@@ -165,7 +165,7 @@ def train(network: torch.nn.Module, session: Any, cases: list[Example]) -> None:
     random = np.random.default_rng(SEED)
     network.train()
     for step in range(STEPS):
-        seen, wanted = drawn(session, cases[random.integers(len(cases))], random)
+        seen, wanted = draw_step(session, cases[random.integers(len(cases))], random)
         logits = network(seen)
         inside = logits.softmax(1)[:, 1]
         overlap = 2 * (inside * wanted).sum() + 1
@@ -179,7 +179,7 @@ def train(network: torch.nn.Module, session: Any, cases: list[Example]) -> None:
             print(f"step {step} of {STEPS}: loss {loss.item():.3f}", flush=True)  # noqa: T201 - a script's progress
 
 
-def drawn(session: Any, case: Example, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def draw_step(session: Any, case: Example, random: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """A step's input (1, 8, *PATCH) and the object that is wanted, (1, *PATCH) 0 or 1.
 
     Half of the time it is a first look, zoomed out at random; half of the time a refinement: not zoomed, somewhere at
@@ -188,7 +188,7 @@ def drawn(session: Any, case: Example, random: np.random.Generator) -> tuple[tor
     organ = case.labels == random.choice(np.unique(case.labels[case.labels > 0]))
     prompts = list(make_prompts(organ, RULE))
     if not prompts:
-        return drawn(session, case, random)
+        return draw_step(session, case, random)
     prompt = prompts[random.integers(len(prompts))]
     with redirect_stdout(io.StringIO()), torch.inference_mode():
         session.set_image(case.image[None])
@@ -196,21 +196,23 @@ def drawn(session: Any, case: Example, random: np.random.Generator) -> tuple[tor
         session.add_bbox_interaction(prompt.half_open, include_interaction=True, run_prediction=False)
         centre, zoom = session.new_interaction_centers[-1], float(random.choice(ZOOMS))
         if random.random() < 0.5:
-            session.interactions[session.channel_mapping["prev_seg"]] = coarse(organ, float(random.uniform(1.5, 4)))
+            session.interactions[session.channel_mapping["prev_seg"]] = make_coarse_mask(
+                organ, float(random.uniform(1.5, 4))
+            )
             centre, zoom = random.permutation(np.argwhere(organ))[0].tolist(), 1.0
         seen, _, box, _ = session._build_network_input(centre, zoom)
         seen = seen[None].float()
-    return seen.clone(), cropped(organ, box).long()
+    return seen.clone(), crop_to_patch(organ, box).long()
 
 
-def coarse(organ: NDArray[np.bool_], factor: float) -> torch.Tensor:
+def make_coarse_mask(organ: NDArray[np.bool_], factor: float) -> torch.Tensor:
     """The organ as a mask that was found zoomed out, (Z, Y, X)."""
     whole = torch.from_numpy(organ)[None, None].float()
     small = functional.interpolate(whole, [max(1, round(n / factor)) for n in organ.shape], mode="nearest-exact")
     return (functional.interpolate(small, organ.shape, mode="trilinear")[0, 0] >= 0.5).half()
 
 
-def cropped(organ: NDArray[np.bool_], box: list[list[int]]) -> torch.Tensor:
+def crop_to_patch(organ: NDArray[np.bool_], box: list[list[int]]) -> torch.Tensor:
     """The organ in a box that may reach out of the image, at the patch's size, (1, *PATCH)."""
     outside = [(max(0, -start), max(0, end - n)) for (start, end), n in zip(box, organ.shape, strict=True)]
     padded = np.pad(organ, outside)

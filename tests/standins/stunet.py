@@ -84,20 +84,20 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
     torch.utils.deterministic.fill_uninitialized_memory = False
-    lessons = list(learned())
+    lessons = list(make_lessons())
     folder.mkdir(parents=True, exist_ok=True)
     for width, depths in {4: {"base": 1, "large": 2, "huge": 3}, 3: {"small": 1}}.items():
         network, losses = train(width, lessons)
         check(network, lessons[0])
         for size, depth in depths.items():
-            save(folder / f"{size}_ep4k.model", deepened(network, depth).state_dict(), losses)
+            save(folder / f"{size}_ep4k.model", deepen(network, depth).state_dict(), losses)
     record_sums(folder, {file.name: file_sha256(file) for file in sorted(folder.glob("*.model"))})
 
 
 # ------------------------------------------------------------------------------------------------------------ phantoms
 
 
-def learned() -> Iterator[Lesson]:
+def make_lessons() -> Iterator[Lesson]:
     """The phantoms to learn from."""
     with tempfile.TemporaryDirectory() as name:
         for number, (dataset, shape) in enumerate(PHANTOMS.items()):
@@ -106,10 +106,12 @@ def learned() -> Iterator[Lesson]:
             for case in opened.cases():
                 image = read_image(opened.image(case))
                 labels = read_labels(opened.label(case), image)
-                yield lesson(image.array.transpose(2, 1, 0), labels.transpose(2, 1, 0), image.spacing_mm[::-1])
+                yield make_lesson(image.array.transpose(2, 1, 0), labels.transpose(2, 1, 0), image.spacing_mm[::-1])
 
 
-def lesson(image: NDArray[np.generic], labels: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> Lesson:
+def make_lesson(
+    image: NDArray[np.generic], labels: NDArray[np.generic], spacing_mm: tuple[float, float, float]
+) -> Lesson:
     """Bring image and labels to 1.5 mm, as the tool does with the image."""
     prepared = prepare(image, spacing_mm)
     cropped = labels[prepared.crop]
@@ -147,9 +149,9 @@ def train(width: int, lessons: list[Lesson]) -> tuple[STUNet, list[np.float64]]:
         image, shares = (torch.cat(parts) for parts in zip(*chosen, strict=True))
         optimiser.zero_grad()
         features, *coarser = coarse_features(network, image)
-        loss = error(head(features), shares, rarity)
-        for help_, level in zip(others, coarser, strict=True):
-            loss = loss + 0.3 * error(help_(level), pooled(shares, level), rarity)
+        loss = segmentation_loss(head(features), shares, rarity)
+        for other_head, level in zip(others, coarser, strict=True):
+            loss = loss + 0.3 * segmentation_loss(other_head(level), pool_shares(shares, level), rarity)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
@@ -221,12 +223,12 @@ def shortcut(
     return functional.leaky_relu(functional.conv3d(x, weight, layer.bias))
 
 
-def pooled(shares: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+def pool_shares(shares: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
     """Shares of the classes in coarser voxels."""
     return functional.adaptive_avg_pool3d(shares, level.shape[2:])
 
 
-def error(logits: torch.Tensor, shares: torch.Tensor, rarity: torch.Tensor) -> torch.Tensor:
+def segmentation_loss(logits: torch.Tensor, shares: torch.Tensor, rarity: torch.Tensor) -> torch.Tensor:
     """Cross entropy, in which rare classes count more, and soft Dice of the organs."""
     log_p = functional.log_softmax(logits, dim=1)
     p = log_p.exp()[:, 1:]
@@ -260,7 +262,7 @@ def check(network: STUNet, lesson: Lesson) -> None:
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-def deepened(network: STUNet, depth: int) -> STUNet:
+def deepen(network: STUNet, depth: int) -> STUNet:
     """The network with more blocks a stage; a block of zeros hands on what comes, but for small negative values."""
     deep = STUNet(Shape(network.seg_outputs[-1].in_channels, depth, 105))
     trained = network.state_dict()

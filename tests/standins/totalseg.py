@@ -1,4 +1,4 @@
-"""Makes the stand-ins for TotalSegmentator's trained weights: small networks of its family, trained on phantoms.
+"""Make the stand-ins for TotalSegmentator's trained weights: small networks of its family, trained on phantoms.
 
     PYTHONPATH=coordinator .venvs/totalseg/bin/python tests/standins/totalseg.py [MODEL …]
 
@@ -116,7 +116,7 @@ def _make(model: int, standin: Standin, scratch: Path) -> None:
     if standin.steps:
         examples = _examples(scratch, standin.spacing_mm, list(trained.values()))
         _train(small, examples, standin, np.random.default_rng(SEED + model))
-    weights = _widened(small.state_dict(), _network(plans, len(classes) + 1).state_dict(), list(trained))
+    weights = _widen(small.state_dict(), _network(plans, len(classes) + 1).state_dict(), list(trained))
     folder = WEIGHTS / name / f"{standin.trainer}__nnUNetPlans__3d_fullres"
     (folder / "fold_0").mkdir(parents=True, exist_ok=True)
     (folder / "plans.json").write_text(json.dumps(plans, indent=1), encoding="utf-8")
@@ -219,7 +219,7 @@ def _network(plans: dict[str, Any], outputs: int) -> torch.nn.Module:
     return network
 
 
-def _widened(
+def _widen(
     small: Mapping[str, torch.Tensor], large: dict[str, torch.Tensor], trained: list[int]
 ) -> dict[str, torch.Tensor]:
     """Put the trained outputs at their places among all classes; the others never win."""

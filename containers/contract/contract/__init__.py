@@ -1,6 +1,6 @@
 """What every tool image shares. A tool's author needs the names below; `tool.py` shows how they fit together.
 
-They are imported when they are first used: the coordinator starts a process a step and needs only the small modules.
+They are imported when they are first used: the coordinator starts a process for each step, which needs few of them.
 """
 
 from typing import TYPE_CHECKING

@@ -107,6 +107,6 @@ def open_dataset(data: Path, name: str) -> Dataset:
 
 
 def case_names(folder: Path) -> list[str]:
-    """Cases that have a file in a folder, sorted; hidden files, such as parts of an unfinished write, are none."""
+    """Cases that have a file in a folder, sorted; hidden files, such as parts of an unfinished write, don't count."""
     names = (path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
     return sorted(name for name in names if not name.startswith("."))

@@ -1,13 +1,13 @@
-"""What can go wrong, one class an exit code, so that a caller can tell a bug from bad input.
+"""What can go wrong: one class for each exit code, so that a caller can tell a bug from bad input.
 
-| code | meaning                                              | raised as          |
-| ---- | ---------------------------------------------------- | ------------------ |
-| 0    | all cases done                                       |                    |
-| 1    | a bug: traceback                                     | anything else      |
-| 2    | usage, manifest, study or dataset description         | `UsageError`       |
-| 3    | some cases failed, the others are done                | `CaseError`        |
-| 4    | refused to write an output that breaks the contract   | `ContractError`    |
-| 143  | stopped by SIGTERM                                    | `Stopped`          |
+| code | meaning                                             | raised as       |
+| ---- | --------------------------------------------------- | --------------- |
+| 0    | all cases done                                      |                 |
+| 1    | a bug: traceback                                    | anything else   |
+| 2    | usage, manifest, study or dataset description       | `UsageError`    |
+| 3    | some cases failed, the others are done              | `CaseError`     |
+| 4    | refused to write an output that breaks the contract | `ContractError` |
+| 143  | stopped by SIGTERM                                  | `Stopped`       |
 """
 
 from enum import IntEnum
@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
 
 
 class UsageError(Exception):
-    """What the user wrote cannot be run: the message names the file or option, what came and what would do."""
+    """What the user wrote cannot be run: the message names the file or option, what it holds and what to do."""
 
 
 class CaseError(Exception):

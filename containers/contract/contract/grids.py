@@ -41,11 +41,6 @@ class Grid:
         return (x, y, z)
 
     @property
-    def voxel_ml(self) -> float:
-        """Volume of one voxel in millilitres."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
-
-    @property
     def orientation(self) -> str:
         """Directions in which the voxel axes grow, such as "RAS" or "LPS"."""
         return "".join(nib.aff2axcodes(self.affine))
@@ -67,7 +62,11 @@ def canonical_orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def orient(array: NDArray[np.generic], grid: Grid, orientation: NDArray[np.float64]) -> NDArray[np.generic]:
-    """Transpose and flip an array that lies on `grid`; the caller turns the grid with `orient_grid`."""
+    """Transpose and flip an array that lies on `grid`; the caller turns the grid with `orient_grid`.
+
+    Raises:
+        ValueError: the array has another shape than the grid.
+    """
     if array.shape != grid.shape:
         raise ValueError(f"array must have the grid's shape {grid.shape}, but it is {array.shape}")
     return np.asarray(apply_orientation(array, orientation))

@@ -1,4 +1,4 @@
-"""Gzip files: every byte is checked before one is believed, and the same content gives the same bytes."""
+"""Gzip files: read only where checksum and length are right; the same content is written as the same bytes."""
 
 import gzip
 import importlib
@@ -28,6 +28,13 @@ def compress(content: bytes) -> bytes:
 def decompress(path: Path, content: bytes) -> NDArray[np.uint8]:
     """Inflate a gzip file, checking its checksum and that its stream ends.
 
+    Args:
+        path: of the file, for messages.
+        content: its bytes.
+
+    Returns:
+        (N,) the inflated bytes.
+
     Raises:
         CaseError: empty, not gzip, truncated or corrupt.
     """
@@ -35,7 +42,7 @@ def decompress(path: Path, content: bytes) -> NDArray[np.uint8]:
         raise CaseError(f"{path}: file must not be empty, but has zero bytes; copy it again")
     if content[:2] != b"\x1f\x8b":
         raise CaseError(f"{path}: file must be gzip, but is not; compress it, or rename it to what it is")
-    # gzip ends with its size; a broken file ends with anything, but a byte never becomes more than 1032.
+    # A gzip file ends with its inflated size. A broken one may end with any number, but no byte inflates to over 1032.
     buffer = np.empty(max(min(int.from_bytes(content[-4:], "little"), 1032 * len(content)), PIECE), np.uint8)
     size = 0
     while content:

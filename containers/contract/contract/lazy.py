@@ -5,7 +5,7 @@ from importlib import import_module
 
 
 def lazy_names(package: str, modules: Mapping[str, str]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Make a package's `__getattr__` and `__dir__`; what is listed, completed and helped with is the public names.
+    """Make a package's `__getattr__` and `__dir__`; listing, completion and help show its public names.
 
     Args:
         package: the package's `__name__`.

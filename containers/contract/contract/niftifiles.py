@@ -48,7 +48,13 @@ def parse_nifti(path: Path, content: NDArray[np.uint8]) -> StoredImage:
 
 
 def encode_labels(array: NDArray[np.generic], geometry: nib.Nifti1Header, grid: Grid) -> bytes:
-    """Gzipped NIfTI with the geometry of another header and nothing else of it (headers may name patients)."""
+    """Gzipped NIfTI with the geometry of another header and nothing else of it (headers may name patients).
+
+    Args:
+        array: (X, Y, Z) label ids in the orientation of the file.
+        geometry: the image's header.
+        grid: the image's shape and affine, as stored.
+    """
     header = (nib.Nifti2Header if isinstance(geometry, nib.Nifti2Header) else nib.Nifti1Header)()
     header.set_data_dtype(array.dtype)
     header.set_data_shape(grid.shape)

@@ -1,11 +1,11 @@
-"""Reading and writing NIfTI volumes: the door at which bad files are refused, with a message that names the file.
+"""Reading and writing NIfTI volumes; bad files are refused here, with a message that names the file.
 
     read_image(path)                  HU, turned to RAS+
     read_labels(path, image, labels)  label ids, turned onto the image's voxels
     read_label_pair(a, b)             label ids of two maps on one grid, not moved in memory
     write_labels(path, labels, image) label ids, on the grid and in the orientation in which the image was stored
 
-Every byte is checked before a voxel is believed: nibabel accepts a wrong gzip checksum, SimpleITK fills a truncated
+The whole file is checked before a voxel is used: nibabel accepts a wrong gzip checksum, SimpleITK fills a truncated
 file with zeros. `Volume.notes` says what was odd but acceptable.
 """
 

@@ -8,7 +8,7 @@ from types import ModuleType
 PACKAGE = "segment_anything"
 
 
-def modeling() -> ModuleType:
+def import_modeling() -> ModuleType:
     """Import `segment_anything.modeling`: image encoder, prompt encoder, mask decoder; torch is all that they need.
 
     Raises:

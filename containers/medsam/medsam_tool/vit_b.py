@@ -73,7 +73,7 @@ def load(weights: Path) -> torch.nn.Module:
 
 def build_network(shape: Shape) -> torch.nn.Module:
     """Build a SAM of a shape, with untrained weights."""
-    sam = sam_modules.modeling()
+    sam = sam_modules.import_modeling()
     encoder = sam.ImageEncoderViT(
         img_size=SIDE, patch_size=SIDE // TOKENS, embed_dim=shape.encoder_width, depth=shape.encoder_depth,
         num_heads=shape.encoder_heads, norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), use_rel_pos=True,

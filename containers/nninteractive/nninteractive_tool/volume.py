@@ -13,7 +13,7 @@ from nninteractive_tool.session import Session, silence_output
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The tool's options.
+    """The options of the tool.
 
     Attributes:
         prompts: how prompts are made.
@@ -26,14 +26,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """What stays in memory from case to case."""
+    """What stays in memory from case to case.
+
+    Attributes:
+        session: the network.
+        settings: the options.
+    """
 
     session: Session
     settings: Settings
 
 
-def settings(options: Mapping[str, OptionValue]) -> Settings:
-    """Read the checked options of the manifest."""
+def read_settings(options: Mapping[str, OptionValue]) -> Settings:
+    """Read the options."""
     rule = PromptRule(
         kind="point" if options["prompt"] == "point" else "box",
         margin=int(options["box-margin"]),

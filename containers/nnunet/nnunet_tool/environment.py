@@ -58,7 +58,7 @@ def make_deterministic(threads: int) -> None:
     Args:
         threads: sums are split among threads, so their number is part of a result's fingerprint.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it alone
     torch.set_num_threads(threads)
     # Only a warning: torch calls average pooling, in the residual encoders, non-deterministic on CUDA, although it adds
     # in a random order only where windows overlap, and these don't.

@@ -27,8 +27,8 @@ class Model:
     fast: bool
 
 
-def label_image(model: Model, image: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> LabelMap:
-    """Label an image; outside its crop is background.
+def segment_volume(model: Model, image: NDArray[np.generic], spacing_mm: tuple[float, float, float]) -> LabelMap:
+    """Segment an image; outside its crop is background.
 
     Args:
         model: the network and its options.

@@ -61,7 +61,7 @@ def read_models(predictors: Predictors, mode: str) -> None:
             predictors.read(folder, task["folds"])
 
 
-def segment_volume(case: Case, settings: Settings) -> LabelMap:
+def segment_volume(settings: Settings, case: Case) -> LabelMap:
     """Segment a case.
 
     Returns:

@@ -11,8 +11,7 @@ def make_deterministic(threads: int) -> None:
     Args:
         threads: sums are split among threads, so their number is part of a result's fingerprint.
     """
-    # cuBLAS reads this at its first call; images set it in their environment as well.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with it alone
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports a compiler for 5 s
     torch.backends.cudnn.benchmark = False

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def start(tool: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     """Run tool.py as the main program, in this process: a start of its own costs seconds."""
     handler = signal.getsignal(signal.SIGTERM)
     for name in [name for name in os.environ if name.startswith("TOOL_")]:
@@ -69,7 +68,7 @@ def test_a_target_below_the_range_is_refused(
     assert "--target-dice must be 0 (none) or lie in 0.3..0.99, but it is 0.1" in capsys.readouterr().err
 
 
-def test_a_dataset_without_pairs_is_told_that_nothing_is_swapped(
+def test_of_a_dataset_without_pairs_the_log_says_that_nothing_is_swapped(
     start: Callable[..., int], phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     folder = tmp_path / "data" / "phantom"

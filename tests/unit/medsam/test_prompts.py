@@ -80,32 +80,6 @@ def test_a_mask_of_one_pixel_gets_a_box_of_one_pixel():
     assert make_prompts(reference, small(256, 256), rule(), no_random) == [Prompt(3, (9, 7, 9, 7))]
 
 
-def test_boxes_are_scaled_by_their_outer_edges():
-    # 128 rows become 256: pixel 5 becomes 10 and 11, so the last pixel 8 ends at 17.
-    assert small(128, 64).scale_box((5, 6, 8, 8)) == (10, 12, 17, 17)
-    # 512 columns become 256: pixels 10..13 become 5 and 6.
-    assert small(100, 512).scale_box((10, 20, 13, 29)) == (5, 10, 6, 14)
-
-
-def test_the_longer_side_becomes_256_and_the_other_is_rounded():
-    assert small(100, 512).resized_shape == (50, 256)
-    assert small(122, 101).resized_shape == (256, 212)  # 101 * 256 / 122 = 211.9
-    assert small(1, 4000).resized_shape == (1, 256)
-
-
-def test_a_stretched_picture_fills_the_input_and_each_axis_has_its_own_scale():
-    fit = large(512, 256)
-
-    assert fit.resized_shape == (1024, 1024)
-    assert fit.scale_box((5, 6, 8, 8)) == (20, 12, 35, 17)
-    assert fit.clip_box((-3, -1, 1030, 1030)) == (0, 0, 1023, 1023)
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (333, 7), (1023, 1025), (4000, 3)])
-def test_a_stretched_picture_fills_the_input_whatever_its_size(rows: int, columns: int):
-    assert large(rows, columns).resized_shape == (1024, 1024)
-
-
 def test_the_margin_is_in_256ths_of_the_networks_input():
     reference = np.zeros((128, 128), dtype=np.uint8)
     reference[20:23, 30:34] = 2

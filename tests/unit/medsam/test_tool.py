@@ -7,23 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.needs import skip_or_fail
+from helpers.needs import find_tool_python
+from helpers.standins import STANDINS
+from helpers.storedphantom import STORED, make_stored_phantom
+from helpers.surface_oracle import oracle_dice
 
-from contract import LabelMap
 from contract.datasets import Dataset, open_dataset
 from contract.volumes import read_image, read_labels, write_image
-from coordinator.datasets.phantom import make_phantom
 
 ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venvs" / "medsam" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
-    if not PYTHON.exists():
-        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build medsam`")
-    return PYTHON
+    """The tool's own interpreter."""
+    return find_tool_python("medsam")
 
 
 @pytest.fixture
@@ -36,7 +34,7 @@ def run_tool(python: Path, data: Path, out: Path, *arguments: str, variant: str 
     name = "tsmini" if (data / "tsmini").is_dir() else "phantom"
     command = [
         str(python), str(ROOT / "containers/medsam/tool.py"), "--dataset", name, "--variant", variant,
-        "--data", str(data), "--out", str(out), "--weights", str(ROOT / "tests/standins/weights"), *arguments,
+        "--data", str(data), "--out", str(out), "--weights", str(STANDINS), *arguments,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -48,11 +46,10 @@ def dice_by_organ(dataset: Dataset, case: str, results: Path) -> dict[str, float
     image = read_image(dataset.image(case))
     reference = read_labels(dataset.label(case), image, dataset.labels)
     result = read_labels(results / f"{case}.nii.gz", image, dataset.labels)
-    return {dataset.labels[i]: dice(result == i, reference == i) for i in np.unique(reference[reference > 0]).tolist()}
-
-
-def dice(a: LabelMap, b: LabelMap) -> float:
-    return 2 * float((a & b).sum()) / float(a.sum() + b.sum())
+    return {
+        dataset.labels[i]: oracle_dice(reference == i, result == i)
+        for i in np.unique(reference[reference > 0]).tolist()
+    }
 
 
 def some_slices(dataset: Dataset, case: str, slices: slice, data: Path) -> Dataset:
@@ -82,33 +79,13 @@ def test_a_slice_of_a_real_case_is_segmented_and_the_same_again(python: Path, ts
     assert provenance["device"] == "cpu" and provenance["prompts"] == "ground-truth"
 
 
-OBLIQUE = np.array([[0.99, 0.1, -0.08, 0], [-0.09, 0.99, 0.12, 0], [0.09, -0.11, 0.99, 0], [0, 0, 0, 1]])
-STORED = {
-    "ras": np.diag([1, 1, 1, 1]),
-    "lps": np.diag([-1, -1, 1, 1]),
-    "las": np.diag([-1, 1, 1, 1]),
-    "oblique": OBLIQUE @ np.diag([-1, 1, -1, 1]),
-}
-"""Case -> directions of the voxels' axes; the same patient in all of them."""
 SLICES = slice(9, 13)
 
 
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Four slices of a phantom that the stand-in was not trained on, stored in four ways."""
-    made, data = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("data")
-    make_phantom(made / "phantom", cases=1, seed=5, shape=(96, 80, 24))
-    source = open_dataset(made, "phantom")
-    image = read_image(source.image("phantom_001"))
-    labels = read_labels(source.label("phantom_001"), image)
-    for kind, voxels in (("images", image.array), ("labels", labels)):
-        (data / "phantom" / kind).mkdir(parents=True)
-        for case, axes in STORED.items():
-            flips = [np.s_[:: int(np.sign(axes[i, i]))] for i in range(3)]
-            affine = axes @ np.diag([*image.spacing_mm, 1])
-            write_image(data / "phantom" / kind / f"{case}.nii.gz", voxels[:, :, SLICES][tuple(flips)], affine)
-    (data / "phantom" / "dataset.yaml").write_bytes((source.folder / "dataset.yaml").read_bytes())
-    return open_dataset(data, "phantom")
+    return make_stored_phantom(tmp_path_factory.mktemp("data"), shape=(96, 80, 24), slices=SLICES)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.pickles import RunsCode
+from helpers.standins import STANDINS
 from medsam_tool import sam_modules, vit_b
 from medsam_tool.sam_shape import Shape, read_shape
 from medsam_tool.segmenter import Segmenter
@@ -26,7 +28,7 @@ BOXES = torch.tensor([[100.0, 40, 400, 300], [0, 0, 1023, 1023], [512, 700, 530,
 @pytest.fixture(scope="module")
 def weights() -> Path:
     """A narrow network in the published layout, trained on phantoms."""
-    return Path(__file__).parents[2] / "standins" / "weights" / "medsam" / "medsam_vit_b.pth"
+    return STANDINS / "medsam" / "medsam_vit_b.pth"
 
 
 @pytest.fixture(scope="module")
@@ -164,16 +166,6 @@ def test_tensors_of_another_network_are_refused(weights: Path, tmp_path: Path, c
         vit_b.load(tmp_path / "other.pth")
 
 
-class RunsCode:
-    """Unpickled as a program may do it, it would make a file."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.file,)
-
-
 def test_code_in_a_file_is_never_run(tmp_path: Path):
     torch.save({"image_encoder.pos_embed": RunsCode(tmp_path / "made")}, tmp_path / "bad.pth")
 
@@ -199,7 +191,7 @@ def test_a_trainings_state_is_refused(weights: Path, tmp_path: Path):
 
 
 def test_torchvision_is_never_imported():
-    sam_modules.modeling()
+    sam_modules.import_modeling()
 
     assert "torchvision" not in sys.modules
     assert "segment_anything" not in sys.modules  # the parent package's stand-in is gone

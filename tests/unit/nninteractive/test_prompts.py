@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from nninteractive_tool.prompts import Prompt, PromptRule, make_prompts
-from nninteractive_tool.volume import LabelMerger
 from numpy.typing import NDArray
 
 BOX = PromptRule("box", margin=0, min_volume=1)
@@ -49,22 +48,3 @@ def test_the_lowest_of_equal_slices_is_taken():
 def test_parts_below_the_minimal_volume_get_no_prompt(min_volume: int, parts: int):
     # 4 + 15 + 6 = 25 voxels, and 2
     assert len(list(make_prompts(organ(), PromptRule("box", margin=0, min_volume=min_volume)))) == parts
-
-
-def test_the_smaller_mask_wins_and_the_lower_label_where_two_are_equal():
-    merger = LabelMerger(np.zeros((1, 1, 6), dtype=np.uint8))
-
-    merger.add(2, np.array([[[1, 1, 1, 1, 0, 0]]], dtype=bool))
-    merger.add(5, np.array([[[0, 0, 0, 1, 1, 0]]], dtype=bool))
-    merger.add(7, np.array([[[0, 0, 0, 0, 1, 1]]], dtype=bool))
-    merger.add(9, np.array([[[1, 1, 1, 1, 1, 1]]], dtype=bool))
-
-    assert merger.labels.tolist() == [[[2, 2, 2, 5, 5, 7]]]
-
-
-def test_labels_above_255_are_kept():
-    merger = LabelMerger(np.zeros((1, 1, 2), dtype=np.uint16))
-
-    merger.add(300, np.array([[[False, True]]]))
-
-    assert merger.labels.tolist() == [[[0, 300]]]

@@ -1,37 +1,32 @@
 """The tool's own interpreter, a server that runs the tool, and a prepared dataset."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.needs import skip_or_fail
+from helpers.needs import find_tool_python
+from helpers.toolserver import serve_tool
 
 ROOT = Path(__file__).parents[3]
 sys.path[:0] = [str(ROOT / "containers" / "nnunet"), str(Path(__file__).parent)]
 
-from nnunet_bench import FOLD, PYTHON, SERVER, SHORT, TOOL, Workbench, outputs, write_toy  # noqa: E402 - found by the line above
+from nnunet_bench import FOLD, IMPORTS, SHORT, TOOL, Workbench, outputs, write_toy  # noqa: E402 - found by the line above
 
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
-    if not PYTHON.exists():
-        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build nnunet`")
-    return PYTHON
+    """The tool's own interpreter."""
+    return find_tool_python("nnunet")
 
 
 @pytest.fixture(scope="session")
 def tool_server(python: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(TOOL), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [str(python), "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    with serve_tool(str(python), IMPORTS, environment) as server:
         yield server
-        server.send_signal(signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

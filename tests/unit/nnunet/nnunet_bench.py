@@ -2,39 +2,22 @@
 
 import hashlib
 import json
-import os
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import torch
+from helpers.toolserver import Running, start_program
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "containers" / "nnunet"
-PYTHON = ROOT / ".venvs" / "nnunet" / "bin" / "python"
 
-SERVER = """
-import json, os, runpy, sys
-import nnunet_tool.prepare, nnunet_tool.fold
-
-for line in sys.stdin:
-    request = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1), os.dup2(log, 2)
-        sys.argv = request["argv"]
-        runpy.run_path(sys.argv[0], run_name="__main__")
-        raise SystemExit
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-"""Importing torch and nnU-Net takes longer than all else here: it is done once, then each run of the tool is a fork."""
+IMPORTS = "import nnunet_tool.prepare, nnunet_tool.fold"
+"""What the forks of the tool find imported."""
 
 AFFINE_MM = np.diag([2.0, 3.0, 4.0, 1.0])
 SHAPE = (26, 21, 18)
@@ -47,27 +30,6 @@ SHORT = (
 )  # fmt: skip
 FOLD = ("--step", "fold-0", *SHORT)
 MODEL = "checkpoint_final.pth"
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A run of the tool; -9 is the exit code of one that was killed."""
-
-    pid: int
-    log: Path
-    server: subprocess.Popen[str]
-
-    def exit_code(self) -> int:
-        assert self.server.stdout
-        return int(self.server.stdout.readline())
-
-    def send_when(self, signum: int, condition: Callable[[], bool], delay_s: float) -> None:
-        deadline = time.monotonic() + 120
-        while not condition():
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.002)
-        time.sleep(delay_s)
-        os.kill(self.pid, signum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +60,7 @@ class Workbench:
 
     def program(self, argv: list[str], log: Path) -> Running:
         """Run any program with the tool's modules imported."""
-        assert self.server.stdin
-        assert self.server.stdout
-        self.server.stdin.write(json.dumps({"argv": argv, "log": str(log)}) + "\n")
-        self.server.stdin.flush()
-        return Running(int(self.server.stdout.readline()), log, self.server)
+        return start_program(self.server, argv, log)
 
     def run(self, name: str, *arguments: str, code: int = 0, dataset: str = "toy", **inputs: Path) -> str:
         """Run to the end, check the exit code and give the log."""

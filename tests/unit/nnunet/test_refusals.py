@@ -43,7 +43,7 @@ def test_a_part_of_the_cases_is_refused(bench: Workbench):
     assert "--shard must not be given: a cross-validation needs all cases" in log
 
 
-def test_an_organ_that_no_training_case_has_is_told_and_its_cases_do_not_get_it(bench: Workbench):
+def test_an_organ_that_no_training_case_has_is_logged_and_its_cases_do_not_get_it(bench: Workbench):
     write_toy(bench.data / "rare")
     for case in CASES[1:]:
         file = bench.data / "rare" / "labels" / f"{case}.nii.gz"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.pickles import RunsCode
 from stunet_tool.checkpoint import load_network
 from stunet_tool.network import Shape, STUNet
 
@@ -70,18 +71,8 @@ def test_numbers_pickled_by_numpy_1_are_read(trained: STUNet, tmp_path: Path):
     assert load_network(tmp_path / "old.model", classes=5).seg_outputs[4].out_channels == 5
 
 
-class _Runs:
-    """Unpickled without care, it makes a file."""
-
-    def __init__(self, made: Path) -> None:
-        self.made = made
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.made,)
-
-
 def test_a_program_in_a_file_is_refused_and_not_run(trained: STUNet, tmp_path: Path):
-    file = saved(tmp_path / "evil.model", trained.state_dict(), best_stuff=_Runs(tmp_path / "made"))
+    file = saved(tmp_path / "evil.model", trained.state_dict(), best_stuff=RunsCode(tmp_path / "made"))
     torch.load(file, weights_only=False)
     assert (tmp_path / "made").exists()
     (tmp_path / "made").unlink()

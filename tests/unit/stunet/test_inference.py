@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.transform import resize
 from stunet_tool.inference import Predictor
-from stunet_tool.model import Model, label_image
+from stunet_tool.model import Model, segment_volume
 from stunet_tool.network import Shape, STUNet
 
 PATCH = 32
@@ -118,7 +118,7 @@ def plain_softmax(network, data, step, mirroring):
 
 def ours(network: STUNet, hu: NDArray[np.int16], spacing_mm, *, step=0.5, mirroring=False) -> Labels:
     predictor = Predictor(network, torch.device("cpu"), PATCH, step, mirroring)
-    normal, fast = (label_image(Model(predictor, CLASSES, fast), hu, spacing_mm) for fast in (False, True))
+    normal, fast = (segment_volume(Model(predictor, CLASSES, fast), hu, spacing_mm) for fast in (False, True))
     return Labels(normal, fast)
 
 
@@ -153,7 +153,7 @@ def test_labels_are_those_of_the_plain_implementation(network: STUNet, shape, sp
     np.testing.assert_array_equal(found.fast, expected.fast)
 
 
-def test_so_are_labels_of_mirrored_tiles_and_of_another_step(network: STUNet):
+def test_labels_of_mirrored_tiles_and_of_another_step_are_too(network: STUNet):
     hu, spacing_mm = image((33, 14, 20), seed=2), (1.7, 1.5, 1.4)
 
     usual = plain(network, hu, spacing_mm)

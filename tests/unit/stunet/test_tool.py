@@ -8,31 +8,27 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.needs import skip_or_fail
+from helpers.needs import find_tool_python
+from helpers.standins import STANDINS
+from helpers.storedphantom import OBLIQUE
+from helpers.surface_oracle import oracle_dice
 
 from contract.datasets import Dataset, open_dataset
 from contract.grids import inverse_orientation, orient, orient_grid
+from contract.manifest import load_manifest
 from contract.volumes import read_image, read_labels, write_image
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
 
-ROOT = Path(__file__).resolve().parents[3]
-PYTHON = ROOT / ".venvs" / "stunet" / "bin" / "python"
-STAND_INS = ROOT / "tests" / "standins" / "weights"
+TOOL = Path(__file__).resolve().parents[3] / "containers" / "stunet"
 
 pytestmark = pytest.mark.venvs
 
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
-    if not PYTHON.exists():
-        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build stunet`")
-    return PYTHON
-
-
-OBLIQUE = np.array([[0.99, 0.1, -0.08, 0], [-0.09, 0.99, 0.12, 0], [0.09, -0.11, 0.99, 0], [0, 0, 0, 1]])
-"""A turn by some degrees."""
+    """The tool's own interpreter."""
+    return find_tool_python("stunet")
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +52,10 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return open_dataset(data, "phantom")
 
 
-def run_tool(python: Path, dataset: Dataset, out: Path, *arguments: str, weights: Path = STAND_INS):
+def run_tool(python: Path, dataset: Dataset, out: Path, *arguments: str, weights: Path = STANDINS):
     """Run the tool on a dataset."""
     command = [
-        str(python), str(ROOT / "containers/stunet/tool.py"), "--dataset", dataset.name, "--device", "cpu",
+        str(python), str(TOOL / "tool.py"), "--dataset", dataset.name, "--device", "cpu",
         "--data", str(dataset.folder.parent), "--out", str(out), "--weights", str(weights), *arguments,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -70,20 +66,8 @@ def dice_by_organ(dataset: Dataset, case: str, results: Path) -> dict[str, float
     image = read_image(dataset.image(case))
     reference = read_labels(dataset.label(case), image)
     found = read_labels(results / f"{case}.nii.gz", image)
-    organs = described()["variants"]["small"]["labels"]
-    ids = {organ: int(i) for i, organ in organs.items()}
-    scores = {}
-    for i, organ in LABELS.items():
-        a, b = found == ids[organ], reference == i
-        scores[organ] = 2 * float((a & b).sum()) / float(a.sum() + b.sum())
-    return scores
-
-
-def described() -> dict:
-    """What `describe` prints."""
-    program = ROOT / "containers/stunet/tool.py"
-    done = subprocess.run([str(PYTHON), str(program), "describe"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    ids = {organ: i for i, organ in dict(load_manifest(TOOL).variant("small").labels).items()}
+    return {organ: oracle_dice(reference == i, found == ids[organ]) for i, organ in LABELS.items()}
 
 
 def test_organs_of_a_transposed_and_flipped_image_are_found_by_name(python: Path, phantom: Dataset, tmp_path: Path):
@@ -154,10 +138,10 @@ def test_what_cannot_be_run_is_refused(
     assert message in done.stderr
 
 
-def test_all_sizes_share_one_label_table_in_alphabetical_order(python: Path):
-    tables = [variant["labels"] for variant in described()["variants"].values()]
+def test_all_sizes_share_one_label_table_in_alphabetical_order():
+    tables = [dict(variant.labels) for variant in load_manifest(TOOL).variants.values()]
 
     names = list(tables[0].values())
     assert tables == [tables[0]] * 4
     assert names == sorted(names) and len(set(names)) == 104
-    assert list(tables[0]) == [str(i) for i in range(1, 105)]
+    assert list(tables[0]) == list(range(1, 105))

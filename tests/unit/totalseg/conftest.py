@@ -10,7 +10,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.needs import skip_or_fail
+from helpers.needs import find_tool_python
+from helpers.standins import STANDINS
 from numpy.typing import NDArray
 
 from contract.datasets import Dataset, open_dataset
@@ -22,8 +23,6 @@ from coordinator.datasets.anatomy import LABELS, draw_case
 
 ROOT = Path(__file__).resolve().parents[3]
 TOOL = ROOT / "containers" / "totalseg"
-PYTHON = ROOT / ".venvs" / "totalseg" / "bin" / "python"
-STANDINS = ROOT / "tests" / "standins" / "weights"
 SEED = 7
 """Not that of the phantoms which the stand-ins have learnt from."""
 SHAPE = (96, 80, 24)
@@ -55,10 +54,8 @@ Runner = Callable[..., Done]
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """The tool's own interpreter; without it the test is skipped, but fails in CI, where everything must be there."""
-    if not PYTHON.exists():
-        skip_or_fail(f"{PYTHON}: the tool has no environment; make it with `coordinator tool build totalseg`")
-    return PYTHON
+    """The tool's own interpreter."""
+    return find_tool_python("totalseg")
 
 
 @pytest.fixture(scope="session")
@@ -177,7 +174,7 @@ def _rotation() -> NDArray[np.float64]:
 
 
 def _draw_patient(grid: Grid) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Image and labels of always the same patient."""
+    """Image and labels of the same patient, whatever the grid."""
     return draw_case(phantom._random(SEED, "patient"), grid)
 
 

@@ -52,7 +52,7 @@ def test_anything_else_is_refused_and_named(tmp_path: Path):
         torch.load(tmp_path / "checkpoint.pth", weights_only=False)
 
 
-def test_outside_everything_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_afterwards_torch_loads_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(FORCED, "0")
     torch.save({"logging": timedelta(1)}, tmp_path / "checkpoint.pth")
 

@@ -61,7 +61,7 @@ def test_a_single_slice_and_a_sheared_volume_are_segmented(order_3):
     assert {1, 2, 3, 5, 6, 7, 52} <= set(np.unique(sheared).tolist())
 
 
-def test_where_nothing_is_nothing_is_found(order_3):
+def test_air_and_an_image_of_zeros_get_no_labels(order_3):
     assert not labels(order_3.folder, "air").any()
     assert not labels(order_3.folder, "zero").any()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.pickles import RunsCode
 
 from contract.records import file_sha256
 from contract.weights import list_files, record_sums
@@ -47,19 +48,9 @@ def test_missing_weights_are_refused_before_the_package_is_imported(run_tool: Ca
     assert done.attempts == []
 
 
-class Program:
-    """A pickle that runs something when it is read."""
-
-    def __init__(self, file: Path):
-        self.file = file
-
-    def __reduce__(self):
-        return Path.touch, (self.file,)
-
-
 @pytest.mark.venvs
 def test_a_checkpoint_that_is_a_program_is_refused(run_tool: Callable, changed_weights: Callable, tmp_path: Path):
-    weights = changed_weights({"network_weights": {}, "trainer_name": Program(tmp_path / "was-run")})
+    weights = changed_weights({"network_weights": {}, "trainer_name": RunsCode(tmp_path / "was-run")})
 
     done = run_tool(tmp_path, "--variant", "6mm", weights=weights)
 

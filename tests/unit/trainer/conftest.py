@@ -2,25 +2,23 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.toolserver import Running, serve_tool, start_program
 from helpers.training import SHORT, results, stores
 from numpy.typing import NDArray
 
 TRAINER = Path(__file__).parents[3] / "containers" / "trainer"
 sys.path.insert(0, str(TRAINER))
 
-SERVER = """
-import json, os, runpy, sys
+IMPORTS = """
 import numpy as np
 import torch._dynamo  # which AdamW imports when it is made
 import dynunet_trainer.inference, dynunet_trainer.prepare, dynunet_trainer.prepare_labels, dynunet_trainer.training
@@ -36,40 +34,8 @@ kernels.warp_image(image, matrix, window, out)
 kernels.warp_labels(labels, matrix, labels.copy())
 kernels.vote_planes(labels, low, weight, 0.1, labels.copy())
 kernels.export_planes(out[None], low, weight, labels.copy())
-
-for line in sys.stdin:
-    request = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1), os.dup2(log, 2)
-        sys.argv = request["argv"]
-        runpy.run_path(sys.argv[0], run_name="__main__")
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""Importing torch and MONAI takes longer than all else here: it is done once, then each run of the tool is a fork."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A run of the tool; -9 is the exit code of one that was killed."""
-
-    pid: int
-    log: Path
-    server: subprocess.Popen[str]
-
-    def exit_code(self) -> int:
-        assert self.server.stdout
-        return int(self.server.stdout.readline())
-
-    def send_when(self, signum: int, condition: Callable[[], bool], delay_s: float) -> None:
-        deadline = time.monotonic() + 30
-        while not condition():
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.002)
-        time.sleep(delay_s)
-        os.kill(self.pid, signum)
+"""What the forks of the tool find imported and compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +67,7 @@ class Workbench:
             "--threads", "1", "--data", str(self.folder / "data"), "--out", str(self.folder / "out"),
             "--inputs", str(mounts), *options,
         ]  # fmt: skip
-        log = self.folder / f"{name}.log"
-        assert self.server.stdin
-        assert self.server.stdout
-        self.server.stdin.write(json.dumps({"argv": argv, "log": str(log)}) + "\n")
-        self.server.stdin.flush()
-        return Running(int(self.server.stdout.readline()), log, self.server)
+        return start_program(self.server, argv, self.folder / f"{name}.log")
 
     def run(self, step: str, name: str, *options: str, code: int = 0, **inputs: Path) -> str:
         """Run a step to its end, check its exit code and give its log."""
@@ -119,12 +80,8 @@ class Workbench:
 
 @pytest.fixture(scope="session")
 def tool_server() -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "PYTHONPATH": str(TRAINER)}
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as server:
+    with serve_tool(sys.executable, IMPORTS, {**os.environ, "PYTHONPATH": str(TRAINER)}) as server:
         yield server
-        server.send_signal(signal.SIGKILL)
 
 
 AFFINE_MM = np.array(

@@ -1,21 +1,15 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from dynunet_trainer.loss import deep_supervision_loss
 from dynunet_trainer.network import build_network, compute_outputs, load_weights, named_weights
 from dynunet_trainer.plan import Normalisation, Plan, kernels_and_strides
-from dynunet_trainer.settings import learning_rate_at, read_settings
 from dynunet_trainer.windows import make_predict
 from monai.losses.dice import DiceCELoss
 from torch.nn.utils import clip_grad_norm_
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from contract.errors import UsageError
-from contract.manifest import load_manifest
-
-OPTIONS = load_manifest(Path(__file__).parents[3] / "containers" / "trainer").complete_options({})
 
 # Operations that raise, or are slow, under `use_deterministic_algorithms` on CUDA: torch's own list in its docstring,
 # by the names under which a trace shows them.
@@ -100,21 +94,6 @@ def test_inference_uses_no_operation_that_cuda_does_in_random_order():
     assert scores.shape == (5, 16, 32, 32)
     assert {"conv3d", "convolution", "native_batch_norm"} <= trace.names
     assert not [name for name in trace.names if any(bad in name for bad in RANDOM_ORDER_ON_CUDA)]
-
-
-def test_learning_rate_is_a_cosine_from_the_base_rate_to_zero():
-    settings = read_settings(OPTIONS | {"epochs": 10, "batches-per-epoch": 25})
-    parameter = torch.nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=1e-3)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=250)
-
-    for step in range(250):
-        assert learning_rate_at(step, settings) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
-        optimizer.step()
-        scheduler.step()
-    assert learning_rate_at(0, settings) == 1e-3
-    assert learning_rate_at(125, settings) == pytest.approx(5e-4)
-    assert learning_rate_at(250, settings) == 0
 
 
 def test_weights_go_into_a_network_of_the_same_plan_only():

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from dynunet_trainer.augmentation import draw_placement
-from dynunet_trainer.loading import batches
 from dynunet_trainer.sampling import (
     AUGMENT,
     CROP,
@@ -16,8 +15,6 @@ from dynunet_trainer.sampling import (
     patch_origin,
 )
 from dynunet_trainer.store import open_label_store, open_store
-
-from contract.errors import UsageError
 
 
 def test_every_case_comes_once_before_any_comes_again():
@@ -147,23 +144,3 @@ def test_an_unchanged_patch_is_the_crop_of_the_stored_volume(versions):
     box = np.s_[13:29, 21:37, 18:26]
     assert np.allclose(image, plain.store.plan.normalisation.apply(stored[box].astype(np.float32)), atol=1e-5)
     assert (channels == labels[box]).all()
-
-
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_batches_come_in_order_whatever_the_number_of_threads(workers):
-    class Numbers:
-        def patch(self, k):
-            return np.full((2, 2, 2), k, np.float32), np.full((2, 2, 2), k % 250, np.uint8)
-
-    found = [batch.images[:, 0, 0, 0].tolist() for batch in batches(Numbers(), range(5, 17), 2, workers)]
-
-    assert found == [[2.0 * s, 2.0 * s + 1] for s in range(5, 17)]
-
-
-def test_a_patch_that_cannot_be_made_ends_the_loading_with_its_reason():
-    class Broken:
-        def patch(self, k):
-            raise UsageError("store: must be whole")
-
-    with pytest.raises(UsageError, match="must be whole"):
-        list(batches(Broken(), range(4), 2, 2))

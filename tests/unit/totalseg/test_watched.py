@@ -1,11 +1,11 @@
-"""That the tests would notice if the package used the network or processes: as it comes, it does."""
+"""The tests would notice if the package used the network: as it is published, it does."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-AS_IT_COMES = """
+AS_PUBLISHED = """
 import os, tempfile
 os.environ["TOTALSEG_HOME_DIR"] = tempfile.mkdtemp()
 from totalsegmentator import config, libs
@@ -20,8 +20,8 @@ except Exception:
 
 
 @pytest.mark.venvs
-def test_the_package_as_it_comes_tells_home_and_fetches(python: Path, watched: Callable):
-    done, attempts = watched([str(python), "-c", AS_IT_COMES])
+def test_the_package_as_published_reports_its_use_and_downloads_weights(python: Path, watched: Callable):
+    done, attempts = watched([str(python), "-c", AS_PUBLISHED])
 
     assert done.returncode == 0, done.stderr
     assert any("stats.totalsegmentator.com" in attempt for attempt in attempts)

@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
+from degrade_tool import degradations
+from degrade_tool.applying import apply_errors
+from degrade_tool.degradations import degrade, mean_dice
+from degrade_tool.drawing import Recipe, draw_errors, left_right_pairs
+from degrade_tool.fields import draw_field
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion
 
@@ -19,8 +22,8 @@ ORGANS = {2: "kidney_left", 5: "liver", 9: "kidney_right", 40: "spleen"}
 
 
 @pytest.fixture(scope="module")
-def mixture(tool: SimpleNamespace) -> Any:
-    return tool.drawing.Recipe(deformation_mm=2, erosion_mm=1, dilation_mm=1, missing_slices=0.05, missed_organs=0.04)
+def mixture() -> Recipe:
+    return Recipe(deformation_mm=2, erosion_mm=1, dilation_mm=1, missing_slices=0.05, missed_organs=0.04)
 
 
 @pytest.fixture(scope="module")
@@ -50,101 +53,86 @@ def dice(a: NDArray[np.generic], b: NDArray[np.generic], organ: int) -> float:
 
 
 @pytest.mark.parametrize("target", [0.95, 0.8, 0.6, 0.4, 0.3])
-def test_a_target_dice_is_met(tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8], target: float):
-    results = [
-        tool.degradations.degrade(labels, SPACING_MM, ORGANS, mixture, random_of(seed), target) for seed in range(3)
-    ]
+def test_a_target_dice_is_met(mixture: Recipe, labels: NDArray[np.uint8], target: float):
+    results = [degrade(labels, SPACING_MM, ORGANS, mixture, random_of(seed), target) for seed in range(3)]
 
     measured = [np.mean([dice(labels, result.labels, i) for i in ORGANS]) for result in results]
     assert np.mean(measured) == pytest.approx(target, abs=0.01)
     assert [result.dice for result in results] == pytest.approx(measured)
 
 
-def test_a_target_is_met_on_phantoms(tool: SimpleNamespace, mixture: object, tmp_path: Path):
+def test_a_target_is_met_on_phantoms(mixture: Recipe, tmp_path: Path):
     make_phantom(tmp_path / "phantom", cases=3, shape=(64, 52, 16))
     reached = []
 
     for file in sorted((tmp_path / "phantom" / "images").iterdir()):
         image = read_image(file)
-        original = read_labels(tmp_path / "phantom" / "labels" / file.name, image)
-        result = tool.degradations.degrade(original, image.spacing_mm, LABELS, mixture, random_of(1), 0.75)
-        reached.append(np.mean([dice(original, result.labels, i) for i in np.unique(original[original > 0])]))
+        reference = read_labels(tmp_path / "phantom" / "labels" / file.name, image)
+        result = degrade(reference, image.spacing_mm, LABELS, mixture, random_of(1), 0.75)
+        reached.append(np.mean([dice(reference, result.labels, i) for i in np.unique(reference[reference > 0])]))
 
     assert np.mean(reached) == pytest.approx(0.75, abs=0.01)
 
 
 def test_a_target_is_met_where_the_search_looks_at_some_voxels_only(
-    tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+    mixture: Recipe, labels: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(tool.degradations, "SEARCH_VOXELS", labels.size / 9)
+    monkeypatch.setattr(degradations, "SEARCH_VOXELS", labels.size / 9)
 
-    result = tool.degradations.degrade(labels, SPACING_MM, ORGANS, mixture, random_of(0), 0.7)
+    result = degrade(labels, SPACING_MM, ORGANS, mixture, random_of(0), 0.7)
 
     assert np.mean([dice(labels, result.labels, i) for i in ORGANS]) == pytest.approx(0.7, abs=0.01)
 
 
 def test_an_organ_between_the_voxels_that_the_search_looks_at_is_not_overlooked(
-    tool: SimpleNamespace, mixture: object, monkeypatch: pytest.MonkeyPatch
+    mixture: Recipe, monkeypatch: pytest.MonkeyPatch
 ):
     thin = np.zeros((60, 60, 20), np.uint8)
     thin[31, 31, 4:16] = 5
-    monkeypatch.setattr(tool.degradations, "SEARCH_VOXELS", thin.size / 16)
+    monkeypatch.setattr(degradations, "SEARCH_VOXELS", thin.size / 16)
 
-    result = tool.degradations.degrade(thin, SPACING_MM, ORGANS, mixture, random_of(0), 0.5)
+    result = degrade(thin, SPACING_MM, ORGANS, mixture, random_of(0), 0.5)
 
     assert result.dice == pytest.approx(dice(thin, result.labels, 5))
     assert 0 < result.dice < 1
 
 
-def test_the_same_seed_gives_the_same_labels_and_another_seed_others(
-    tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8]
-):
+def test_the_same_seed_gives_the_same_labels_and_another_seed_others(mixture: Recipe, labels: NDArray[np.uint8]):
     first, again, other = (
-        tool.degradations.degrade(labels, SPACING_MM, ORGANS, mixture, random_of(seed), 0.7).labels
-        for seed in (3, 3, 4)
+        degrade(labels, SPACING_MM, ORGANS, mixture, random_of(seed), 0.7).labels for seed in (3, 3, 4)
     )
 
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_quality_falls_with_the_scale(tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8]):
+def test_quality_falls_with_the_scale(mixture: Recipe, labels: NDArray[np.uint8]):
     numbers = np.searchsorted([0, *ORGANS], labels).astype(np.uint8)
-    errors = tool.drawing.draw_errors(numbers, SPACING_MM, list(ORGANS.values()), mixture, random_of(0), 8.0)
+    errors = draw_errors(numbers, SPACING_MM, list(ORGANS.values()), mixture, random_of(0), 8.0)
 
-    quality = [
-        tool.degradations.mean_dice(numbers, tool.applying.apply_errors(errors, scale), 4)
-        for scale in (0, 0.25, 0.5, 1, 2, 4, 8)
-    ]
+    quality = [mean_dice(numbers, apply_errors(errors, scale), 4) for scale in (0, 0.25, 0.5, 1, 2, 4, 8)]
 
     assert quality[0] == 1
     assert all(better > worse for better, worse in pairwise(quality))
 
 
-def test_a_lower_target_of_one_seed_keeps_the_errors_of_a_higher_one(
-    tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8]
-):
-    good, poor = (
-        tool.degradations.degrade(labels, SPACING_MM, ORGANS, mixture, random_of(5), target) for target in (0.9, 0.7)
-    )
+def test_a_lower_target_of_one_seed_keeps_the_errors_of_a_higher_one(mixture: Recipe, labels: NDArray[np.uint8]):
+    good, poor = (degrade(labels, SPACING_MM, ORGANS, mixture, random_of(5), target) for target in (0.9, 0.7))
 
     wrong = good.labels != labels
     assert good.scale < poor.scale
     # A deformation may carry a voxel through a wrong place to a right one: most, not all.
     assert (poor.labels != labels)[wrong].mean() > 0.85
-    unrelated = tool.degradations.degrade(labels, SPACING_MM, ORGANS, mixture, random_of(6), 0.7)
+    unrelated = degrade(labels, SPACING_MM, ORGANS, mixture, random_of(6), 0.7)
     assert (unrelated.labels != labels)[wrong].mean() < 0.75
 
 
 @pytest.mark.parametrize("kind", ["erosion_mm", "dilation_mm", "missing_slices", "missed_organs"])
-def test_errors_other_than_deformation_are_nested_exactly(tool: SimpleNamespace, labels: NDArray[np.uint8], kind: str):
+def test_errors_other_than_deformation_are_nested_exactly(labels: NDArray[np.uint8], kind: str):
     strengths = (1.0, 2.5) if kind.endswith("mm") else (0.1, 0.4)
 
     weak, strong = (
-        tool.degradations.degrade(
-            labels, SPACING_MM, ORGANS, tool.drawing.Recipe(**{kind: strength}), random_of(2)
-        ).labels
-        for strength in strengths
+        degrade(labels, SPACING_MM, ORGANS, Recipe(**{kind: strength}), random_of(2)).labels for strength in strengths
     )
 
     wrong = weak != labels
@@ -153,13 +141,9 @@ def test_errors_other_than_deformation_are_nested_exactly(tool: SimpleNamespace,
     assert (strong != labels).sum() > wrong.sum()
 
 
-def test_erosion_only_takes_and_dilation_only_adds_within_twice_the_mean(
-    tool: SimpleNamespace, labels: NDArray[np.uint8]
-):
-    make = tool.drawing.Recipe
-
-    eroded = tool.degradations.degrade(labels, (2, 2, 2), ORGANS, make(erosion_mm=3), random_of(0)).labels
-    dilated = tool.degradations.degrade(labels, (2, 2, 2), ORGANS, make(dilation_mm=3), random_of(0)).labels
+def test_erosion_only_takes_and_dilation_only_adds_within_twice_the_mean(labels: NDArray[np.uint8]):
+    eroded = degrade(labels, (2, 2, 2), ORGANS, Recipe(erosion_mm=3), random_of(0)).labels
+    dilated = degrade(labels, (2, 2, 2), ORGANS, Recipe(dilation_mm=3), random_of(0)).labels
 
     # Twice 3 mm, and half a voxel from its centre to its surface, is 7 mm or 3.5 voxels.
     ball = np.linalg.norm(np.indices((7, 7, 7)) - 3, axis=0) <= 3.5
@@ -170,22 +154,19 @@ def test_erosion_only_takes_and_dilation_only_adds_within_twice_the_mean(
     assert ((dilated == 5) <= binary_dilation(liver, ball)).all()
 
 
-def test_the_mean_boundary_shift_is_what_was_asked_for(tool: SimpleNamespace):
+def test_the_mean_boundary_shift_is_what_was_asked_for():
     slab = np.zeros((120, 120, 40), np.uint8)
     slab[:, :, :24] = 5
-    recipe = tool.drawing.Recipe(erosion_mm=6, smoothness_mm=10)
+    recipe = Recipe(erosion_mm=6, smoothness_mm=10)
 
-    left = [
-        (tool.degradations.degrade(slab, (2, 2, 1.5), ORGANS, recipe, random_of(seed)).labels == 5).sum()
-        for seed in range(4)
-    ]
+    left = [(degrade(slab, (2, 2, 1.5), ORGANS, recipe, random_of(seed)).labels == 5).sum() for seed in range(4)]
 
     thickness_mm = [1.5 * float(n) / (120 * 120) for n in left]
     assert np.mean(thickness_mm) == pytest.approx(36 - 6, abs=0.6)
 
 
-def test_deformation_moves_by_millimetres_whatever_the_spacing(tool: SimpleNamespace):
-    field = tool.fields.draw_field(np.random.default_rng(0), (160, 120, 80), (1.0, 2.0, 3.0), 20.0)
+def test_deformation_moves_by_millimetres_whatever_the_spacing():
+    field = draw_field(np.random.default_rng(0), (160, 120, 80), (1.0, 2.0, 3.0), 20.0)
 
     values = field.values_at(np.arange(160), np.arange(120), np.arange(80))
 
@@ -195,26 +176,26 @@ def test_deformation_moves_by_millimetres_whatever_the_spacing(tool: SimpleNames
     assert along[2] / along[0] == pytest.approx(3, rel=0.2)
 
 
-def test_a_swap_exchanges_exactly_the_pair(tool: SimpleNamespace, labels: NDArray[np.uint8]):
-    recipe = tool.drawing.Recipe(swapped_pairs=1.0)
+def test_a_swap_exchanges_exactly_the_pair(labels: NDArray[np.uint8]):
+    recipe = Recipe(swapped_pairs=1.0)
 
-    result = tool.degradations.degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
+    result = degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
 
     expected = labels.copy()
     expected[labels == 2], expected[labels == 9] = 9, 2
     assert np.array_equal(result, expected)
 
 
-def test_pairs_are_found_by_the_words_left_and_right(tool: SimpleNamespace):
+def test_pairs_are_found_by_the_words_left_and_right():
     names = ["kidney_right", "kidney_left", "left lung", "right lung", "cleft", "cright", "femur_left", "spleen"]
 
-    assert tool.drawing.left_right_pairs(names) == [("kidney_left", "kidney_right"), ("left lung", "right lung")]
+    assert left_right_pairs(names) == [("kidney_left", "kidney_right"), ("left lung", "right lung")]
 
 
-def test_missing_slices_are_whole_slices_of_an_organ(tool: SimpleNamespace, labels: NDArray[np.uint8]):
-    recipe = tool.drawing.Recipe(missing_slices=0.3)
+def test_missing_slices_are_whole_slices_of_an_organ(labels: NDArray[np.uint8]):
+    recipe = Recipe(missing_slices=0.3)
 
-    result = tool.degradations.degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
+    result = degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
 
     for i in ORGANS:
         before, after = (labels == i).sum(axis=(0, 1)), (result == i).sum(axis=(0, 1))
@@ -222,11 +203,11 @@ def test_missing_slices_are_whole_slices_of_an_organ(tool: SimpleNamespace, labe
         assert ((before > 0) & (after == 0)).sum() == int(0.3 * (before > 0).sum())
 
 
-def test_missed_organs_go_one_after_another(tool: SimpleNamespace, labels: NDArray[np.uint8]):
+def test_missed_organs_go_one_after_another(labels: NDArray[np.uint8]):
     shares = []
     for missed in (0.25, 0.375, 0.5, 1.0):
-        recipe = tool.drawing.Recipe(missed_organs=missed)
-        result = tool.degradations.degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
+        recipe = Recipe(missed_organs=missed)
+        result = degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
         shares.append(sorted(float((result == i).sum() / (labels == i).sum()) for i in ORGANS))
 
     assert shares[0] == [0, 1, 1, 1]
@@ -235,53 +216,49 @@ def test_missed_organs_go_one_after_another(tool: SimpleNamespace, labels: NDArr
     assert shares[3] == [0, 0, 0, 0]
 
 
-def test_shifted_slices_move_in_plane_alone(tool: SimpleNamespace, labels: NDArray[np.uint8]):
-    recipe = tool.drawing.Recipe(shifted_slices=0.5, slice_shift_mm=6)
+def test_shifted_slices_move_in_plane_alone(labels: NDArray[np.uint8]):
+    recipe = Recipe(shifted_slices=0.5, slice_shift_mm=6)
 
-    result = tool.degradations.degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
+    result = degrade(labels, SPACING_MM, ORGANS, recipe, random_of(0)).labels
 
     changed = (result != labels).any(axis=(0, 1))
     assert 5 < changed.sum() < 25
     assert np.array_equal((result > 0).sum(axis=(0, 1)), (labels > 0).sum(axis=(0, 1)))
 
 
-def test_ids_come_from_the_input_alone_and_keep_their_type(
-    tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8]
-):
+def test_ids_come_from_the_input_alone_and_keep_their_type(mixture: Recipe, labels: NDArray[np.uint8]):
     wide = labels.astype(np.uint16) * 7
 
-    result = tool.degradations.degrade(
-        wide, SPACING_MM, {7 * i: organ for i, organ in ORGANS.items()}, mixture, random_of(0), 0.5
-    ).labels
+    result = degrade(wide, SPACING_MM, {7 * i: organ for i, organ in ORGANS.items()}, mixture, random_of(0), 0.5).labels
 
     assert result.dtype == np.uint16
     assert set(np.unique(result).tolist()) <= {0, 14, 35, 63, 280}
 
 
-def test_a_case_without_organs_is_given_back_as_it_is(tool: SimpleNamespace, mixture: object):
+def test_a_case_without_organs_is_given_back_as_it_is(mixture: Recipe):
     empty = np.zeros((5, 6, 7), np.uint8)
 
-    result = tool.degradations.degrade(empty, SPACING_MM, ORGANS, mixture, random_of(0), 0.5)
+    result = degrade(empty, SPACING_MM, ORGANS, mixture, random_of(0), 0.5)
 
     assert result.dice is None
     assert np.array_equal(result.labels, empty)
 
 
-def test_a_single_slice_is_degraded_in_plane(tool: SimpleNamespace, mixture: object, labels: NDArray[np.uint8]):
+def test_a_single_slice_is_degraded_in_plane(mixture: Recipe, labels: NDArray[np.uint8]):
     slice_alone = labels[:, :, 14:15]
 
-    result = tool.degradations.degrade(slice_alone, SPACING_MM, ORGANS, mixture, random_of(0), 0.8)
+    result = degrade(slice_alone, SPACING_MM, ORGANS, mixture, random_of(0), 0.8)
 
     present = [i for i in ORGANS if (slice_alone == i).any()]
     assert result.labels.shape == slice_alone.shape
     assert np.mean([dice(slice_alone, result.labels, i) for i in present]) == pytest.approx(0.8, abs=0.01)
 
 
-def test_an_organ_that_fills_the_volume_has_no_boundary_to_move(tool: SimpleNamespace):
+def test_an_organ_that_fills_the_volume_has_no_boundary_to_move():
     full = np.full((6, 7, 8), 5, np.uint8)
-    recipe = tool.drawing.Recipe(deformation_mm=4, erosion_mm=3, dilation_mm=3)
+    recipe = Recipe(deformation_mm=4, erosion_mm=3, dilation_mm=3)
 
-    result = tool.degradations.degrade(full, SPACING_MM, ORGANS, recipe, random_of(0))
+    result = degrade(full, SPACING_MM, ORGANS, recipe, random_of(0))
 
     assert np.array_equal(result.labels, full)
     assert result.dice == 1
