@@ -37,7 +37,7 @@ def image_name(tool: Tool) -> str:
 
 
 def build_arguments(tool: Tool) -> dict[str, str]:
-    """What the Dockerfile is told beside BASE and REVISION; both `build` and compose.yaml give it."""
+    """Build arguments of the Dockerfile, without BASE and REVISION; `build` and compose.yaml use the same."""
     return {"TOOL": tool.folder.name, "VERSION": tool.manifest.version, "LICENCES": tool.manifest.licence}
 
 
