@@ -78,7 +78,7 @@ lock: | $(UV)  ## pin every package of every environment again, with hashes; pin
 	UV=$(UV) IMPORTED="$(IMPORTED)" ./lock.sh
 
 bench: export OMP_NUM_THREADS := 1
-bench: setup .venvs/bench/.ready  ## measure what is said to be fast, beside others doing the same; and how often the statistics err
+bench: setup .venvs/bench/.ready  ## measure speed and memory beside other programs, and how often the statistics err
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
 	$(DEV)/python tests/benchmarks/calibration.py

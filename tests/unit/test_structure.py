@@ -1,4 +1,4 @@
-"""The house: who may import whom, and how large a room may be. `make check` runs the same import contracts."""
+"""What may import what, and how large modules and functions may be. `make check` runs the same import contracts."""
 
 import ast
 import os

@@ -55,7 +55,7 @@ def must_list_outputs(result: StepResult) -> None:
     """Require that `outputs` in run.json are all result files, with their sha256."""
     run, sums = read_run_record(result), _hash_outputs(result)
     if wrong := {name for name in {*sums, *run["outputs"]} if sums.get(name) != run["outputs"].get(name)}:
-        names = join_names(wrong)
+        names = list_some(wrong)
         raise RuleBroken(f"{result.prefix}run.json: outputs must be every file and its sha256, but {names} is not")
 
 
@@ -65,7 +65,7 @@ def must_equal(result: StepResult, undisturbed: StepResult, cases: set[str]) -> 
     expected = {n: s for n, s in outputs.items() if not n.endswith(SUFFIX) or n.removesuffix(SUFFIX) in cases}
     sums = _hash_outputs(result)
     if wrong := {name for name in {*expected, *sums} if expected.get(name) != sums.get(name)}:
-        names = join_names(wrong)
+        names = list_some(wrong)
         raise RuleBroken(f"{result.prefix}stopped and run again it must end as undisturbed, but {names} differs")
     if read_run_record(result)["outputs"] != expected:
         raise RuleBroken(f"{result.prefix}run.json must list the same outputs as undisturbed, but does not")
@@ -86,7 +86,7 @@ def must_fail_alone(session: CheckSession, case: str) -> None:
         raise RuleBroken(f"{case}: must leave no label map behind when it fails, but one is there")
     missing = set(CASES) - {TRUNCATED, OTHER_GRID} - set(case_names(result.folder))
     if missing:
-        raise RuleBroken(f"the other cases must be done, but {join_names(missing)} is missing")
+        raise RuleBroken(f"the other cases must be done, but {list_some(missing)} is missing")
 
 
 def load_label_maps(chain: Chain) -> dict[str, nib.Nifti1Image]:
@@ -120,7 +120,7 @@ def read_statuses(result: StepResult) -> dict[str, dict[str, Any]]:
     for line in lines:
         if not isinstance(line, dict) or line.keys() != STATUS_FIELDS:
             raise RuleBroken(
-                f"status.jsonl: a line must have the fields {join_names(STATUS_FIELDS)}, but is {json.dumps(line)}"
+                f"status.jsonl: a line must have the fields {list_some(STATUS_FIELDS)}, but is {json.dumps(line)}"
             )
     return {line["case"]: line for line in lines}
 
@@ -132,7 +132,7 @@ def read_run_record(result: StepResult) -> dict[str, Any]:
         raise RuleBroken(f"{result.prefix}run.json must be written, but is not ({result.outcome.last_line})")
     run: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     if missing := RUN_FIELDS - run.keys():
-        raise RuleBroken(f"{result.prefix}run.json must have all fields, but {join_names(missing)} is missing")
+        raise RuleBroken(f"{result.prefix}run.json must have all fields, but {list_some(missing)} is missing")
     return run
 
 
@@ -153,8 +153,8 @@ def expected_weights(session: CheckSession) -> dict[str, str | None]:
     return {e.file: e.sha256 if folder is None else expected_sha256(e, session.manifest.name, folder) for e in entries}
 
 
-def join_names(names: Iterable[object]) -> str:
-    """Join the first four names, sorted; `none` for no names."""
+def list_some(names: Iterable[object]) -> str:
+    """The first four names, sorted, in one text; `none` for no names."""
     words = sorted(map(str, set(names)))
     return ", ".join([*words[:4], *(["…"] if len(words) > 4 else [])]) or "none"
 

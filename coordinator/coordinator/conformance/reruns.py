@@ -12,7 +12,7 @@ from contract.gzipfiles import decompress
 from contract.manifest import Option, OptionValue
 from coordinator.conformance.data import CASES, CHANGED, OTHER_GRID, TRUNCATED
 from coordinator.conformance.evidence import (
-    join_names,
+    list_some,
     must_end,
     must_equal,
     must_fail_alone,
@@ -52,7 +52,7 @@ def check_second_run(session: CheckSession) -> None:
         second = session.run(Trial("again", result.step))
         must_end(second, ExitCode.DONE)
         if changed := {name for name, state in file_states(folder).items() if before.get(name) != state}:
-            names = join_names(changed)
+            names = list_some(changed)
             raise RuleBroken(f"{result.prefix}a second run must leave every file alone, but writes {names}")
     first_s, begin = session.undisturbed[-1].outcome.seconds, time.monotonic()
     session.target.describe()
@@ -76,7 +76,7 @@ def check_changed_input(session: CheckSession) -> None:
         reason = result.outcome.last_line
         raise RuleBroken(f"{CHANGED}: must be done again after its image changed, but is not ({reason})")
     if unchanged := rewritten - {CHANGED, TRUNCATED, OTHER_GRID}:
-        raise RuleBroken(f"only the changed case must be done again, but so is {join_names(unchanged)}")
+        raise RuleBroken(f"only the changed case must be done again, but so is {list_some(unchanged)}")
 
 
 def check_changed_option(session: CheckSession) -> None:
@@ -89,8 +89,8 @@ def check_changed_option(session: CheckSession) -> None:
             break
     must_end(result, ExitCode.DONE)
     if (rewritten := rewritten_cases(before, folder)) != requested:
-        option, names = " ".join(arguments), join_names(requested)
-        raise RuleBroken(f"with {option} {names} must be done again, but {join_names(rewritten)} is")
+        option, names = " ".join(arguments), list_some(requested)
+        raise RuleBroken(f"with {option} {names} must be done again, but {list_some(rewritten)} is")
 
 
 def check_truncated_image(session: CheckSession) -> None:
@@ -152,7 +152,7 @@ def check_environment(session: CheckSession) -> None:
     must_end(result, ExitCode.CASES_FAILED, ExitCode.DONE)
     result = StepResult(result.step, result.place, result.outcome, result.folder.with_name(name))
     if (tried := set(read_statuses(result))) != {case}:
-        raise RuleBroken(f"TOOL_CASES={case} must choose that case, but {join_names(tried)} was tried")
+        raise RuleBroken(f"TOOL_CASES={case} must choose that case, but {list_some(tried)} was tried")
     must_say(read_run_record(result), {"threads": general["threads"]}, "with TOOL_THREADS run.json")
     must_say(read_run_record(result)["options"], options, "with TOOL_… variables run.json: options")
 
@@ -161,10 +161,10 @@ def check_case_selection(session: CheckSession) -> None:
     """Check that `--cases` and `--shard` choose cases, by the status of images that all fail."""
     requested = {CASES[1], CASES[4]}
     if (tried := _find_tried_cases(session, "cases", "--cases", ",".join(sorted(requested)))) != requested:
-        raise RuleBroken(f"--cases must do {join_names(requested)}, but {join_names(tried)} was tried")
+        raise RuleBroken(f"--cases must do {list_some(requested)}, but {list_some(tried)} was tried")
     first, second = (_find_tried_cases(session, f"shard-{i}", "--shard", f"{i}/2") for i in (1, 2))
     if not first or not second or first & second or first | second != set(CASES):
-        shards = f"{join_names(first)} and {join_names(second)}"
+        shards = f"{list_some(first)} and {list_some(second)}"
         raise RuleBroken(f"--shard 1/2 and 2/2 must share the cases, but try {shards}")
 
 
@@ -184,10 +184,10 @@ def check_outside(session: CheckSession) -> None:
     """Check that no run so far wrote outside of /out and /tmp, and that data and weights did not change."""
     _ = session.undisturbed
     if session.strays:
-        raise RuleBroken(f"nothing must be left outside of /out and /tmp, but {join_names(session.strays)} is")
+        raise RuleBroken(f"nothing must be left outside of /out and /tmp, but {list_some(session.strays)} is")
     now = protected_files(session.data, session.weights, session.manifest.name)
     if changed := {name for name in {*now, *session.initial_files} if now.get(name) != session.initial_files.get(name)}:
-        raise RuleBroken(f"data and weights must stay as they are, but {join_names(changed)} does not")
+        raise RuleBroken(f"data and weights must stay as they are, but {list_some(changed)} does not")
 
 
 def _check_step_stops(session: CheckSession, result: StepResult) -> bool:

@@ -12,8 +12,8 @@ from coordinator.conformance.evidence import (
     CASE_FIELDS,
     expected_record,
     expected_weights,
-    join_names,
     label_ids,
+    list_some,
     load_in_ras,
     load_label_maps,
     must_end,
@@ -40,7 +40,7 @@ def check_run(session: CheckSession) -> None:
     missing = set(CASES) - set(case_names(result.folder))
     if missing:
         file = f"<out>/check/{session.label_version}/<case>{SUFFIX}"
-        raise RuleBroken(f"must write {file} for each case, but {join_names(missing)} is missing")
+        raise RuleBroken(f"must write {file} for each case, but {list_some(missing)} is missing")
 
 
 def check_lock(name: str, session: CheckSession) -> None:
@@ -59,9 +59,7 @@ def check_user(session: CheckSession) -> None:
     files = [path for result in session.undisturbed for path in (result.folder, *visible_files(result.folder))]
     foreign = {path.name: uid for path in files if (uid := path.stat().st_uid) != owner}
     if foreign and owner is not None:
-        raise RuleBroken(
-            f"files must be of user {owner}, but {join_names(foreign)} is of {join_names(foreign.values())}"
-        )
+        raise RuleBroken(f"files must be of user {owner}, but {list_some(foreign)} is of {list_some(foreign.values())}")
 
 
 def check_grid(session: CheckSession) -> None:
@@ -119,7 +117,7 @@ def check_ids(session: CheckSession) -> None:
     for case, labels in load_label_maps(session.undisturbed).items():
         unknown = set(np.unique(np.asarray(labels.dataobj)).tolist()) - {0, *label_ids(session)}
         if unknown:
-            raise RuleBroken(f"{case}: ids must be of the label table, but {join_names(unknown)} occurs")
+            raise RuleBroken(f"{case}: ids must be of the label table, but {list_some(unknown)} occurs")
 
 
 def check_status(session: CheckSession) -> None:
@@ -127,7 +125,7 @@ def check_status(session: CheckSession) -> None:
     result = session.undisturbed[-1]
     lines = read_statuses(result)
     if sorted(lines) != sorted(CASES):
-        raise RuleBroken(f"status.jsonl must have one line for each case, but has {join_names(lines)}")
+        raise RuleBroken(f"status.jsonl must have one line for each case, but has {list_some(lines)}")
     for case, line in lines.items():
         if line["state"] != "done" or not line["fingerprint"]:
             raise RuleBroken(f"{case}: status.jsonl must say that it is done, with a fingerprint, but does not")
@@ -148,8 +146,8 @@ def check_provenance(session: CheckSession) -> None:
     for case in CASES:
         record = cases.get(case, {})
         if not record.keys() >= CASE_FIELDS:
-            fields = join_names(CASE_FIELDS)
-            raise RuleBroken(f"run.json: cases.{case} must have {fields}, but has {join_names(record)}")
+            fields = list_some(CASE_FIELDS)
+            raise RuleBroken(f"run.json: cases.{case} must have {fields}, but has {list_some(record)}")
         sums = {"input_sha256": session.data.image(case), "output_sha256": last.label_map(case)}
         must_say(record, {name: file_sha256(path) for name, path in sums.items()}, f"run.json: cases.{case}")
 

@@ -19,6 +19,10 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
         step: of kind "tool".
         out: folder that the tool writes to.
         lock: descriptor of the step's lock; the tool inherits it.
+
+    Raises:
+        UsageError: the tool is not built, or cannot be started.
+        ValueError: the step names no tool or runtime.
     """
     if step.tool is None or step.runtime is None:
         raise ValueError(f"{step.id}: a step of kind tool must name its tool and runtime")

@@ -117,7 +117,7 @@ def in_domain_table(run: Run, results: Results) -> ScoreTable:
 
 def transfer_table(run: Run, results: Results, transfer: Transfer) -> ScoreTable:
     """Tables 2 and 3: networks pre-trained on each label version, then fine-tuned on a target's reference labels."""
-    target, held_out = transfer.target, len(transfer.holdout)
+    target, held_out = transfer.target, len(transfer.held_out)
     rows = _version_rows(
         run, (NO_PRETRAIN, BASE, *run.versions), lambda d, v: results.transfer(target, d.name, v),
         lambda d: held_out, transfer.diverged,

@@ -137,7 +137,7 @@ def _read_transfer(
     return Transfer(
         target=target,
         labels={int(label): organ for label, organ in plan["labels"][target].items()},
-        holdout=tuple(plan["split"][target]["holdout"]),
+        held_out=tuple(plan["split"][target]["holdout"]),
         scores=_concat(target_records.model_scores, MODEL_SCORES),
         diverged=frozenset(target_records.diverged),
     )

@@ -87,14 +87,14 @@ class Transfer:
     Attributes:
         target: name of the target dataset.
         labels: its ids -> organs.
-        holdout: its held-out cases.
+        held_out: its held-out cases.
         scores: raw scores on these; `dataset` is the one that a network was pre-trained on; empty without scores.
         diverged: (dataset, version) of each network that did not converge.
     """
 
     target: str
     labels: Mapping[int, str]
-    holdout: tuple[str, ...]
+    held_out: tuple[str, ...]
     scores: pl.DataFrame = field(repr=False)
     diverged: frozenset[tuple[str, str]]
 

@@ -71,4 +71,8 @@ class Runner(Protocol):
         """Run a tool to its end and return its exit code; adopt a run of the same step that is still alive."""
 
     def build(self, tool: Tool) -> None:
-        """Make the tool's image or environment, unless it is up to date."""
+        """Make the tool's image or environment, unless it is up to date.
+
+        Raises:
+            UsageError: it does not build.
+        """

@@ -73,7 +73,7 @@ def write(tools: Iterable[Tool], folder: Path) -> list[Path]:
 
 
 def _service(tool: Tool, usual_base: str) -> dict[str, object]:
-    """What a tool's service says, beside what all have."""
+    """What a tool's service sets in addition to what all services share."""
     file, base = dockerfile(tool), pinned_base(tool)
     return {
         "name": tool.name,

@@ -37,7 +37,7 @@ def image_name(tool: Tool) -> str:
 
 
 def build_arguments(tool: Tool) -> dict[str, str]:
-    """What the Dockerfile is told beside BASE and REVISION; both `build` and compose.yaml give it."""
+    """Build arguments of the Dockerfile, without BASE and REVISION; `build` and compose.yaml use the same."""
     return {"TOOL": tool.folder.name, "VERSION": tool.manifest.version, "LICENCES": tool.manifest.licence}
 
 
@@ -95,7 +95,11 @@ class DockerRunner:
         return str(image.id)
 
     def build(self, tool: Tool) -> None:
-        """Build the image, unless there is one of the same sources on the same base."""
+        """Build the image, unless there is one of the same sources on the same base.
+
+        Raises:
+            UsageError: no engine answers, or the image does not build.
+        """
         sources, base = image_digest(tool), self.base or "default"
         image = self._image(tool)
         if image is not None and (image.labels.get(SOURCES), image.labels.get(BASE)) == (sources, base):
@@ -112,7 +116,11 @@ class DockerRunner:
             raise UsageError(f"{tool.folder}: image must build, but: {error}; the reason is printed above") from None
 
     def describe(self, tool: Tool) -> str:
-        """Return the output of `<tool> describe`, run in a container without mounts."""
+        """Return the output of `<tool> describe`, run in a container without mounts.
+
+        Raises:
+            UsageError: the image is missing or out of date, or `describe` fails.
+        """
         container = Sandbox(image=self.code_id(tool)).create_container(self.client, ("describe",), {})
         try:
             container.start()
@@ -124,7 +132,11 @@ class DockerRunner:
             container.remove(force=True)
 
     def run(self, invocation: Invocation) -> int:
-        """Run a tool to its end, or take over a running container of the same step."""
+        """Run a tool to its end, or take over a running container of the same step; return its exit code.
+
+        Raises:
+            UsageError: the image is missing or out of date, the engine has no GPUs, or the name is another run's.
+        """
         with raise_on_sigterm():
             container = self._find_running(invocation) or self._start(invocation)
             try:

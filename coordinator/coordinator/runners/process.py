@@ -63,7 +63,11 @@ class ProcessRunner:
         return digest([sources_digest(tool), _python_version(self.venv(tool))])
 
     def build(self, tool: Tool) -> None:
-        """Make the environment; replace one that is unfinished or made from other requirements."""
+        """Make the environment; replace one that is unfinished or made from other requirements.
+
+        Raises:
+            UsageError: the environment does not build.
+        """
         if self._is_built(tool):
             return
         venv = self.venv(tool)
@@ -78,7 +82,12 @@ class ProcessRunner:
             atomic.write_text(venv / STAMP, _build_stamp(tool))
 
     def describe(self, tool: Tool) -> str:
-        """Return the output of `<tool> describe`, run in an empty folder."""
+        """Return the output of `<tool> describe`, run in an empty folder.
+
+        Raises:
+            UsageError: the tool is not built.
+            CalledProcessError: `describe` fails.
+        """
         self.code_id(tool)
         with tempfile.TemporaryDirectory(prefix="label-quality-") as name:
             scratch = Path(name)
@@ -89,7 +98,11 @@ class ProcessRunner:
             ).stdout
 
     def run(self, invocation: Invocation) -> int:
-        """Run a tool to its end; pass SIGTERM on to it."""
+        """Run a tool to its end and return its exit code; pass SIGTERM on to it.
+
+        Raises:
+            UsageError: the tool is not built, or a file that it may read does not exist.
+        """
         self.code_id(invocation.tool)
         invocation.out.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix="label-quality-")

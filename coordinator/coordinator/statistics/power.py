@@ -33,6 +33,13 @@ def detectable_gain(
 def cases_needed(std: float, gain: float, alpha: float, noise: SeedNoise | None = None, seeds: int = 1) -> int | None:
     """The fewest held-out cases that would detect a gain; None where no number of cases would be enough.
 
+    Args:
+        std: standard deviation of the gain between cases.
+        gain: the true gain, in the unit of `std`.
+        alpha: of a two-sided test; already divided by the number of comparisons.
+        noise: noise of seeds; None if unknown, and then left out.
+        seeds: number of seeds of each label version.
+
     Raises:
         ValueError: the gain is not positive.
     """

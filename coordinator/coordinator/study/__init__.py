@@ -1,7 +1,7 @@
 """From a study file to a plan of steps. Read `pipeline` first.
 
 study.yaml ──► file ──► pipeline ──┬──► labelversions    generators, remaps, scores ────────────┬──► steps    plan.json
-                                   └──► networks         training, predictions, fine-tuning ───┘
+                                   └──► networks         training, predictions, fine-tuning ────┘
 
 labelmappings    from a generator's label ids to a dataset's, by organ name
 split            which cases are held out

@@ -58,7 +58,14 @@ class Planner:
 
 
 def complete_scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> Step:
-    """Complete a scoring step with settings, processes and fingerprint; no other step depends on the convention."""
+    """Complete a scoring step with settings, processes and fingerprint; no other step depends on the convention.
+
+    Args:
+        planner: of the study.
+        step: the step so far.
+        base: the step that writes the reference labels.
+        prediction: the step that writes the label maps to score.
+    """
     settings = {
         **step.settings,
         "scoring": planner.study.content.score.scoring.as_json(),

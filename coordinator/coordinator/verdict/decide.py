@@ -194,7 +194,7 @@ def _decide_table(comparisons: Sequence[_Comparison], settings: VerdictSettings)
 
 
 def _decide(finding: Finding, comparison: _Comparison, settings: VerdictSettings, tests: int) -> Finding:
-    """Decide a finding whose p-values are corrected for so many tests."""
+    """Decide a finding; its p-values are corrected for this number of tests."""
     network_gain, alpha = comparison.gain, settings.alpha
     if network_gain is None or finding.p_gain is None or finding.p_below is None:
         return finding

@@ -47,7 +47,11 @@ def find_improvements(run: Run, results: Results, dataset: RunDataset) -> list[I
 
 
 def next_improvements(improvements: Sequence[Improvement]) -> list[Improvement]:
-    """From each level to the next better one, of improvements whose smallest gain in labels comes first."""
+    """Select the improvement from each level to the next better one.
+
+    Args:
+        improvements: of `find_improvements`, smallest gain in labels first.
+    """
     smallest: dict[str, Improvement] = {}
     for improvement in improvements:
         smallest.setdefault(improvement.worse, improvement)
