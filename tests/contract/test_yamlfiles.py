@@ -8,7 +8,7 @@ from contract.errors import UsageError
 from contract.manifest import load_manifest
 
 
-def described(tmp_path: Path, text: str) -> DatasetDescription:
+def load_description(tmp_path: Path, text: str) -> DatasetDescription:
     file = tmp_path / "dataset.yaml"
     file.write_text(text)
     return yamlfiles.load(file, DatasetDescription)
@@ -32,7 +32,7 @@ def described(tmp_path: Path, text: str) -> DatasetDescription:
 )
 def test_a_mistake_in_a_file_is_named_with_key_and_value(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        described(tmp_path, text)
+        load_description(tmp_path, text)
 
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "dataset.yaml"))
@@ -40,14 +40,14 @@ def test_a_mistake_in_a_file_is_named_with_key_and_value(text: str, message: str
 
 def test_one_message_names_all_mistakes(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        described(tmp_path, "name: 7\nlabel: {}\nmodality: MR\n")
+        load_description(tmp_path, "name: 7\nlabel: {}\nmodality: MR\n")
 
     assert "3 problems" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 4
 
 
 def test_background_may_be_named_and_is_no_organ(tmp_path: Path) -> None:
-    assert described(tmp_path, "name: toy\nlabels: {2: spleen, 0: background, 1: liver}").labels == {
+    assert load_description(tmp_path, "name: toy\nlabels: {2: spleen, 0: background, 1: liver}").labels == {
         1: "liver",
         2: "spleen",
     }

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.studies import SMALL, coordinator
+from helpers.studies import SMALL, run_coordinator
 
 from coordinator.datasets.phantom import make_phantom
 
@@ -23,4 +23,4 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_done(small: Path) -> "subprocess.CompletedProcess[str]":
     """`coordinator run` of the small study, at its end; the run folder is `runs/small` beside the study file."""
-    return coordinator("run", small)
+    return run_coordinator("run", small)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.standins import STANDINS
-from helpers.studies import coordinator
+from helpers.studies import run_coordinator
 
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
@@ -39,7 +39,7 @@ def test_all_eight_versions_run_and_fill_table_1(tmp_path: Path) -> None:
     make_phantom(tmp_path / "data" / "phantom", cases=5, shape=(64, 52, 18))
     (tmp_path / "study.yaml").write_text(STUDY.format(weights=STANDINS))
 
-    done = coordinator("run", tmp_path / "study.yaml")
+    done = run_coordinator("run", tmp_path / "study.yaml")
 
     assert done.returncode == 0, done.stdout + done.stderr
     run = tmp_path / "runs" / "everything"

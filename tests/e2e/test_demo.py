@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from helpers.studies import coordinator
+from helpers.studies import run_coordinator
 
 from coordinator.datasets.phantom import make_phantom
 
@@ -22,7 +22,7 @@ def verdict(folder: Path, holdout: float) -> dict[str, dict[str, object]]:
     make_phantom(folder / "data" / "phantom", cases=10)
     (folder / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
 
-    done = coordinator("run", folder / "study.yaml")
+    done = run_coordinator("run", folder / "study.yaml")
 
     assert done.returncode == 0, done.stdout + done.stderr
     found = pl.read_csv(folder / "runs" / "demo" / "report" / "tables" / "verdict.csv")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from helpers.studies import COORDINATOR, contents
+from helpers.studies import COORDINATOR, read_contents
 
 from coordinator.datasets.phantom import make_phantom
 
@@ -63,6 +63,6 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path: Path) -> None:
     )
 
     assert last.returncode == 0, last.stdout + last.stderr
-    calm, killed = contents(tmp_path / "calm" / "runs" / "killed"), contents(run)
+    calm, killed = read_contents(tmp_path / "calm" / "runs" / "killed"), read_contents(run)
     assert calm.keys() == killed.keys()
     assert [name for name in calm if calm[name] != killed[name]] == []

@@ -9,7 +9,7 @@ import docker
 import numpy as np
 import polars as pl
 import pytest
-from helpers.studies import SMALL, contents, coordinator
+from helpers.studies import SMALL, read_contents, run_coordinator
 
 from contract.datasets import case_names
 from coordinator.datasets.phantom import make_phantom
@@ -40,12 +40,12 @@ def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(
 @pytest.mark.usefixtures("small_done")
 def test_a_further_run_does_nothing(small: Path) -> None:
     run = small.parent / "runs" / "small"
-    before = contents(run)
+    before = read_contents(run)
 
-    done = coordinator("run", small)
+    done = run_coordinator("run", small)
 
     assert "steps are done" in done.stdout
-    assert contents(run) == before
+    assert read_contents(run) == before
 
 
 @pytest.mark.venvs
@@ -63,7 +63,7 @@ def test_networks_are_fine_tuned_on_another_dataset_beside_ones_from_scratch(tmp
     text = SMALL.replace("name: small", "name: pretraining") + "transfer: [target]\n"
     (tmp_path / "study.yaml").write_text(text)
 
-    done = coordinator("run", tmp_path / "study.yaml")
+    done = run_coordinator("run", tmp_path / "study.yaml")
 
     run = tmp_path / "runs" / "pretraining"
     assert done.returncode == 0, done.stdout + done.stderr
@@ -87,7 +87,7 @@ def test_a_study_of_images_without_labels_is_refused_before_anything_runs(sample
     text = f"name: x\ndata: {samples / 'datasets'}\ndatasets: [crlm]\ngenerators: [medsam]\nrun: {{runtime: process}}\n"
     (tmp_path / "study.yaml").write_text(text)
 
-    done = coordinator("run", tmp_path / "study.yaml")
+    done = run_coordinator("run", tmp_path / "study.yaml")
 
     assert done.returncode == 2
     assert "crlm: a study compares label versions with reference labels" in done.stderr
@@ -106,7 +106,7 @@ def test_on_real_ct_docker_and_processes_give_the_same_voxels_and_medsam_is_good
     for runtime in ("process", "docker"):
         text = f"name: {runtime}\ndata: {samples / 'datasets'}\ndatasets: [tsmini]\ngenerators: {generators}\n"
         (tmp_path / f"{runtime}.yaml").write_text(text)
-        done = coordinator("run", tmp_path / f"{runtime}.yaml", "--runtime", runtime)
+        done = run_coordinator("run", tmp_path / f"{runtime}.yaml", "--runtime", runtime)
         assert done.returncode == 0, done.stdout + done.stderr
         labels = tmp_path / "runs" / runtime / "tsmini" / "2-labels"
         written[runtime] = {str(p.relative_to(labels)): p.read_bytes() for p in sorted(labels.rglob("*.nii.gz"))}

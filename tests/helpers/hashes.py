@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def locked(package: str) -> str:
+def read_lock_lines(package: str) -> str:
     """The lines of a package in the coordinator's lock."""
     text = (ROOT / "coordinator/requirements.lock").read_text(encoding="utf-8")
     found = re.search(rf"^{package}==.*(\n    --hash.*)+\n", text, re.MULTILINE)

@@ -17,11 +17,11 @@ run: {runtime: process, threads: 1}
 """
 
 
-def coordinator(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def run_coordinator(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([COORDINATOR, *arguments], capture_output=True, text=True, check=False)
 
 
-def contents(run: Path) -> dict[str, bytes]:
+def read_contents(run: Path) -> dict[str, bytes]:
     """Everything in a run folder but times, logs and what the engine keeps for itself."""
     skipped = {"run.json", "events.jsonl", ".lock", ".check.json", "todo"}
     files = [p for p in run.rglob("*") if p.is_file() and p.name not in skipped and p.suffix not in {".lock", ".log"}]

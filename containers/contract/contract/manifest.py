@@ -56,7 +56,7 @@ class Option(yamlfiles.Strict):
     steps: Items[str] = Field(default=(), description="steps whose results depend on it; all, where none is named")
 
     @model_validator(mode="after")
-    def _default_is_valid(self) -> "Option":
+    def _check_default(self) -> "Option":
         self.check("default", self.default)
         return self
 
@@ -145,7 +145,7 @@ class Manifest(yamlfiles.Strict):
     check: Check = Check()
 
     @model_validator(mode="after")
-    def _names_exist(self) -> "Manifest":
+    def _check_names(self) -> "Manifest":
         self.variant(self.default_variant)
         self.complete_options(dict(self.check.options))
         for name, option in self.options.items():

@@ -21,8 +21,11 @@ from degrade_tool.boundary import OrganNumbers
 from degrade_tool.drawing import Errors, Random, Recipe, draw_errors
 
 LARGEST_SCALE = 16.0
+"""The search for a target goes no further."""
 PRECISION = 5e-4
+"""A Dice that is this near to the target meets it."""
 SCALE_PRECISION = 1e-4
+"""The search ends when it knows the scale this well."""
 SEARCH_VOXELS = 4_000_000
 """Larger volumes are searched on every second, third … voxel in plane; the result is always made on all voxels."""
 

@@ -78,7 +78,12 @@ def _segment_organ(model: Model, organ: Mask) -> Mask:
 
 
 class LabelMerger:
-    """Joins masks: where two overlap the smaller one wins, or the first of two equal ones."""
+    """Joins masks: where two overlap the smaller one wins, or the first of two equal ones.
+
+    Attributes:
+        labels: (Z, Y, X) label ids so far; 0 at first.
+        sizes: label id -> voxels of its mask.
+    """
 
     def __init__(self, labels: LabelMap) -> None:
         self.labels = labels
@@ -86,6 +91,6 @@ class LabelMerger:
         self.sizes[0] = labels.size + 1
 
     def add(self, label: int, mask: Mask) -> None:
-        """Add the mask of a label, in order of label ids."""
+        """Add the (Z, Y, X) mask of a label; labels come in the order of their ids."""
         self.sizes[label] = mask.sum()
         self.labels[mask & (self.sizes[self.labels] > self.sizes[label])] = label

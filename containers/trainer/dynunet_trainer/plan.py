@@ -46,7 +46,7 @@ class Normalisation:
         return (self.lower_hu - self.mean_hu) / self.std_hu
 
     def apply(self, hu: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalise an image in HU."""
+        """Normalise an image, or any part of one, in HU."""
         clipped = np.clip(hu, np.float32(self.lower_hu), np.float32(self.upper_hu))
         return (clipped - np.float32(self.mean_hu)) / np.float32(self.std_hu)
 

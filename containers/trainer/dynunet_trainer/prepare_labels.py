@@ -55,7 +55,7 @@ def prepare_labels(context: Context) -> None:
 
 
 def to_channels(labels: NDArray[np.unsignedinteger], ids: Sequence[int]) -> NDArray[np.uint8]:
-    """Replace label ids by 1, 2, … in the order of `ids`, which ascend; 0 stays 0."""
+    """Replace the label ids of an (X, Y, Z) map by 1, 2, … in the order of `ids`, which ascend; 0 stays 0."""
     table = np.zeros(max(ids) + 1, np.uint8)
     table[list(ids)] = np.arange(1, len(ids) + 1)
     channels: NDArray[np.uint8] = table[labels]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the probe was told."""
+    """The options of the probe."""
 
     threshold: float
     pause_s: float

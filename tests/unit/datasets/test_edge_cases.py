@@ -38,13 +38,13 @@ def test_an_odd_image_is_a_warning(image: str, warning: str, edge: Path, tmp_pat
     labels = "seg_empty" if image == "ct_single_slice" else "base_seg117"
     found = checked(tmp_path, edge / f"{image}.nii.gz", edge / f"{labels}.nii.gz")
 
-    assert any(warning in said for said in found.warnings)
+    assert any(warning in text for text in found.warnings)
 
 
 def test_a_missing_orientation_is_a_warning(edge: Path, tmp_path: Path) -> None:
     found = checked(tmp_path, edge / "ct_no_form_codes.nii.gz", edge / "base_seg117.nii.gz")
 
-    assert any("no orientation" in said for said in found.warnings)
+    assert any("no orientation" in text for text in found.warnings)
     assert "apart" in found.errors[0]  # and its labels, which have one, no longer fit
 
 

@@ -46,14 +46,14 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
 def test_the_tool_says_what_it_reached_and_a_second_run_does_nothing(
     start: Callable[..., int], phantom: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    first, said = start(phantom, tmp_path, "--target-dice", "0.8"), capsys.readouterr().err
-    second, said_again = start(phantom, tmp_path, "--target-dice", "0.8"), capsys.readouterr().err
+    first, first_log = start(phantom, tmp_path, "--target-dice", "0.8"), capsys.readouterr().err
+    second, second_log = start(phantom, tmp_path, "--target-dice", "0.8"), capsys.readouterr().err
 
-    assert (first, second) == (0, 0), said
-    reached = [float(value) for value in re.findall(r"phantom_00\d: mean Dice ([\d.]+) \(asked for 0.8\)", said)]
+    assert (first, second) == (0, 0), first_log
+    reached = [float(value) for value in re.findall(r"phantom_00\d: mean Dice ([\d.]+) \(asked for 0.8\)", first_log)]
     assert len(reached) == 2
     assert np.mean(reached) == pytest.approx(0.8, abs=0.01)
-    assert said_again.count("already done") == 2
+    assert second_log.count("already done") == 2
     run = json.loads((tmp_path / "phantom" / "degrade-errors" / "run.json").read_text())
     assert run["options"]["target-dice"] == 0.8
     assert len(run["outputs"]) == 2

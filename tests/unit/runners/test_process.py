@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import pytest
-from helpers.hashes import break_hashes, locked, write_wheel
+from helpers.hashes import break_hashes, read_lock_lines, write_wheel
 from helpers.running import (
     log_has,
     make_invocation,
@@ -196,7 +196,7 @@ def test_torchs_cpu_build_is_installed_where_pip_is_given_a_folder_that_has_it(
         write_wheel(tmp_path / "wheels", "torch", "2.13.0+cpu"), encoding="utf-8"
     )
     # Stands for the CUDA build.
-    (folder / "requirements-cuda.lock").write_text(locked("tabulate"), encoding="utf-8")
+    (folder / "requirements-cuda.lock").write_text(read_lock_lines("tabulate"), encoding="utf-8")
     monkeypatch.setenv("PATH", f"{ROOT}/.venvs/uv/bin:/usr/bin:/bin")
     monkeypatch.setenv("COORDINATOR_VENVS", str(tmp_path / "venvs"))
     monkeypatch.delenv("UV_FIND_LINKS", raising=False)

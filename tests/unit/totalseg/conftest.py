@@ -38,13 +38,13 @@ class Done:
 
     Attributes:
         code: exit code.
-        said: standard error.
+        stderr: what it logged.
         folder: of the results.
         attempts: uses of the network and starts of processes, one line each.
     """
 
     code: int
-    said: str
+    stderr: str
     folder: Path
     attempts: list[str]
 
@@ -68,7 +68,7 @@ def standins() -> Path:
 def watched(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[list[str]], tuple[subprocess.CompletedProcess[str], list[str]]]:
-    """Run a program of Python; gives back what it said, and what the network and processes were used for."""
+    """Run a program of Python; gives back what it printed, and what it used the network and processes for."""
 
     def run(command: list[str]) -> tuple[subprocess.CompletedProcess[str], list[str]]:
         scratch = tmp_path_factory.mktemp("scratch")
@@ -108,7 +108,7 @@ def run_tool(
 def results_6mm(run_tool: Runner, tmp_path_factory: pytest.TempPathFactory) -> Done:
     """Results of the smallest variant with default options."""
     done = run_tool(tmp_path_factory.mktemp("out"), "--variant", "6mm", "--device", "cpu")
-    assert done.code == 0, done.said
+    assert done.code == 0, done.stderr
     return done
 
 

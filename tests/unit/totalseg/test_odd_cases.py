@@ -47,7 +47,7 @@ def test_a_volume_that_is_too_thin_fails_alone(order_3):
     lines = [json.loads(line) for line in (order_3.folder / "status.jsonl").read_text().splitlines()]
     failed = {line["case"]: line["reason"] for line in lines if line["state"] == "failed"}
 
-    assert order_3.code == 3, order_3.said
+    assert order_3.code == 3, order_3.stderr
     assert len(lines) == 6
     assert list(failed) == ["thin"]
     assert "volume must be thicker than 3 mm, half a voxel of the models, but is 1.5 mm along z" in failed["thin"]
@@ -78,5 +78,5 @@ def test_smooth_outlines_and_removed_blobs_are_the_packages_own(run_tool: Callab
 
     smooth = run_tool(tmp_path, "--variant", "6mm", "--cases", "whole", *options, data=odd)
 
-    assert smooth.code == 0, smooth.said
+    assert smooth.code == 0, smooth.stderr
     assert set(np.unique(labels(smooth.folder, "whole"))) < set(np.unique(labels(order_3.folder, "whole")))

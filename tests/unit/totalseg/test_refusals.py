@@ -33,7 +33,7 @@ def changed_weights(standins: Path, tmp_path: Path) -> Callable[[object], Path]:
 def test_missing_weights_are_refused_before_the_package_is_imported(run_tool: Callable, tmp_path: Path):
     done = run_tool(tmp_path, "--variant", "3mm", weights=tmp_path / "none", options=("-X", "importtime"))
 
-    message = done.said[done.said.index("error: ") :]
+    message = done.stderr[done.stderr.index("error: ") :]
     assert done.code == 2
     assert message.startswith(
         f"error: {tmp_path}/none/totalseg/Dataset297_TotalSegmentator_total_3mm_1559subj: weights must be there"
@@ -41,7 +41,9 @@ def test_missing_weights_are_refused_before_the_package_is_imported(run_tool: Ca
     assert "coordinator weights fetch totalseg-3mm" in message
     assert "releases/download/v2.0.0-weights/Dataset297_TotalSegmentator_total_3mm_1559subj.zip" in message
     imported = {
-        line.split("|")[-1].strip().split(".")[0] for line in done.said.splitlines() if line.startswith("import time:")
+        line.split("|")[-1].strip().split(".")[0]
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
     }
     assert "contract" in imported
     assert not imported & {"torch", "nnunetv2", "totalsegmentator"}
@@ -54,7 +56,7 @@ def test_a_checkpoint_that_is_a_program_is_refused(run_tool: Callable, changed_w
 
     done = run_tool(tmp_path, "--variant", "6mm", weights=weights)
 
-    assert done.code == 2, done.said
-    assert f"{weights.resolve()}/totalseg/{FAST}" in done.said
-    assert "a checkpoint of only tensors and plain data, but: UnpicklingError" in done.said
+    assert done.code == 2, done.stderr
+    assert f"{weights.resolve()}/totalseg/{FAST}" in done.stderr
+    assert "a checkpoint of only tensors and plain data, but: UnpicklingError" in done.stderr
     assert not (tmp_path / "was-run").exists()

@@ -38,7 +38,7 @@ def results(request: pytest.FixtureRequest, run_tool: Callable, tmp_path_factory
     if request.param == "6mm":
         return request.getfixturevalue("results_6mm")
     done = run_tool(tmp_path_factory.mktemp("out"), "--variant", request.param, "--device", "cpu")
-    assert done.code == 0, done.said
+    assert done.code == 0, done.stderr
     return done
 
 
@@ -102,7 +102,7 @@ def test_labels_are_those_of_the_packages_own_function(
     theirs, _ = watched([str(python), str(program), str(standins / "totalseg"), variant, order, *files])
     ours = run_tool(tmp_path, "--variant", variant, "--cases", ",".join(cases), "--resampling-order", order)
 
-    assert (theirs.returncode, ours.code) == (0, 0), theirs.stderr + ours.said
+    assert (theirs.returncode, ours.code) == (0, 0), theirs.stderr + ours.stderr
     for case in cases:
         expected = np.asarray(nib.load(tmp_path / f"{case}.nii.gz").dataobj)
         found = np.asarray(nib.load(ours.folder / f"{case}.nii.gz").dataobj)
