@@ -155,10 +155,7 @@ def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
     """Do STEP of the plan in RUN_FOLDER, as the workflow engine does; to try a single step by hand."""
     from coordinator.engine.execute import execute
 
-    try:
-        context.exit(execute(run_folder.resolve(), step))
-    except StopIteration:
-        raise UsageError(f"{run_folder / steps.PLAN}: the plan has no step {step!r}") from None
+    context.exit(execute(run_folder.resolve(), step))
 
 
 @commands.command()

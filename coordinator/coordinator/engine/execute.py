@@ -36,7 +36,7 @@ def execute(run: Path, step_id: str) -> int:
         0 when the step is done, now or before; 1 when it failed, with the reason in `.steps/<id>.failed`.
 
     Raises:
-        StopIteration: the plan has no such step.
+        UsageError: the plan has no such step.
     """
     signal.signal(signal.SIGTERM, _stop)
     plan = steps.read_plan(run)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contract.errors import UsageError
+
 PLAN = "plan.json"
 MARKERS = ".steps"
 BASE = "base"
@@ -89,9 +91,12 @@ class Plan(NamedTuple):
         """A step by id.
 
         Raises:
-            StopIteration: there is none.
+            UsageError: there is none.
         """
-        return next(step for step in self.steps if step.id == step_id)
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise UsageError(f"{self.study}: the plan has no step {step_id!r}; `coordinator plan` lists its steps")
 
 
 def plan_text(plan: Plan) -> str:
