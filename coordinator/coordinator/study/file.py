@@ -74,26 +74,61 @@ class TrainSettings(Strict):
     learning_rate: float = Field(default=1e-3, gt=0, lt=1)
     holdout: float = Field(default=0.2, gt=0, lt=1, description="share of the cases that are held out")
     split_seed: int = Field(default=0, ge=0)
-    seeds: Items[int] = Field(default=(0,), min_length=1)
+    seeds: Items[int] = Field(default=(0, 1, 2), min_length=1, description="a network for each, on each label version")
+    noise_seeds: Items[int] = Field(
+        default=(),
+        description="further seeds of the networks on the reference labels alone: they show the noise of seeds",
+    )
     patch: str = Field(default="auto", pattern=r"^(auto|\d+,\d+,\d+)$", description="voxels along x,y,z")
     spacing: str = Field(default="median", pattern=r"^(median|[\d.]+,[\d.]+,[\d.]+)$", description="mm along x,y,z")
     filters: str = Field(default="auto", pattern=r"^(auto|\d+(,\d+)*)$", description="channels of each stage")
     options: dict[str, OptionValue] = Field(default_factory=dict, description="further options of the trainer")
 
-    @field_validator("seeds")
+    @field_validator("seeds", "noise_seeds")
     @classmethod
     def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        if any(seed < 0 for seed in seeds) or len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must be different and not negative, but are {list(seeds)}")
         return seeds
 
+    @model_validator(mode="after")
+    def _check_noise_seeds(self) -> "TrainSettings":
+        if shared := sorted({*self.seeds} & {*self.noise_seeds}):
+            raise ValueError(f"noise_seeds: must be further seeds, but {shared} are in `seeds` already")
+        return self
+
 
 class VerdictSettings(Strict):
-    """When better labels count as worth their cost."""
+    """When better labels are worth it, and how sure the report must be before it says so."""
 
     margin: float = Field(default=0.01, gt=0, lt=1, description="Dice; a smaller gain is worth nothing")
-    alpha: float = Field(default=0.05, gt=0, le=0.5, description="chance that any claim of a table is wrong")
+    surface_margin: float = Field(default=0.02, gt=0, lt=1, description="the same of surface Dice")
+    alpha: float = Field(default=0.05, gt=0, le=0.5, description="chance that any claim of the report is wrong")
+    failure_rate: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="share of cases in which a network may fail; `not worth it` needs enough cases to have seen one",
+    )
     minutes_per_mask: float = Field(default=10, gt=0, description="to draw one organ in one case; the paper's is 10")
+    max_hours_per_point: float | None = Field(
+        default=None, gt=0, description="of annotation for each Dice point; dearer gains are not worth it"
+    )
+    seed_std: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="standard deviation of a network's Dice over seeds, for one seed",
+    )
+    seed_std_source: str | None = Field(
+        default=None, min_length=1, description="where `seed_std` was measured; printed"
+    )
+
+    @model_validator(mode="after")
+    def _check_source(self) -> "VerdictSettings":
+        if (self.seed_std is None) != (self.seed_std_source is None):
+            raise ValueError("seed_std and seed_std_source: give both or neither; the report prints the source")
+        return self
 
 
 class RunSettings(Strict):
@@ -247,7 +282,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
 
 def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
     """The study file's `train` section as options of the trainer, without seeds and split."""
-    section = train.model_dump(exclude={"holdout", "split_seed", "seeds", "options"})
+    section = train.model_dump(exclude={"holdout", "split_seed", "seeds", "noise_seeds", "options"})
     return {**{key.replace("_", "-"): value for key, value in section.items()}, **train.options}
 
 
