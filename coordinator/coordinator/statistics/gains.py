@@ -43,8 +43,9 @@ class Cube:
 
     def networks(self, version: str) -> Floats:
         """(cases, seeds, labels) scores of a version's networks, of the seeds that have any."""
-        scores = self.scores[self.versions.index(version)]
-        return scores[:, np.isfinite(scores).any(axis=(0, 2))]
+        scores: Floats = self.scores[self.versions.index(version)]
+        scored: Floats = scores[:, np.isfinite(scores).any(axis=(0, 2))]
+        return scored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +137,8 @@ def gain(cube: Cube, better: str, worse: str) -> Gain | None:
 def count_organs(present: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(organs,) whether enough cases have an organ, of a table (cases, organs) that says which case has which."""
     fewest = min(FEWEST_CASES, int(present.any(axis=1).sum()))
-    return (present.sum(axis=0) >= fewest) & present.any(axis=0)
+    counts = present.sum(axis=0)
+    return np.asarray((counts >= fewest) & (counts > 0))
 
 
 def mean_over_organs(table: Floats) -> OrganMean:

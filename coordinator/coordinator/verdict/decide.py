@@ -17,11 +17,11 @@ from coordinator.statistics.gains import Cube, Gain, gain, make_cube
 from coordinator.statistics.intervals import Interval, interval, p_different, p_equivalent
 from coordinator.statistics.power import Design, cases_needed
 from coordinator.statistics.seednoise import SeedError, seed_error
+from coordinator.study.file import VerdictSettings
 from coordinator.study.steps import BASE
 from coordinator.verdict.outcome import (
     CANNOT_TELL,
     METRIC_NAMES,
-    NOT_WORTH_IT,
     Evidence,
     decide,
     price_per_point,
@@ -141,9 +141,14 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
     return all_findings
 
 
-def is_equivalent(finding: Finding, alpha: float) -> bool:
-    """Whether both networks are shown to differ by less than the margin in Dice."""
-    return finding.p_equivalent is not None and finding.p_equivalent <= alpha and finding.outcome == NOT_WORTH_IT
+def is_equivalent(finding: Finding, settings: VerdictSettings) -> bool:
+    """Whether the networks are shown to differ by less than the margin in Dice, with enough cases to meet a failure."""
+    return (
+        finding.p_equivalent is not None
+        and finding.p_equivalent <= settings.alpha
+        and finding.seed_std is not None
+        and finding.cases >= cases_to_exclude(settings.failure_rate, settings.alpha)
+    )
 
 
 def annotation_hours(masks: int, minutes_per_mask: float) -> float:

@@ -80,9 +80,9 @@ def describe_smallest_gain(improvements: Sequence[Improvement]) -> str:
     if smallest is None:
         return "No gain in labels is shown to improve the network; that does not show that none does."
     return (
-        "The smallest gain in labels that is shown to improve the network is "
-        f"{format_points(smallest.label_gain)} points, from {smallest.worse} to {smallest.better}; with it, the network's "
-        f"Dice is {format_points(smallest.gain)} points higher. Smaller ones are not excluded."
+        f"The smallest gain in labels that is shown to improve the network is {format_points(smallest.label_gain)} "
+        f"points, from {smallest.worse} to {smallest.better}; with it, the network's Dice is "
+        f"{format_points(smallest.gain)} points higher. Smaller ones are not excluded."
     )
 
 
