@@ -76,7 +76,7 @@ class OrganMean:
     """A mean of organ means, with what each case contributes to its error.
 
     Attributes:
-        by_case: (cases,) values whose mean is the mean of organ means, and whose variance is that of a case.
+        by_case: (..., cases) values whose mean is the mean of organ means, and whose variance is that of a case.
         freedom: degrees of freedom of their variance.
         rows: (cases,) indices of the cases in the table.
     """
@@ -149,19 +149,20 @@ def mean_over_organs(table: Floats) -> OrganMean:
     of Bell and McCaffrey (2002), for equal and independent errors. Without gaps these are Student's s² / n and n - 1.
 
     Args:
-        table: (cases, organs), NaN in gaps; every organ has a case.
+        table: (..., cases, organs), NaN in gaps, which are the same along all axes but the last two.
     """
-    rows = np.flatnonzero(np.isfinite(table).any(axis=1))
-    columns = np.flatnonzero(np.isfinite(table).any(axis=0))
-    values = table[np.ix_(rows, columns)]
-    present = np.isfinite(values)
+    present = np.isfinite(table.reshape(-1, *table.shape[-2:])[0])
+    rows, columns = np.flatnonzero(present.any(axis=1)), np.flatnonzero(present.any(axis=0))
+    present = present[np.ix_(rows, columns)]
+    values = np.where(present, table[..., rows[:, None], columns], 0.0)
     counts, cases = present.sum(axis=0), len(rows)
-    means = np.where(present, values, 0.0).sum(axis=0) / counts
+    means = values.sum(axis=-2) / counts
     # What each case adds to the error; an organ that one case has adds none.
     weights = np.where(present, 1 / (len(columns) * np.sqrt(counts * np.maximum(counts - 1, 1))), 0.0)
-    errors = (np.where(present, values - means, 0.0) * weights).sum(axis=1)
-    by_case = means.mean() + np.sqrt(cases * max(cases - 1, 1)) * errors
-    return OrganMean(by_case, _freedom(weights, counts), rows)
+    errors = ((values - means[..., None, :]) * weights).sum(axis=-1)
+    by_case = means.mean(axis=-1)[..., None] + np.sqrt(cases * max(cases - 1, 1)) * errors
+    freedom = float(max(cases - 1, 1)) if present.all() else _freedom(weights, counts)
+    return OrganMean(by_case, freedom, rows)
 
 
 def finite_mean(values: Floats, axis: int) -> Floats:

@@ -1,12 +1,11 @@
 """Intervals and p-values of a mean gain that are right for few cases, ties and skewed differences too.
 
-Two errors add up, in squares (MOVER; Zou & Donner 2008):
+Cases and seeds each make an error. The bound of the cases' error is the wider one of Student's and Hall's (1992), which
+is shifted by the skewness of the gains: Student's alone misses too often on the side of the long tail, and Hall's alone
+with few cases. The error of seeds is added in squares: with Satterthwaite's degrees of freedom where there are enough
+seeds for these, else as distances (MOVER; Zou & Donner 2008).
 
-    cases    the wider of Student's bound and Hall's (1992), which shifts it by the skewness of the gains. Student's
-             alone misses too often on the side of the long tail, Hall's alone is too narrow with few cases.
-    seeds    Student's bound of the noise of seeds.
-
-Both bounds are finite for any gains, ties included. `tests/benchmarks/calibration.py` measures how often they hold.
+Bounds are finite for any gains, ties included. `tests/benchmarks/calibration.py` measures how often they hold.
 """
 
 from collections.abc import Callable
@@ -24,6 +23,10 @@ FEWEST_TESTED = 3
 """With fewer cases, no test concludes anything."""
 SMALLEST_STD = 5e-4
 """Of a gain between cases; a smaller one is taken as this: half of the last digit of Dice points that are printed."""
+FEWEST_JOINED = 3.0
+"""With fewer degrees of freedom of seeds, Satterthwaite's approximation is too narrow."""
+FREEDOM_SHARE = 0.7
+"""Of the seeds' degrees of freedom that counts in Satterthwaite's approximation; with all, it is too narrow."""
 LOWEST_LOG10_P = -30.0
 """Decimal logarithm of the smallest p-value."""
 
@@ -107,9 +110,9 @@ def p_equivalent(gain: CaseGains, margin: float, seeds: SeedStd | None = None) -
     return min(1.0, 2 * max(p_less(gain, margin, seeds), p_greater(gain, -margin, seeds)))
 
 
-def student_quantile(tail: float, freedom: float) -> float:
+def student_quantile(tail: float, freedom: Floats) -> Floats:
     """The value that Student's t exceeds with this probability."""
-    return -float(stdtrit(min(freedom, 1e9), tail))
+    return np.asarray(-stdtrit(np.minimum(freedom, 1e9), tail))
 
 
 def _p_value(gain: CaseGains, seeds: SeedStd | None, distance: float, side: int) -> float:
@@ -125,29 +128,55 @@ def _p_value(gain: CaseGains, seeds: SeedStd | None, distance: float, side: int)
 
 def _bounds(gain: CaseGains, seeds: SeedStd | None) -> tuple[Bound, Bound]:
     """Distances of the lower and of the upper bound from the mean."""
-    values = gain.by_case
-    std = max(float(values.std(ddof=1)), SMALLEST_STD)
-    error, freedom = std / len(values) ** 0.5, max(gain.freedom, 1.0)
-    skewness = _skewness(values) / (freedom + 1) ** 0.5
+    values, freedom = gain.by_case, max(gain.freedom, 1.0)
+    case_error = np.asarray(max(float(values.std(ddof=1)), SMALLEST_STD) / len(values) ** 0.5)
+    skewness = np.asarray(_skewness(values) / (freedom + 1) ** 0.5)
+    seed_error = (np.asarray(seeds.std), seeds.freedom) if seeds is not None else None
 
-    def bound(tail: float, *, skewness: float) -> float:
-        student = student_quantile(tail, freedom)
-        cases = max(student, hall_quantile(student, skewness)) * error
-        return float(np.hypot(cases, student_quantile(tail, seeds.freedom) * seeds.std)) if seeds else cases
+    def bound(tail: float, *, skewness: Floats) -> float:
+        return float(bound_distance(tail, (case_error, freedom), skewness, seed_error))
 
     return partial(bound, skewness=skewness), partial(bound, skewness=-skewness)
 
 
-def hall_quantile(quantile: float, skewness: float) -> float:
+def bound_distance(
+    tail: float, cases: tuple[Floats, float], skewness: Floats, seeds: tuple[Floats, float] | None
+) -> Floats:
+    """Distance of a bound from the mean; shapes may be broadcast.
+
+    Args:
+        tail: probability that the truth lies beyond the bound.
+        cases: standard error over cases, and its degrees of freedom.
+        skewness: of the gains, divided by the square root of their number; of an upper
+            bound, with the sign turned.
+        seeds: the same over seeds; None without.
+    """
+    case_error, case_freedom = cases
+    if seeds is None:
+        return _wider_quantile(tail, np.asarray(case_freedom), skewness) * case_error
+    seed_error, seed_freedom = seeds
+    if seed_freedom < FEWEST_JOINED:
+        case_distance = _wider_quantile(tail, np.asarray(case_freedom), skewness) * case_error
+        return np.asarray(np.hypot(case_distance, student_quantile(tail, np.asarray(seed_freedom)) * seed_error))
+    error = np.hypot(case_error, seed_error)
+    freedom = error**4 / (case_error**4 / case_freedom + seed_error**4 / (FREEDOM_SHARE * seed_freedom))
+    return _wider_quantile(tail, freedom, skewness * (case_error / error) ** 3) * error
+
+
+def _wider_quantile(tail: float, freedom: Floats, skewness: Floats) -> Floats:
+    student = student_quantile(tail, freedom)
+    return np.asarray(np.maximum(student, hall_quantile(student, skewness)))
+
+
+def hall_quantile(quantile: Floats, skewness: Floats) -> Floats:
     """The studentised mean that Hall's cubic transformation turns into a quantile.
 
     Args:
         quantile: of the transformed, nearly symmetric mean.
         skewness: of the gains, divided by the square root of their number; positive where the long tail is above.
     """
-    if abs(skewness) < 1e-6:
-        return quantile
-    return 3 / skewness * (float(np.cbrt(1 + skewness * (quantile - skewness / 6))) - 1)
+    skewness = np.where(np.abs(skewness) < 1e-6, 1e-6, skewness)  # of 0, the limit is the quantile
+    return np.asarray(3 / skewness * (np.cbrt(1 + skewness * (quantile - skewness / 6)) - 1))
 
 
 def _skewness(values: Floats) -> float:

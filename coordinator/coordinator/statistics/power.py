@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import chi2
 
-from coordinator.statistics.intervals import FEWEST_TESTED, SMALLEST_STD, SeedStd, hall_quantile, student_quantile
+from coordinator.statistics.intervals import FEWEST_TESTED, SMALLEST_STD, SeedStd, bound_distance
+
+Floats = NDArray[np.float64]
 
 POWER = 0.8
 MOST_CASES = 100_000
-_GRID = 40
+_GRID = 16
 """Equally likely values that stand for a random quantity."""
 
 
@@ -39,18 +41,16 @@ class Design:
 
 def power(design: Design, distance: float) -> float:
     """The share of studies whose interval excludes a value from which the true gain is this far away."""
-    tail = (1 - design.confidence) / 2
-    freedom = design.cases - 1
-    error = max(design.std, SMALLEST_STD) / design.cases**0.5
-    bounds = _case_bounds(tail, design.cases) * error
-    from_cases = (bounds[:, None] * _relative_stds(freedom)).ravel()
-    from_seeds, seed_error = np.zeros(1), 0.0
+    cases = design.cases
+    skewness, case_std = (values.ravel() for values in np.meshgrid(_skewnesses(cases), _relative_stds(cases - 1)))
+    case_error, seed_error = max(design.std, SMALLEST_STD) / cases**0.5, 0.0
+    seeds = None
     if design.seeds is not None and design.seeds.std:
         seed_error = design.seeds.std
-        freedom_of_seeds = design.seeds.freedom
-        from_seeds = student_quantile(tail, freedom_of_seeds) * seed_error * _relative_stds(freedom_of_seeds)
-    widths = np.hypot(from_cases[:, None], from_seeds[None, :])
-    return float(ndtr((distance - widths) / np.hypot(error, seed_error)).mean())
+        seeds = (seed_error * _relative_stds(design.seeds.freedom)[None, :], design.seeds.freedom)
+    from_cases = (np.asarray(case_error * case_std[:, None]), cases - 1.0)
+    widths = bound_distance((1 - design.confidence) / 2, from_cases, skewness[:, None], seeds)
+    return float(ndtr((distance - widths) / np.hypot(case_error, seed_error)).mean())
 
 
 def detectable_distance(design: Design) -> float | None:
@@ -86,21 +86,19 @@ def cases_needed(design: Design, distance: float) -> int | None:
 
 
 @lru_cache(maxsize=256)
-def _case_bounds(tail: float, cases: int) -> NDArray[np.float64]:
-    """Equally likely bounds of the mean in standard errors; they depend on the skewness that normal gains happen on."""
-    quantile = student_quantile(tail, cases - 1)
+def _skewnesses(cases: int) -> Floats:
+    """Equally likely values of what `intervals` takes for skewness, of normal gains."""
     spread = (6 * (cases - 2) / ((cases + 1) * (cases + 3))) ** 0.5
-    skewness = ndtri(_shares()) * spread / cases**0.5
-    return np.array([max(quantile, hall_quantile(quantile, float(value))) for value in skewness])
+    return np.asarray(ndtri(_shares()) * spread / cases**0.5)
 
 
 @lru_cache(maxsize=256)
-def _relative_stds(freedom: float) -> NDArray[np.float64]:
+def _relative_stds(freedom: float) -> Floats:
     """Equally likely values of an estimated standard deviation, relative to the true one."""
     if not np.isfinite(freedom):
         return np.ones(1)
-    return np.sqrt(chi2.ppf(_shares(), freedom) / freedom)
+    return np.asarray(np.sqrt(chi2.ppf(_shares(), freedom) / freedom))
 
 
-def _shares() -> NDArray[np.float64]:
+def _shares() -> Floats:
     return (np.arange(_GRID) + 0.5) / _GRID

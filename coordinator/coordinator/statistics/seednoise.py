@@ -5,6 +5,7 @@ one version may be restless where the others are calm. So a version's variance i
 
     noisier than the others      its own variance, with its own degrees of freedom
     calmer than the others       the larger of its own and a mean with theirs, which counts as 4 degrees of freedom more
+    only one other               its own variance
     one seed                     that of the others
     nobody has two seeds         what the study file says, else unknown
 
@@ -13,13 +14,18 @@ one version may be restless where the others are calm. So a version's variance i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from coordinator.statistics.gains import Cube, finite_mean, mean_over_organs
+from coordinator.statistics.gains import Cube, mean_over_organs
 
 MOST_BORROWED = 4.0
 """Degrees of freedom that the other versions may add to those of one. More would hide a version that is noisier."""
+
+
+FEWEST_OTHERS = 2
+"""Where a version is compared with the only other one, nothing shows whether both are equally noisy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ def seed_error(cube: Cube, better: str, worse: str, given_std: float | None = No
         worse: label version.
         given_std: standard deviation of a network's score over seeds, used where no version has two seeds.
     """
-    noises = {version: noise for version in cube.versions if (noise := _network_noise(cube, version))}
+    noises = _network_noises(cube)
     seeds = {version: cube.networks(version).shape[1] for version in (better, worse)}
     if not noises:
         if given_std is None:
@@ -79,8 +85,8 @@ def _judge(noises: Mapping[str, _Noise], version: str) -> tuple[float, float]:
     """Variance of a version's networks over seeds, and its degrees of freedom, judged by its own and the others'."""
     others = [noise for name, noise in noises.items() if name != version]
     own = noises.get(version)
-    if not others:
-        return max(own.variance, 0.0) if own else 0.0, own.freedom if own else 1
+    if own is not None and len(others) < FEWEST_OTHERS:
+        return max(own.variance, 0.0), own.freedom
     freedom = sum(noise.freedom for noise in others)
     pool = max(sum(noise.variance * noise.freedom for noise in others) / freedom, 0.0)
     if own is None:
@@ -92,19 +98,24 @@ def _judge(noises: Mapping[str, _Noise], version: str) -> tuple[float, float]:
     return max(own.variance, mean, 0.0), own.freedom + borrowed
 
 
+@lru_cache(maxsize=32)
+def _network_noises(cube: Cube) -> Mapping[str, _Noise]:
+    """The noise of all versions that have two seeds or more."""
+    return {version: noise for version in cube.versions if (noise := _network_noise(cube, version))}
+
+
 def _network_noise(cube: Cube, version: str) -> _Noise | None:
     """Variance over seeds of the mean of organ means; None for one seed.
 
     The variance between the seeds' means, less what cases add to it: the variance of the seeds' differences on single
     cases (two-way analysis of variance, with gaps).
     """
-    scores = cube.networks(version)
-    seeds = scores.shape[1]
-    scores = np.where(np.isfinite(scores).all(axis=1, keepdims=True), scores, np.nan)
-    if seeds < 2 or np.isfinite(scores[:, 0]).any(axis=1).sum() < 2:
+    scores = cube.networks(version).transpose(1, 0, 2)
+    seeds = len(scores)
+    scores = np.where(np.isfinite(scores).all(axis=0), scores, np.nan)
+    if seeds < 2 or np.isfinite(scores[0]).any(axis=1).sum() < 2:
         return None
-    average = finite_mean(scores, axis=1)
-    means = [mean_over_organs(scores[:, seed] - average).by_case for seed in range(seeds)]
-    between = sum(float(by_case.mean()) ** 2 for by_case in means)
-    from_cases = sum(float(by_case.var(ddof=1)) / len(by_case) for by_case in means)
+    by_case = mean_over_organs(scores - scores.mean(axis=0)).by_case
+    between = float((by_case.mean(axis=1) ** 2).sum())
+    from_cases = float(by_case.var(axis=1, ddof=1).sum()) / by_case.shape[1]
     return _Noise((between - from_cases) / (seeds - 1), seeds - 1)
