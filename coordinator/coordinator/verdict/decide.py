@@ -60,7 +60,7 @@ class Finding:
         masks: in the training cases' reference labels; None for a version made from these, which saves no drawing.
         hours: it takes to draw these masks.
         hours_low: fewest hours for each Dice point of gain; None without hours, or where there is certainly no gain.
-        hours_high: most hours for each Dice point; infinite where there may be no gain.
+        hours_high: most hours for each Dice point; None where there may be no gain.
     """
 
     dataset: str
@@ -211,7 +211,7 @@ def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparis
     if ends := dice.interval(finding.confidence):
         finding = replace(finding, low=ends.low, high=ends.high)
         if price := price_per_point(finding.hours, ends):
-            finding = replace(finding, hours_low=price.low, hours_high=price.high)
+            finding = replace(finding, hours_low=price.low, hours_high=price.high if ends.low > 0 else None)
     if surface:
         finding = replace(finding, surface_gain=surface.gain.mean)
         if ends := surface.interval(finding.confidence):
