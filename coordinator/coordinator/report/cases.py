@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from coordinator.report.failed import describe_left_out
+from coordinator.report.failed import describe_failed
 from coordinator.results.cases import LABELS, NETWORK
 from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset
@@ -60,7 +60,7 @@ def case_table(run: Run, dataset: RunDataset, scores: pl.DataFrame) -> CaseTable
         name=f"cases-{dataset.name}",
         dataset=dataset.name,
         caption=f"{dataset.name}: Dice of each case in percent, mean over {count_noun(len(dataset.common), 'organ')}"
-        f"{' (of networks also over seeds)' if len(run.seeds) > 1 else ''}.{describe_left_out(run, dataset.name)}",
+        f"{' (of networks also over seeds)' if len(run.seeds) > 1 else ''}.{describe_failed(run, dataset.name)}",
         columns=tuple(f"{what}: {version}" for what, version in columns),
         rows=tuple(
             (case, case in dataset.held_out, tuple(_percent(numbers.get((*column, case))) for column in columns))

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from coordinator.report.failed import describe_failed
 from coordinator.report.texttables import TextTable
-from coordinator.results.run import Run, RunDataset
+from coordinator.results.run import DEGRADED, Run, RunDataset
+from coordinator.study.steps import BASE
 from coordinator.verdict.dose import Improvement, describe_smallest_gain, next_improvements
 from coordinator.verdict.sentences import format_gain, format_points
 
@@ -13,9 +15,11 @@ from coordinator.verdict.sentences import format_gain, format_points
 def dose_table(run: Run, dataset: RunDataset, improvements: Sequence[Improvement]) -> TextTable:
     """From each level to the next better one, and the smallest gain in labels that improved the network."""
     share = f"{100 * (1 - run.verdict.alpha):g} %"
+    levels = {BASE} | {t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED}
     return TextTable(
         name=f"dose-response-{dataset.name}",
-        caption=f"{dataset.name}: from each level of label quality to the next better one.",
+        caption=f"{dataset.name}: from each level of label quality to the next better one."
+        f"{describe_failed(run, dataset.name, versions=levels)}",
         columns=("from", "to", "labels (Dice points)", f"network (Dice points, {share} interval)", "p (Holm)"),
         rows=tuple(_row(improvement) for improvement in next_improvements(improvements)),
         notes=(describe_smallest_gain(improvements, run.verdict.alpha),),

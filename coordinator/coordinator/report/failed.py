@@ -1,5 +1,7 @@
 """How tables and captions show that networks failed: a sign, the number of seeds that remain, and the reasons."""
 
+from collections.abc import Collection
+
 import polars as pl
 
 from coordinator.results.failednetworks import count_failed
@@ -7,6 +9,7 @@ from coordinator.results.run import Run
 from coordinator.verdict.sentences import join_names
 
 FAILED = "—"  # as in the paper's Tables 2 and 3
+LEFT_OUT = "Left out, since they failed"
 
 
 def note_seeds(run: Run, kept: int | None, failed: int) -> str:
@@ -39,16 +42,23 @@ def failed_notes(run: Run, target: str | None = None, dataset: str | None = None
     )
 
 
-def describe_left_out(run: Run, dataset: str) -> str:
-    """A sentence to end a caption, which names the in-domain networks that failed; empty where none did."""
+def describe_failed(run: Run, dataset: str, what: str = LEFT_OUT, versions: Collection[str] | None = None) -> str:
+    """A sentence to end a caption, which names the in-domain networks that failed; empty where none did.
+
+    Args:
+        run: the run.
+        dataset: whose networks.
+        what: the sentence's beginning.
+        versions: those that the caption is about; None for all.
+    """
     seeds: dict[str, list[str]] = {}
     for network in run.failed_networks:
-        if (network.dataset, network.target) == (dataset, None):
+        if (network.dataset, network.target) == (dataset, None) and (versions is None or network.version in versions):
             seeds.setdefault(network.version, []).append(str(network.seed))
     if not seeds:
         return ""
     names = [f"{version} (seed{'s' * (len(s) > 1)} {join_names(s)})" for version, s in seeds.items()]
-    return f" Left out, since they failed: networks trained on {join_names(names)}."
+    return f" {what}: networks trained on {join_names(names)}."
 
 
 def add_failed_seeds(run: Run, summary: pl.DataFrame, target: str | None = None) -> pl.DataFrame:
