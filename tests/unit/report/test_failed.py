@@ -12,7 +12,9 @@ from helpers.scoredruns import (
     make_scored_run,
     predict_elsewhere,
     predict_nothing,
+    put,
     scores_file,
+    write_json,
 )
 
 AORTA = pl.col("label") == 3
@@ -125,3 +127,19 @@ def test_the_base_network_s_failure_is_the_reason_that_nothing_is_compared(tmp_p
 
     assert "The network trained on the reference labels failed, so the others can&#39;t be compared with it." in text
     assert not [v for v in VERSIONS if f"word, in-domain, {v}: can&#39;t tell" not in text]
+
+
+def test_training_curves_and_dose_and_response_name_what_failed(tmp_path: Path):
+    run = make_scored_run(tmp_path / "run", seeds=(0,))
+    for version in VERSIONS:
+        write_json(run / f"word/1-raw/{version}/run.json", {"tool": "degrade", "options": {}})
+        log = pl.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.9], "learning_rate": [1e-3] * 2})
+        put(run / f"word/5-models/{version}/seed-0/log.parquet", log)
+    predict_elsewhere(scores_file(run, "nnunet", 0))
+
+    report = make_report(run)
+
+    text = visible_text(report / "index.html")
+    assert "Also drawn, though they failed: networks trained on nnunet (seed 0)." in text
+    dose = read(report, "dose-response-word.md")
+    assert "Left out, since they failed: networks trained on nnunet (seed 0)." in dose and "| nnunet" not in dose
