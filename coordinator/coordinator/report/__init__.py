@@ -67,18 +67,8 @@ def write_report(run: Path, out: Path) -> Path:
 
 def _make_content(folder: Path, run: Run, results: Results) -> Content:
     """Make the tables, figures and sentences of everything that has results."""
-    label_organs = [
-        tables.organ_table(
-            run, d, results.label_organs, "label-quality-organs", f"{d.name}: agreement of labels, organ by organ."
-        )
-        for d in run.datasets
-    ]
-    model_organs = [
-        tables.organ_table(
-            run, d, results.model_organs, "in-domain-organs", f"{d.name}: networks on held-out cases, organ by organ."
-        )
-        for d in run.datasets
-    ]
+    label_organs = [tables.label_organ_table(run, results, dataset) for dataset in run.datasets]
+    model_organs = [tables.network_organ_table(run, results, dataset) for dataset in run.datasets]
     scores = {dataset.name: case_scores(run, dataset) for dataset in run.datasets}
     case_tables = (cases.case_table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
     drawn = [overlays.draw_overlays(folder, run.data, dataset, scores[dataset.name]) for dataset in run.datasets]
@@ -91,15 +81,11 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         verdict_sentences=list(describe_findings(all_findings, run.verdict)),
         verdict=verdict_tables(all_findings, run),
         observations=describe_results(run, results),
-        label_quality=None if results.label_summary.is_empty() else tables.label_quality_table(run, results),
+        label_quality=tables.label_quality_table(run, results),
         label_organs=[table for table in label_organs if table.columns],
-        in_domain=None if results.model_summary.is_empty() else tables.in_domain_table(run, results),
+        in_domain=tables.in_domain_table(run, results),
         model_organs=[table for table in model_organs if table.columns],
-        transfers=[
-            tables.transfer_table(run, results, transfer)
-            for transfer in run.transfers
-            if not results.transfers[transfer.target].is_empty()
-        ],
+        transfers=[table for t in run.transfers if (table := tables.transfer_table(run, results, t))],
         dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],
         worklist=[table for table in [worklist_table(run)] if table],

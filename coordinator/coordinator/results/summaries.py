@@ -19,13 +19,14 @@ DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class MeanScore:
-    """Mean and standard deviation of both metrics in [0, 1], and the number of cases."""
+    """Mean and standard deviation of both metrics in [0, 1], the number of cases, and that of a network's seeds."""
 
     dice: float
     dice_std: float
     surface_dice: float
     surface_dice_std: float
     cases: int
+    seeds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +114,5 @@ def _score(frame: pl.DataFrame, dataset: str, version: str) -> MeanScore | None:
     if row.is_empty():
         return None
     numbers = row.row(0, named=True)
-    return MeanScore(
-        **{name: numbers[name] for name in ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")}
-    )
+    names = ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")
+    return MeanScore(**{name: numbers[name] for name in names}, seeds=numbers.get("seeds"))

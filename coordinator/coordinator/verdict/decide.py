@@ -133,7 +133,8 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
         for dataset in run.datasets:
             dataset_scores = scores.filter(pl.col("dataset") == dataset.name)
             organs = target_organs or {label: dataset.labels[label] for label in dataset.common}
-            if dataset_scores.is_empty() or not organs:
+            is_planned = target is not None or dataset.split is not None
+            if not organs or not is_planned or (scores.is_empty() and not run.failed_networks):
                 continue
             cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m) for m in METRIC_NAMES}
             scope = _Scope(run, results, make_test_plan(run), dataset.name, target, organs, cubes)
@@ -249,10 +250,15 @@ def _needed_cases(scope: _Scope, finding: Finding, dice: _Comparison) -> int | N
 
 def _explain_missing(scope: _Scope, version: str) -> str:
     """Say why two networks can't be compared."""
-    absent = [name for name in (BASE, version) if name not in scope.cubes["dice"].versions]
-    if not absent:
-        return "the networks share no case and organ that count"
-    return f"no network on {' or '.join(absent)} has scores"
+    reasons = []
+    for name in (BASE, version):
+        failed = [
+            network for network in scope.run.failed_networks
+            if (network.dataset, network.target, network.version) == (scope.dataset, scope.target, name)
+        ]  # fmt: skip
+        if name not in scope.cubes["dice"].versions:
+            reasons.append(f"every network on {name} failed" if failed else f"no network on {name} has scores")
+    return "; ".join(reasons) or "the networks share no case and organ that count"
 
 
 def _label_gain(results: Results, dataset: str, version: str, label: int | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import MeanScore, Results
 from coordinator.statistics.correlation import Correlation, spearman
@@ -14,16 +15,17 @@ EQUALLY_GOOD = 0.01
 
 def describe_results(run: Run, results: Results) -> list[str]:
     """Describe the results: one paragraph for each dataset, and one on what they cannot show."""
-    paragraphs = [" ".join(_describe_dataset(results, dataset)) for dataset in run.datasets]
+    paragraphs = [" ".join(_describe_dataset(run, results, dataset)) for dataset in run.datasets]
     return [*paragraphs, " ".join(_describe_limits(run))]
 
 
-def _describe_dataset(results: Results, dataset: RunDataset) -> Iterator[str]:
+def _describe_dataset(run: Run, results: Results, dataset: RunDataset) -> Iterator[str]:
     labels = {v: score for v in dataset.versions if (score := results.labels(dataset.name, v))}
     networks = {v: score for v in (BASE, *dataset.versions) if (score := results.model(dataset.name, v))}
     yield from _describe_labels(dataset, labels)
     if dataset.split:
-        yield from _describe_networks(dataset, networks)
+        failed = {version for name, version in count_failed(run.failed_networks) if name == dataset.name}
+        yield from _describe_networks(dataset, networks, failed)
         yield from _describe_trend(labels, networks)
 
 
@@ -44,10 +46,11 @@ def _describe_labels(dataset: RunDataset, quality: dict[str, MeanScore]) -> Iter
     )
 
 
-def _describe_networks(dataset: RunDataset, networks: dict[str, MeanScore]) -> Iterator[str]:
+def _describe_networks(dataset: RunDataset, networks: dict[str, MeanScore], failed: set[str]) -> Iterator[str]:
     on_pseudo_labels = {version: score for version, score in networks.items() if version != BASE}
     if not networks:
-        yield "No network was tested, so what better labels gain remains open."
+        why = "All networks that were tested failed" if failed else "No network was tested"
+        yield f"{why}, so what better labels gain remains open."
         return
     if BASE in networks:
         held_out = len(dataset.held_out)
@@ -56,7 +59,8 @@ def _describe_networks(dataset: RunDataset, networks: dict[str, MeanScore]) -> I
             f"{'held-out case' if held_out == 1 else f'{held_out} held-out cases'}."
         )
     else:
-        yield "The network trained on the reference labels has no scores, so the others can't be compared with it."
+        why = "failed" if BASE in failed else "has no scores"
+        yield f"The network trained on the reference labels {why}, so the others can't be compared with it."
     if not on_pseudo_labels:
         return
     best, worst = _best_and_worst(on_pseudo_labels)

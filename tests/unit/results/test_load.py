@@ -35,7 +35,7 @@ def test_a_run_without_results_has_empty_tables_and_no_findings(planned: Run) ->
 def test_a_run_shows_as_one_line(planned: Run) -> None:
     assert repr(planned) == (
         "<Run demo-study: word; nnunet, medsam, totalseg, stunet-base; 0 label scores, 0 model scores, 0 epochs; "
-        "0 failed cases, 0 failed steps, 14 results missing>"
+        "0 failed cases, 0 failed networks, 0 failed steps, 14 results missing>"
     )
 
 

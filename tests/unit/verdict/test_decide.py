@@ -178,7 +178,7 @@ def test_a_network_that_did_not_converge_has_an_em_dash_and_no_colour(tmp_path):
     table = (tmp_path / "out/tables/transfer-segthor.md").read_text(encoding="utf-8")
     assert "| degraded-55 | Dice | — |" in table
     assert "| no-pretrain | Dice | 85.0 ± 0.0 |" in table
-    assert "word to segthor: test scores of the network trained on degraded-55, seed 0, which did not converge" in text
+    assert "word to segthor: degraded-55, seed 0 did not converge: the loss is nan" in text
     html = (tmp_path / "out/index.html").read_text(encoding="utf-8")
     assert html.count("fifth-1") >= 2 and "fifth-None" not in html
     assert "can&#39;t tell (no network on degraded-55 has scores)" in text
