@@ -7,6 +7,10 @@ that our label versions and datasets have: `label_quality` is Table 1, `segthor`
 Missing are two cells of Table 1 without a number in our copy (TotalSegmentator on BTCV, STU-Net L on AbdomenAtlas),
 and Fig. 2, which shows no numbers: so the correlation of label quality and in-domain performance can't be tested.
 Networks that did not converge, a dash in the paper, are rows without numbers.
+
+Table 1's ± of Surface Dice is not the deviation of eq. 2: in 32 of its 33 cells it is the square root of the cell's
+mean in percent, to the printed digit (sqrt 77.9 = 8.8). So it is not to be compared with ours. The odd cell, STU-Net B
+on AMOS (66.7 ± 8.3), has the square root of a mean between 68.1 and 69.7: its mean is likely a misprint.
 """
 
 from pathlib import Path
