@@ -3,7 +3,7 @@
     run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, dose, worklist, rankings, papercomparison
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
-                                                  ├──► methods, references    bib
+                                                  ├──► methods, emptymasks, references    bib
                                                   └──► page    index.html, which needs only a browser
 
     texttables    a table of plain text; tables has those of scores

@@ -8,9 +8,9 @@ from pathlib import Path
 from contract import yamlfiles
 from contract.errors import UsageError
 from coordinator.datasets import known
+from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.references import Bibliography
 from coordinator.results.run import Run
-from coordinator.scoring import conventions
 from coordinator.study.file import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
@@ -91,12 +91,11 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
 
 
 def _describe_scores(run: Run, cited: Bibliography) -> Iterator[str]:
-    convention = conventions.find(run.score.empty)
     yield (
         f"Label maps were compared with the reference labels by Dice{cited.cite(DICE)} and by Surface Dice"
         f"{cited.cite(SURFACE_DICE)} at a tolerance of {run.tolerances}, for each case and organ."
     )
-    yield f"Empty masks were scored by the convention {convention.name} ({convention.origin}). {convention.rule}"
+    yield f"Empty masks were scored by the convention {describe_empty_masks(run)}"
     yield (
         "For each organ the mean and the population standard deviation over cases were taken, then the mean over "
         f"organs and the root mean square of their standard deviations{cited.cite(STUDY)}."

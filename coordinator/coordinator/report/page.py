@@ -8,13 +8,13 @@ import jinja2
 from markupsafe import Markup
 
 from coordinator.report.cases import CaseTable
+from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.figures import Picture
 from coordinator.report.methods import Methods
 from coordinator.report.tables import ScoreTable
 from coordinator.report.texttables import TextTable
 from coordinator.results import provenance
 from coordinator.results.run import Run
-from coordinator.scoring import conventions
 
 HERE = Path(__file__).parent
 
@@ -96,7 +96,7 @@ def render_page(run: Run, content: Content) -> str:
         style=_read_part("style.css"),
         script=_read_part("page.js"),
         pictures=_inline([*content.scatters, *content.training_curves, *content.dose_curves]),
-        convention=conventions.find(run.score.empty),
+        empty_masks=describe_empty_masks(run),
         failures=_group_failures(run),
         tools=provenance.tools(run),
         weights=provenance.weights(run),

@@ -42,7 +42,9 @@ class ScoreSettings(Strict):
     tolerance_mm: float = Field(default=1.0, gt=0, le=100, description="of all organs; the convention's if not given")
     also_mm: Items[float] = Field(default=(), description="further tolerances, columns of the score files")
     distances: bool = Field(default=False, description="also HD95 and average surface distance")
-    empty: str = Field(default="flare21", description="name of the convention, the rule for empty masks")
+    empty: str = Field(
+        default="flare21", description="convention: the rule for empty masks, of which the paper states none"
+    )
 
     @field_validator("empty")
     @classmethod

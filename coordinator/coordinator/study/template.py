@@ -25,7 +25,8 @@ generators:
 
 score:
   tolerance_mm: 1.0               # of surface Dice; leave it out to use the convention's own tolerances
-  empty: flare21                  # convention: both masks empty score 1, one empty 0. Others: {conventions}
+  empty: flare21                  # convention: an organ that neither map has scores 1, one that one map has 0; the
+                                  # paper states no rule. Others: {conventions}
   distances: false                # true: also HD95 and average surface distance, which take longer
 
 # One network for each label version and seed. Without this section the study ends with Table 1.
