@@ -1,6 +1,7 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
-    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, dose, worklist, rankings, papercomparison
+    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, distances, dose, worklist, rankings,
+                                                  │         papercomparison
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
                                                   ├──► methods, emptymasks, references    bib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from coordinator.report import cases, figures, overlays, scatter, tables
+from coordinator.report.distances import distance_tables
 from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
 from coordinator.report.page import Content, render_page
@@ -100,6 +102,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
             for transfer in run.transfers
             if not results.transfers[transfer.target].is_empty()
         ],
+        distances=distance_tables(run),
         dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],
         worklist=[table for table in [worklist_table(run)] if table],
