@@ -67,8 +67,8 @@ def test_what_is_missing_is_missing_and_nothing_else():
         assert set(null.rows()) == {("stunet-base", d, None, None, None, None) for d in dashes}
 
 
-def test_a_cell_is_found_by_our_names():
-    assert paper.cell("label_quality", "medsam-lite", "amos22") == {
+def test_a_cell_is_found_by_our_name_of_the_dataset():
+    assert paper.cell("label_quality", "medsam", "amos22") == {
         "dice": 59.9, "dice_std": 23.7, "surface_dice": 51.9, "surface_dice_std": 7.2
     }  # fmt: skip
     assert paper.cell("label_quality", "totalseg", "btcv") is None
