@@ -67,11 +67,20 @@ GENERATORS: Mapping[tuple[str, str], Generator] = MappingProxyType({
 TRAINING: Mapping[str, int | float | str] = MappingProxyType(
     {"epochs": 1000, "batches_per_epoch": 250, "learning_rate": 1e-3, "spacing": "median", "holdout": 0.2}
 )
-"""All that the paper states of training as a value of our `train` section. In words it states also: a DynUNet, AdamW, a
-cosine from that learning rate, deterministic training, patches of one size and one random split for all versions of a
-dataset, and fine-tuning by the same training, with crop size, resolution and normalisation of the pre-trained network.
-It states no loss, deep supervision, augmentation, batch size, weight decay, precision, patch size, normalisation,
-validation, choice of checkpoint or number of seeds."""
+"""All that the paper states of training as a value of our `train` section."""
+TRAINING_IN_WORDS = (
+    "a DynUNet",
+    f"{TRAINING['epochs']} epochs of exactly {TRAINING['batches_per_epoch']} batches",
+    f"AdamW with a learning rate that falls from {TRAINING['learning_rate']:g} along a cosine",
+    "images at the median resolution of each dataset",
+    "patches of one size for all label versions of a dataset",
+    f"one random split with {100 * float(TRAINING['holdout']):g} % of the cases for evaluation",
+    "deterministic training",
+    "fine-tuning in the same way, with crop size, resolution and normalisation of the pre-trained network",
+)
+"""All that it states of training, in words (its sections 3 and 3.2). It states no loss, deep supervision, augmentation,
+batch size, weight decay, precision, patch size, kind of normalisation, validation, choice of checkpoint or number of
+seeds: what a trainer does there is its own choice."""
 
 
 def table(name: str) -> pl.DataFrame:
