@@ -4,7 +4,7 @@
                                                   │         papercomparison
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
-                                                  ├──► methods, emptymasks, references    bib
+                                                  ├──► methods, training, emptymasks, references    bib
                                                   └──► page    index.html, which needs only a browser
 
     texttables    a table of plain text; tables has those of scores

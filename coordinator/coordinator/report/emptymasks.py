@@ -13,8 +13,8 @@ def describe_empty_masks(run: Run) -> str:
     """Describe the rule for empty masks, that the paper has none, and how many scores it decides."""
     convention = conventions.find(run.score.empty)
     return (
-        f"{convention.name} ({convention.origin}). {convention.rule} The paper states neither a rule for empty masks "
-        f"nor a tolerance of Surface Dice: both are this study's. {_describe_share(run)}"
+        f"{convention.name} ({convention.origin}). {convention.rule} Jaus et al. (2025) state neither a rule for "
+        f"empty masks nor a tolerance of Surface Dice: both are this study's. {_describe_share(run)}"
     ).strip()
 
 
@@ -29,6 +29,8 @@ def _describe_share(run: Run) -> str:
     shares = [
         f"{absent:,} of {count_noun(total, 'score')} of {kind}" for kind, (absent, total) in counts.items() if total
     ]
+    if shares and not any(absent for absent, _ in counts.values()):
+        return "No score is of an organ that neither map has."
     return f"In {join_names(shares)}, neither map has the organ." if shares else ""
 
 

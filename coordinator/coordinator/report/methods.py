@@ -173,9 +173,9 @@ def _describe_rank_test(run: Run) -> str:
     level = f"{100 * run.verdict.alpha / max(len(run.datasets), 1):.2g} %"
     return (
         f"On each dataset with {FEWEST_RANKED} or more label versions, whether better labels go with better networks "
-        "was tested by a one-sided permutation test of the rank correlation between the Dice of labels and of networks, "
-        f"in the digits of the tables, at a level of {level}. It takes label versions as exchangeable, which versions "
-        "of one family, such as the sizes of one model, may not be."
+        "was tested by a one-sided permutation test of the rank correlation between the Dice of labels and that of "
+        f"networks, in the digits of the tables, at a level of {level}. It takes label versions as exchangeable, which "
+        "versions of one family, such as the sizes of one model, may not be."
     )
 
 

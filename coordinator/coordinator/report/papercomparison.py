@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from coordinator.report.texttables import TextTable
+from coordinator.report.training import training_differences
 from coordinator.results import paper
 from coordinator.results.run import Run, RunDataset, Transfer
 from coordinator.results.summaries import METRICS, MeanScore, Results
@@ -33,16 +34,6 @@ def compare_with_paper(run: Run, results: Results) -> list[TextTable]:
     tables = [_compare_labels(run, results)]
     tables += [_compare_transfer(run, results, t) for t in run.transfers if t.target in paper.TARGETS]
     return [table for table in tables if table]
-
-
-def training_differences(train: TrainSettings) -> list[str]:
-    """What differs from what the paper states of training, such as "16 epochs (the paper has 1000)"."""
-    ours = train.model_dump()
-    return [
-        f"{name.replace('_', ' ')} {ours[name]} (the paper has {stated})"
-        for name, stated in paper.TRAINING.items()
-        if ours[name] != stated
-    ]
 
 
 def _compare_labels(run: Run, results: Results) -> TextTable | None:

@@ -16,6 +16,7 @@ from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import NO_NUMBER, count_noun
 
 PROMPTED = "†"
+BOLD = "Bold: the highest mean among pseudo-labels in each column, of these cases; no test says that it is the best."
 DIVERGED = "—"  # as in the paper's Tables 2 and 3
 
 
@@ -95,7 +96,7 @@ def label_quality_table(run: Run, results: Results) -> ScoreTable:
         "mean ± standard deviation in percent.",
         columns=tuple(_counted(d.name, d.sound_cases) for d in run.datasets),
         rows=_version_rows(run, run.versions, lambda d, v: results.labels(d.name, v), lambda d: d.sound_cases),
-        notes=_prompt_notes(run, run.versions),
+        notes=(*_prompt_notes(run, run.versions), BOLD),
         tidy=results.label_summary,
     )
 
@@ -110,7 +111,7 @@ def in_domain_table(run: Run, results: Results) -> ScoreTable:
         rows=_version_rows(
             run, (BASE, *run.versions), lambda d, v: results.model(d.name, v), _count_held_out, run.diverged
         ),
-        notes=_prompt_notes(run, run.versions),
+        notes=(*_prompt_notes(run, run.versions), BOLD),
         tidy=results.model_summary,
     )
 
@@ -129,7 +130,8 @@ def transfer_table(run: Run, results: Results, transfer: Transfer) -> ScoreTable
         "percent.",
         columns=tuple(dataset.name for dataset in run.datasets),
         rows=_colour_quintiles(rows),
-        notes=(*_prompt_notes(run, run.versions), "Columns: the dataset of the label versions. Coloured by quintile of "
+        notes=(*_prompt_notes(run, run.versions), BOLD, "Colours order means, however little they differ.",
+               "Columns: the dataset of the label versions. Coloured by quintile of "
                f"a column and metric, from worst to best; {DIVERGED} marks a network that did not converge."),
         tidy=results.transfers[target],
     )  # fmt: skip
@@ -205,24 +207,33 @@ def _organ_rows(organ: str, numbers: Sequence[Mapping[str, Any] | None], *, mute
 
 
 def _mark_best(rows: Sequence[Row], skip: Collection[str]) -> tuple[Row, ...]:
-    """Mark the best cell of each column and metric."""
+    """Mark the best cell of each column and metric; all that show the same number."""
     best: dict[tuple[str, int], float] = {}
     for row in rows:
         for column, cell in enumerate(row.cells):
             if cell.mean is not None and row.head not in skip:
-                best[row.metric, column] = max(cell.mean, best.get((row.metric, column), cell.mean))
+                shown = _round_as_shown(cell.mean)
+                best[row.metric, column] = max(shown, best.get((row.metric, column), shown))
     return tuple(
         replace(
             row,
             cells=tuple(
                 replace(
-                    cell, best=row.head not in skip and cell.mean is not None and cell.mean == best[row.metric, column]
+                    cell,
+                    best=row.head not in skip
+                    and cell.mean is not None
+                    and _round_as_shown(cell.mean) == best[row.metric, column],
                 )
                 for column, cell in enumerate(row.cells)
             ),
         )
         for row in rows
     )
+
+
+def _round_as_shown(mean: float) -> float:
+    """A mean in percent in the digits that tables show."""
+    return float(f"{mean:.1f}")
 
 
 def _colour_quintiles(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -8,7 +8,6 @@ recipe in each run.json        everything else, as the trainer recorded it
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from coordinator.report.papercomparison import training_differences
 from coordinator.results import paper
 from coordinator.results.run import Run
 from coordinator.study.file import TrainSettings
@@ -31,12 +30,25 @@ def describe_attribution(run: Run, train: TrainSettings, citation: str) -> Itera
         yield "This study keeps to that; the median is that of the training images."
     common, by_dataset = _collect_recipe(run)
     if not (common or by_dataset):
-        yield "All other settings are this study's choice; its trainer left no record of them."
+        yield "All other settings are this study's own choice; its trainer left no record of them."
         return
     everywhere = f": {_list_topics(common)}" if common else ""
-    yield f"All other settings are this study's own choice, since the paper states none of them{everywhere}."
+    yield (
+        "All other settings, and the number of seeds, are this study's own choice, since Jaus et al. state none of "
+        f"them{everywhere}."
+    )
     for dataset, topics in by_dataset.items():
         yield f"On {dataset}: {_list_topics(topics)}."
+
+
+def training_differences(train: TrainSettings) -> list[str]:
+    """What differs from what the paper states of training, such as "epochs 16 (the paper has 1000)"."""
+    ours = train.model_dump()
+    return [
+        f"{name.replace('_', ' ')} {ours[name]} (the paper has {stated})"
+        for name, stated in paper.TRAINING.items()
+        if ours[name] != stated
+    ]
 
 
 def _list_topics(topics: Mapping[str, Sequence[str]]) -> str:

@@ -70,8 +70,8 @@ class ScoreSettings(Strict):
 class TrainSettings(Strict):
     """How networks are trained, one for each label version and seed.
 
-    The paper states the defaults of epochs, batches_per_epoch, learning_rate, holdout and spacing (`paper.TRAINING`); it
-    states no batch size, patch, filters or seeds, and none of the trainer's further options: those are ours.
+    The paper states the defaults of epochs, batches_per_epoch, learning_rate, holdout and spacing (`paper.TRAINING`).
+    It states no batch size, patch, filters or seeds, and none of the trainer's further options: those are ours.
     """
 
     epochs: int = Field(default=1000, ge=1)

@@ -138,9 +138,10 @@ def _describe_order(labels: Sequence[float], networks: Sequence[float], alpha: f
             f"Better labels went with better networks: {agreement}; chance alone ranks as much alike in "
             f"{_one_in(p)} orders)."
         )
+    too_few = f"fewer than {FEWEST_RANKED}" if len(labels) < FEWEST_RANKED else "they"
     return (
-        f"{agreement[0].upper()}{agreement[1:]}), but chance alone ranks as much alike in {_one_in(p)} orders: they "
-        "can't tell whether better labels go with better networks."
+        f"{agreement[0].upper()}{agreement[1:]}), but chance alone ranks as much alike in {_one_in(p)} orders: "
+        f"{too_few} can't tell whether better labels go with better networks."
     )
 
 

@@ -10,7 +10,9 @@ from coordinator.report.methods import write_methods
 from coordinator.results.load import load_run
 from coordinator.study.file import ScoreSettings
 
-NONE_STATED = "The paper states neither a rule for empty masks nor a tolerance of Surface Dice: both are this study's."
+NONE_STATED = (
+    "Jaus et al. (2025) state neither a rule for empty masks nor a tolerance of Surface Dice: both are this study's."
+)
 
 
 def make_absent(file: Path, case: str) -> None:
@@ -37,6 +39,10 @@ def test_the_report_says_that_the_paper_has_no_rule_and_how_many_scores_ours_dec
         "In 3 of 60 scores of label versions and 1 of 45 scores of networks, neither map has the organ."
     )
     assert text in write_methods(loaded).paragraphs[1]
+
+
+def test_a_study_in_which_every_organ_is_somewhere_says_so(tmp_path: Path):
+    assert describe_empty_masks(load_run(make_run(tmp_path))).endswith("No score is of an organ that neither map has.")
 
 
 def test_a_study_without_scores_counts_none(tmp_path: Path):

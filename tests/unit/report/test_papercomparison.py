@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from helpers.runs import make_run, tool_record, write_json
 
-from coordinator.report.papercomparison import compare_with_paper, training_differences
+from coordinator.report.papercomparison import compare_with_paper
 from coordinator.report.texttables import TextTable
+from coordinator.report.training import training_differences
 from coordinator.results import paper
 from coordinator.results.load import load_run
 from coordinator.results.summaries import compute_results

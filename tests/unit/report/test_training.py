@@ -51,7 +51,10 @@ def test_everything_else_is_named_as_ours_with_what_the_trainer_recorded(tmp_pat
 
     text = attribution(run)
 
-    ours = "All other settings are this study's own choice, since the paper states none of them: "
+    ours = (
+        "All other settings, and the number of seeds, are this study's own choice, since Jaus et al. state none of "
+        "them: "
+    )
     assert ours in text
     listed = text.split(ours)[1]
     assert [topic for topic, phrase in RECIPE.items() if f"{topic}: {phrase}" not in listed] == []
@@ -73,7 +76,7 @@ def test_networks_that_were_trained_differently_show_both(tmp_path: Path):
 def test_a_run_without_such_a_record_says_so(tmp_path: Path):
     text = attribution(make_run(tmp_path))
 
-    assert text.endswith("All other settings are this study's choice; its trainer left no record of them.")
+    assert text.endswith("All other settings are this study's own choice; its trainer left no record of them.")
 
 
 def test_settings_that_differ_between_datasets_stand_with_their_dataset(tmp_path: Path):
