@@ -103,7 +103,7 @@ def _notes(run: Run, matches: Sequence[_Match]) -> tuple[str, ...]:
     """What differs from the paper in the cells that are compared."""
     datasets = [dataset for dataset in run.datasets if dataset.name in {match.dataset for match in matches}]
     return (
-        "Differences have no test: other cases, another split or another seed would change them too.",
+        "Differences have no test: other cases or seeds would change them too.",
         *_describe_generators(run, matches),
         *(note for dataset in datasets if (note := _describe_size(dataset))),
         f"Ours are scored by the convention {run.score.empty} with a tolerance of {run.tolerances}; the paper states "

@@ -24,10 +24,9 @@ def describe_attribution(run: Run, train: TrainSettings, citation: str) -> Itera
     """
     yield f"Of training, Jaus et al.{citation} state: {'; '.join(paper.TRAINING_IN_WORDS)}."
     differences = training_differences(train)
-    if differences:
-        yield f"This study keeps to that but for {join_names(differences)}."
-    else:
-        yield "This study keeps to that; the median is that of the training images."
+    exceptions = f" but for {join_names(differences)}" if differences else ""
+    median = "; its median resolution is that of the training images" if train.spacing == "median" else ""
+    yield f"This study keeps to that{exceptions}{median}."
     common, by_dataset = _collect_recipe(run)
     if not (common or by_dataset):
         yield "All other settings are this study's own choice; its trainer left no record of them."

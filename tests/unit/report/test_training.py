@@ -42,7 +42,9 @@ def test_what_the_paper_states_is_named_and_so_is_where_this_study_differs(tmp_p
     text = attribution(run)
 
     assert text.startswith("Of training, Jaus et al. [1] state: a DynUNet; 1000 epochs of exactly 250 batches; AdamW")
-    assert "This study keeps to that but for epochs 8 (the paper has 1000)." in text
+    assert (
+        "This study keeps to that but for epochs 8 (the paper has 1000); its median resolution is that of the" in text
+    )
 
 
 def test_everything_else_is_named_as_ours_with_what_the_trainer_recorded(tmp_path: Path):
