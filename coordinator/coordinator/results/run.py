@@ -171,6 +171,11 @@ class Run:
         """Label versions of all datasets, in the study's order, without base."""
         return tuple(dict.fromkeys(version for dataset in self.datasets for version in dataset.versions))
 
+    def made_from_reference(self, version: str) -> bool:
+        """Whether a label version was made from the reference labels: without these it could not be had."""
+        used = {tool.record.get("tool") for tool in self.tools if tool.version == version and tool.stage == "labels"}
+        return self.prompts.get(version) == "ground-truth" or DEGRADED in used
+
     @property
     def tolerances(self) -> str:
         """The tolerances of surface Dice in words, for all organs that are scored."""

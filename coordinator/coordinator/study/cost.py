@@ -15,7 +15,7 @@ import polars as pl
 from contract.datasets import SUFFIX
 from contract.records import read_run
 from coordinator.statistics.gains import gain, make_cube
-from coordinator.statistics.power import detectable_gain
+from coordinator.statistics.power import Design, detectable_distance
 from coordinator.study.file import Study, TrainSettings, trainer_options
 from coordinator.study.steps import NO_PRETRAIN, Plan, Step
 
@@ -153,7 +153,7 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings) -
     for group, folder, tested in groups:
         cases = len(plan.about["split"][tested]["holdout"])
         std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
-        smallest = detectable_gain(std or ASSUMED_STD, cases, alpha / comparisons)
+        smallest = detectable_distance(Design(std or ASSUMED_STD, cases, 1 - alpha / comparisons))
         held_out = f"{cases} held-out case{'s' * (cases != 1)}"
         if smallest is None:
             yield f"smallest gain that {group} would show: none at all with {held_out}; hold out at least 3"
