@@ -14,8 +14,8 @@ from coordinator.report.training import describe_attribution
 from coordinator.results.run import Run
 from coordinator.study.file import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
-from coordinator.verdict.observations import FEWEST_RANKED
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
+from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
 
 STUDY = (
     "Jaus, Marinov, Seibold, Reiß, Kleesiek, Stiefelhagen. Good Enough: Is it Worth Improving your Label Quality? "
@@ -170,12 +170,12 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
 
 def _describe_rank_test(run: Run) -> str:
     """The test behind the sentence on whether better labels went with better networks."""
-    level = f"{100 * run.verdict.alpha / max(len(run.datasets), 1):.2g} %"
+    level = f"{100 * make_test_plan(run).share:.2g} %"
     return (
-        f"On each dataset with {FEWEST_RANKED} or more label versions, whether better labels go with better networks "
+        f"On each dataset with {FEWEST_VERSIONS} or more label versions, whether better labels go with better networks "
         "was tested by a one-sided permutation test of the rank correlation between the Dice of labels and that of "
-        f"networks, in the digits of the tables, at a level of {level}. It takes label versions as exchangeable, which "
-        "versions of one family, such as the sizes of one model, may not be."
+        f"networks, in the digits of the tables, at a level of {level}, its share of the report's. It takes label "
+        "versions as exchangeable, which versions of one family, such as the sizes of one model, may not be."
     )
 
 

@@ -12,18 +12,16 @@ from coordinator.results.summaries import DIGITS, MeanScore, Results
 from coordinator.statistics.correlation import p_rank_agreement, spearman
 from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import join_names
+from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
 
 TABLE_DIGITS = 3
 """Of Dice as a share of 1: tables show tenths of a percent. Versions that are equal in these are called equal."""
-FEWEST_RANKED = 5
-"""Of fewer versions nothing is claimed: of four, one order alone is rarer than 5 %, so one exchange decides."""
 
 
 def describe_results(run: Run, results: Results) -> list[str]:
     """Describe the results: one paragraph for each dataset, and one on what they cannot show."""
-    # Each dataset has a test of its own; together they err as often as one alone at `alpha`.
-    alpha = run.verdict.alpha / max(len(run.datasets), 1)
-    paragraphs = [" ".join(_describe_dataset(results, dataset, alpha)) for dataset in run.datasets]
+    share = make_test_plan(run).share
+    paragraphs = [" ".join(_describe_dataset(results, dataset, share)) for dataset in run.datasets]
     return [*paragraphs, " ".join(_describe_limits(run))]
 
 
@@ -118,7 +116,7 @@ def _describe_order(labels: Sequence[float], networks: Sequence[float], alpha: f
     Args:
         labels: Dice of three or more label versions, not all equal.
         networks: Dice of their networks.
-        alpha: of the one-sided permutation test.
+        alpha: of the one-sided permutation test, its share in the report's test plan.
     """
     versions = f"{len(labels)} label versions"
     correlation, p = spearman(labels, networks), p_rank_agreement(labels, networks)
@@ -133,12 +131,12 @@ def _describe_order(labels: Sequence[float], networks: Sequence[float], alpha: f
         f"the {versions} and their networks rank {'alike' if correlation.value > 1 - 1e-9 else 'partly alike'} (rank "
         f"correlation {_signed(correlation.value)}"
     )
-    if len(labels) >= FEWEST_RANKED and p <= alpha:
+    if len(labels) >= FEWEST_VERSIONS and p <= alpha + 1e-12:
         return (
             f"Better labels went with better networks: {agreement}; chance alone ranks as much alike in "
             f"{_one_in(p)} orders)."
         )
-    too_few = f"fewer than {FEWEST_RANKED}" if len(labels) < FEWEST_RANKED else "they"
+    too_few = f"fewer than {FEWEST_VERSIONS}" if len(labels) < FEWEST_VERSIONS else "they"
     return (
         f"{agreement[0].upper()}{agreement[1:]}), but chance alone ranks as much alike in {_one_in(p)} orders: "
         f"{too_few} can't tell whether better labels go with better networks."
