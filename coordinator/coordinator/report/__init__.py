@@ -1,9 +1,10 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
-    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, dose, worklist, rankings, papercomparison
+    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, distances, dose, worklist, rankings,
+                                                  │         papercomparison
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
-                                                  ├──► methods, references    bib
+                                                  ├──► methods, training, emptymasks, references    bib
                                                   └──► page    index.html, which needs only a browser
 
     texttables    a table of plain text; tables has those of scores
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from coordinator.report import cases, figures, overlays, scatter, tables
+from coordinator.report.distances import distance_tables
 from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
 from coordinator.report.page import Content, render_page
@@ -86,6 +88,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         in_domain=tables.in_domain_table(run, results),
         model_organs=[table for table in model_organs if table.columns],
         transfers=[table for t in run.transfers if (table := tables.transfer_table(run, results, t))],
+        distances=distance_tables(run),
         dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],
         worklist=[table for table in [worklist_table(run)] if table],

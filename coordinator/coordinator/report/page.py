@@ -8,13 +8,13 @@ import jinja2
 from markupsafe import Markup
 
 from coordinator.report.cases import CaseTable
+from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.figures import Picture
 from coordinator.report.methods import Methods
 from coordinator.report.tables import ScoreTable
 from coordinator.report.texttables import TextTable
 from coordinator.results import provenance
 from coordinator.results.run import Run
-from coordinator.scoring import conventions
 
 HERE = Path(__file__).parent
 
@@ -32,6 +32,7 @@ class Content:
         in_domain: the table of networks; None where no network has scores.
         model_organs: one for each dataset that has networks with scores.
         transfers: Tables 2 and 3, one for each target.
+        distances: HD95 and average surface distance of label versions, networks and targets.
         dose_tables: dose and response, one for each dataset that has degraded label versions.
         dose_curves: the same, drawn.
         worklist: masks to look at first; at most one table.
@@ -53,6 +54,7 @@ class Content:
     in_domain: ScoreTable | None
     model_organs: Sequence[ScoreTable]
     transfers: Sequence[ScoreTable]
+    distances: Sequence[TextTable]
     dose_tables: Sequence[TextTable]
     dose_curves: Sequence[Picture]
     worklist: Sequence[TextTable]
@@ -70,7 +72,7 @@ class Content:
         """All tables but those of cases."""
         single = [table for table in (self.label_quality, self.in_domain) if table]
         return [
-            *single, *self.label_organs, *self.model_organs, *self.transfers,
+            *single, *self.label_organs, *self.model_organs, *self.transfers, *self.distances,
             *self.verdict, *self.dose_tables, *self.worklist, *self.paper_comparisons, *self.rankings,
         ]  # fmt: skip
 
@@ -96,7 +98,7 @@ def render_page(run: Run, content: Content) -> str:
         style=_read_part("style.css"),
         script=_read_part("page.js"),
         pictures=_inline([*content.scatters, *content.training_curves, *content.dose_curves]),
-        convention=conventions.find(run.score.empty),
+        empty_masks=describe_empty_masks(run),
         failures=_group_failures(run),
         tools=provenance.tools(run),
         weights=provenance.weights(run),

@@ -18,6 +18,7 @@ from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import NO_NUMBER, count_noun
 
 PROMPTED = "†"
+BOLD = "Bold: the highest mean among pseudo-labels in each column, of these cases; no test says that it is the best."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def label_quality_table(run: Run, results: Results) -> ScoreTable | None:
         "mean ± standard deviation in percent.",
         columns=tuple(_counted(d.name, d.sound_cases) for d in run.datasets),
         rows=_version_rows(run, run.versions, lambda d, v: results.labels(d.name, v), lambda d: d.sound_cases, {}),
-        notes=_prompt_notes(run, run.versions),
+        notes=(*_prompt_notes(run, run.versions), BOLD),
         tidy=results.label_summary,
     )
 
@@ -120,7 +121,7 @@ def in_domain_table(run: Run, results: Results) -> ScoreTable | None:
             _count_held_out,
             failed,
         ),
-        notes=(*_prompt_notes(run, run.versions), *failed_notes(run)),
+        notes=(*_prompt_notes(run, run.versions), BOLD, *failed_notes(run)),
         tidy=tidy,
     )
 
@@ -145,8 +146,9 @@ def transfer_table(run: Run, results: Results, transfer: Transfer) -> ScoreTable
         "percent.",
         columns=tuple(dataset.name for dataset in run.datasets),
         rows=_colour_quintiles(rows),
-        notes=(*_prompt_notes(run, run.versions), "Columns: the dataset of the label versions. Coloured by quintile of "
-               "a column and metric, from worst to best.", *failed_notes(run, target)),
+        notes=(*_prompt_notes(run, run.versions), BOLD, "Colours order means, however little they differ.",
+               "Columns: the dataset of the label versions. Coloured by quintile of a column and metric, from worst to "
+               "best.", *failed_notes(run, target)),
         tidy=tidy,
     )  # fmt: skip
 
@@ -253,12 +255,12 @@ def _organ_rows(
 
 
 def _mark_best(rows: Sequence[Row], skip: Collection[str]) -> tuple[Row, ...]:
-    """Mark the best cell of each column and metric; none where it is the only one, and so better than nothing."""
+    """Mark the best cells of each column and metric, all that show the same number; none where there is only one."""
     means: dict[tuple[str, int], list[float]] = {}
     for row in rows:
         for column, cell in enumerate(row.cells):
             if cell.mean is not None and row.head not in skip:
-                means.setdefault((row.metric, column), []).append(cell.mean)
+                means.setdefault((row.metric, column), []).append(_round_as_shown(cell.mean))
     best = {place: max(numbers) for place, numbers in means.items() if len(numbers) > 1}
     return tuple(
         replace(
@@ -266,13 +268,20 @@ def _mark_best(rows: Sequence[Row], skip: Collection[str]) -> tuple[Row, ...]:
             cells=tuple(
                 replace(
                     cell,
-                    best=row.head not in skip and cell.mean is not None and cell.mean == best.get((row.metric, column)),
+                    best=row.head not in skip
+                    and cell.mean is not None
+                    and _round_as_shown(cell.mean) == best.get((row.metric, column)),
                 )
                 for column, cell in enumerate(row.cells)
             ),
         )
         for row in rows
     )
+
+
+def _round_as_shown(mean: float) -> float:
+    """A mean in percent in the digits that tables show."""
+    return float(f"{mean:.1f}")
 
 
 def _colour_quintiles(rows: Sequence[Row]) -> tuple[Row, ...]:

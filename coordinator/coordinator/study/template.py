@@ -25,11 +25,13 @@ generators:
 
 score:
   tolerance_mm: 1.0               # of surface Dice; leave it out to use the convention's own tolerances
-  empty: flare21                  # convention: both masks empty score 1, one empty 0. Others: {conventions}
+  empty: flare21                  # convention: an organ that neither map has scores 1, one that one map has 0; the
+                                  # paper states no rule. Others: {conventions}
   distances: false                # true: also HD95 and average surface distance, which take longer
 
 # One network for each label version and seed. Without this section the study ends with Table 1.
-# These are the paper's settings: each network needs a GPU for hours.
+# The paper states these epochs, batches, learning rate and held-out share; all else is this project's choice, and the
+# report's methods section says what. Each network needs a GPU for hours.
 train:
   epochs: 1000
   batches_per_epoch: 250
@@ -41,7 +43,7 @@ train:
 # When better labels count as worth their cost.
 verdict:
   margin: 0.01                    # Dice; a smaller gain of the network is worth nothing
-  minutes_per_mask: 10            # to draw one organ in one case
+  minutes_per_mask: 10            # to draw one organ in one case; the paper assumes 10, and calls it optimistic
 
 run:
   runtime: auto                   # docker where an engine has the images, else process; or one of these

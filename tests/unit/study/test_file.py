@@ -34,7 +34,9 @@ def test_a_short_study_has_defaults_for_everything_else(study: Path, tools: dict
     assert loaded.run_folder == study.parent / "runs" / "toy"
 
 
-def test_an_empty_train_section_is_the_papers_recipe(study: Path, tools: dict[str, Tool]) -> None:
+def test_an_empty_train_section_takes_the_defaults_which_are_the_papers_where_it_states_one(
+    study: Path, tools: dict[str, Tool]
+) -> None:
     study.write_text(MINIMAL + "train: {}\n")
 
     loaded = load_study(study, tools)
@@ -64,7 +66,7 @@ def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str
         ("train: {holdout: 1.5}", "train.holdout: must be less than 1, but it is 1.5"),
         ("train: {seeds: []}", "train.seeds"),
         ("train: {seeds: [1, 1]}", "seeds must be different"),
-        ("train:", "for the paper's recipe write `train: {}`"),
+        ("train:", "for the defaults write `train: {}`"),
         ("train: {options: {batch-sise: 2}}", "has no option 'batch-sise'; did you mean `batch-size`?"),
         ("score: {tolerance_mm: 0}", "score.tolerance_mm: must be greater than 0, but it is 0 (int)"),
         ("score: {empty: flair}", "unknown convention 'flair'; did you mean `flare22`?"),

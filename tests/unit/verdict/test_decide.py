@@ -254,6 +254,7 @@ def test_our_numbers_are_shown_beside_the_papers(tmp_path):
     plan["versions"]["word"].append("medsam-lite")
     write_json(run / "plan.json", plan)
     put(run / "word/3-scores/medsam-lite.parquet", named(scores(["case_00"], 0.6, 0.0, [1, 1]), "medsam-lite"))
+    write_json(run / "word/1-raw/medsam-lite/run.json", {"tool": "medsam", "variant": "lite", "options": {}})
 
     report(run, tmp_path / "out")
 
