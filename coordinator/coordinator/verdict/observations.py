@@ -6,7 +6,7 @@ from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import MeanScore, Results
 from coordinator.statistics.correlation import Correlation, spearman
 from coordinator.study.steps import BASE
-from coordinator.verdict.sentences import join_names
+from coordinator.verdict.sentences import count_noun, join_names
 
 EQUALLY_GOOD = 0.01
 """Networks whose Dice differs by less than this are called equally good."""
@@ -102,7 +102,12 @@ def _describe_limits(run: Run) -> Iterator[str]:
         return
     counts = f"{held_out[0]}" if len(held_out) == 1 else f"{held_out[0]} to {held_out[-1]}"
     cases = f"{counts} held-out case{'s' * (held_out[-1] != 1)}"
-    if len(run.seeds) == 1:
+    if run.noise_seeds:
+        yield (
+            f"{count_noun(len(run.seeds), 'seed')} of each network and {count_noun(len(run.noise_seeds), 'more')} of "
+            f"that on the reference labels, {cases}: these further ones are in no mean, but show the noise of seeds."
+        )
+    elif len(run.seeds) == 1:
         yield f"One seed, {cases}: how much another seed would change is not known, and no interval includes it."
     else:
         yield f"{len(run.seeds)} seeds, {cases}: means are over seeds, and intervals include cases and seeds."
