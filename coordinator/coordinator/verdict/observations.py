@@ -104,7 +104,7 @@ def _describe_limits(run: Run) -> Iterator[str]:
     cases = f"{counts} held-out case{'s' * (held_out[-1] != 1)}"
     if run.noise_seeds:
         yield (
-            f"{count_noun(len(run.seeds), 'seed')} of each network and {count_noun(len(run.noise_seeds), 'more')} of "
+            f"{count_noun(len(run.seeds), 'seed')} of each network and {len(run.noise_seeds)} more of "
             f"that on the reference labels, {cases}: these further ones are in no mean, but show the noise of seeds."
         )
     elif len(run.seeds) == 1:
