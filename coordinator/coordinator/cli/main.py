@@ -86,7 +86,7 @@ def plan(study: Path, runtime: str | None) -> None:
     todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
     for line in cost.describe_cost(prepared.study, prepared.plan, todo):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @commands.command()

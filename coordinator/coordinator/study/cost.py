@@ -5,6 +5,7 @@ Times are those that earlier runs in the same folder measured, else assumed; eac
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,8 +16,9 @@ import polars as pl
 from contract.datasets import SUFFIX
 from contract.records import read_run
 from coordinator.statistics.gains import gain, make_cube
+from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise
 from coordinator.statistics.power import detectable_gain
-from coordinator.study.file import Study, TrainSettings, trainer_options
+from coordinator.study.file import Study, TrainSettings, VerdictSettings, trainer_options
 from coordinator.study.steps import NO_PRETRAIN, Plan, Step
 
 ASSUMED_STEP_S = 0.13
@@ -24,7 +26,12 @@ ASSUMED_STEP_S = 0.13
 ASSUMED_CASE_S = 60.0
 """Of one case through a generator, or through a trained network, on one recent GPU."""
 ASSUMED_STD = 0.03
-"""Of the gain in Dice from case to case."""
+"""Of the gain in Dice from case to case: an assumption, and printed as one."""
+ASSUMED_SEED_STD = 0.005
+"""Of a network's Dice from seed to seed: an assumption, and printed as one. Two networks on the same labels then differ
+by more than a Dice point in one of six pairs."""
+EXACT = 10**9
+"""Degrees of freedom of a standard deviation that is given, not estimated."""
 MODEL_BYTES = 130e6
 """Of the paper's network."""
 COMPRESSED = 1 / 50
@@ -69,7 +76,7 @@ def _describe_hours(study: Study, todo: Sequence[Step]) -> str:
     seconds, networks = 0.0, 0
     case_paces: dict[str, Pace] = {}
     for step in (step for step in todo if step.gpus):
-        if "train" in step.arguments and step.tool == (study.trainer.name if study.trainer else None):
+        if _trainer_step_name(study, step) == "train":
             seconds += step.cases * batches * step_pace.seconds
             networks += 1
         else:
@@ -119,17 +126,26 @@ def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
 def _disk_bytes(study: Study, plan: Plan) -> float:
     """Compressed label maps and predictions, resampled images as int16, one file for each network."""
     voxels = {name: _count_voxels(study, name, cases) for name, cases in plan.about["cases"].items()}
-    versions, sources = len(study.generators), len(study.content.datasets)
-    total = sum(2 * voxels[name] * (versions + 1) * COMPRESSED for name in study.content.datasets)
-    train = study.content.train
-    if train is None:
-        return total
-    for name in study.content.datasets:
-        total += voxels[name] * (2 + (versions + 1) * COMPRESSED * (1 + train.holdout * len(train.seeds)))
-    for target in study.content.transfer:
-        total += sources * voxels[target] * (2 + (versions + 2) * COMPRESSED * train.holdout * len(train.seeds))
-    networks = sources * (versions + 1) + sources * len(study.content.transfer) * (versions + 2)
-    return total + networks * len(train.seeds) * MODEL_BYTES
+    versions = len(study.generators) + 1
+    total = sum(2 * voxels[name] * versions * COMPRESSED for name in study.content.datasets)
+    for step in plan.steps:
+        match _trainer_step_name(study, step):
+            case "prepare":
+                total += 2 * voxels[step.dataset]
+            case "prepare-labels":
+                total += voxels[step.dataset] * COMPRESSED
+            case "train":
+                total += MODEL_BYTES
+            case "predict":
+                total += voxels[step.dataset] * COMPRESSED * step.cases / len(plan.about["cases"][step.dataset])
+    return total
+
+
+def _trainer_step_name(study: Study, step: Step) -> str | None:
+    """Which of the trainer's steps it is; None where another tool does it."""
+    if study.trainer is None or step.tool != study.trainer.name:
+        return None
+    return step.arguments[step.arguments.index("--step") + 1]
 
 
 def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
@@ -142,29 +158,72 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
 
 
 def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings) -> Iterator[str]:
-    """The smallest gain that each group of networks would show."""
-    comparisons, alpha = len(study.generators), study.content.verdict.alpha
+    """The smallest gain that each group of networks would show; none where nothing will show the noise of seeds."""
+    verdict, comparisons = study.content.verdict, len(study.generators)
+    noise = expected_noise(train, verdict, comparisons)
     groups = [(name, name, name) for name in study.content.datasets]
     groups += [
         (f"{name} to {target}", f"transfer/{target}/{name}", target)
         for target in study.content.transfer
         for name in study.content.datasets
     ]
-    for group, folder, tested in groups:
-        cases = len(plan.about["split"][tested]["holdout"])
-        std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
-        smallest = detectable_gain(std or ASSUMED_STD, cases, alpha / comparisons)
-        held_out = f"{cases} held-out case{'s' * (cases != 1)}"
-        if smallest is None:
-            yield f"smallest gain that {group} would show: none at all with {held_out}; hold out at least 3"
-            continue
-        spread = f"{'measured' if std else 'assumed'} {100 * (std or ASSUMED_STD):.1f} points"
+    if noise is None:
+        first = max(train.seeds) + 1
         yield (
-            f"smallest gain that {group} would show in 4 of 5 studies: {100 * smallest:.1f} Dice points, with "
-            f"{held_out} and {comparisons} comparison{'s' * (comparisons != 1)} (standard deviation between cases: "
-            f"{spread}; the noise of seeds is not counted"
-            f"{'' if len(train.seeds) > 1 else ', and one seed does not show it'})"
+            "smallest gain that this study would show: none, it can't tell at all, since one seed does not show how "
+            f"much networks differ by chance; add seeds, or `noise_seeds: [{first}, {first + 1}]` ({2 * len(groups)} "
+            "more networks), or `verdict.seed_std` with its source"
         )
+        return
+    for group, folder, tested in groups:
+        held_out, cases = len(plan.about["split"][tested]["holdout"]), len(plan.about["cases"][tested])
+        std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
+        smallest = _smallest_gain(std or ASSUMED_STD, held_out, verdict.alpha / comparisons, noise, len(train.seeds))
+        with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {cases} cases in all)"
+        if smallest is None:
+            yield (
+                f"smallest gain that {group} would show: none, it can't tell at all {with_cases}; hold out at least "
+                f"{FEWEST_TESTED}, which takes {ceil(FEWEST_TESTED / train.holdout)} cases in all with "
+                f"`holdout: {train.holdout:g}`"
+            )
+            continue
+        yield (
+            f"smallest gain that {group} would show in 4 of 5 studies: {100 * smallest:.1f} Dice points, {with_cases} "
+            f"and {comparisons} comparison{'s' * (comparisons != 1)}; standard deviation between cases "
+            f"{_format_points(std or ASSUMED_STD)} ({'measured' if std else 'assumed'}), between seeds "
+            f"{_format_points(noise.std)} ({_describe_source(verdict, noise)})"
+        )
+
+
+def expected_noise(train: TrainSettings, verdict: VerdictSettings, comparisons: int) -> SeedNoise | None:
+    """The noise of seeds that a study will reckon with; None where it will not know it.
+
+    Args:
+        train: how many seeds there are, and how many on the reference labels alone.
+        verdict: holds the standard deviation that a user gives for networks of one seed.
+        comparisons: number of label versions beside the reference labels.
+
+    Returns:
+        The assumed standard deviation, with as many degrees of freedom as the study's networks will give; where they
+        give none, the user's own, which is taken as exact.
+    """
+    freedom = (comparisons + 1) * (len(train.seeds) - 1) + len(train.noise_seeds)
+    if freedom:
+        return SeedNoise(ASSUMED_SEED_STD, freedom)
+    return SeedNoise(verdict.seed_std, EXACT) if verdict.seed_std is not None else None
+
+
+def _smallest_gain(std: float, held_out: int, alpha: float, noise: SeedNoise, seeds: int) -> float | None:
+    """The smallest true gain that four of five studies show; None for too few held-out cases."""
+    return detectable_gain(std, held_out, alpha, noise, seeds)
+
+
+def _describe_source(verdict: VerdictSettings, noise: SeedNoise) -> str:
+    return f"the study file's, from: {verdict.seed_std_source}" if noise.freedom == EXACT else "assumed"
+
+
+def _format_points(std: float) -> str:
+    return f"{100 * std:.1f} points"
 
 
 def measured_std(predictions: Path, convention: str) -> float | None:
