@@ -89,7 +89,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
     dose_curves = (figures.draw_dose_response(dataset, gains) for dataset, gains in improvements)
     return Content(
         verdict_sentences=list(describe_findings(all_findings, run.verdict)),
-        verdict=verdict_tables(all_findings, run.verdict),
+        verdict=verdict_tables(all_findings, run),
         observations=describe_results(run, results),
         label_quality=None if results.label_summary.is_empty() else tables.label_quality_table(run, results),
         label_organs=[table for table in label_organs if table.columns],

@@ -1,6 +1,7 @@
 """Dose and response as a table: from each level of label quality to the next better one."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import polars as pl
 
@@ -11,19 +12,24 @@ from coordinator.verdict.sentences import format_gain, format_points
 
 
 def dose_table(run: Run, dataset: RunDataset, improvements: Sequence[Improvement]) -> TextTable:
-    """From each level to the next better one, and the smallest gain in labels that improved the network."""
-    share = f"{100 * (1 - run.verdict.alpha):g} %"
+    """From each level to the next better one, and the smallest gain in labels that is shown to improve the network."""
     return TextTable(
         name=f"dose-response-{dataset.name}",
         caption=f"{dataset.name}: from each level of label quality to the next better one.",
-        columns=("from", "to", "labels (Dice points)", f"network (Dice points, {share} interval)", "p (Holm)"),
+        columns=(
+            "from",
+            "to",
+            "labels (Dice points)",
+            "network (Dice points, interval)",
+            "networks shown to be better",
+        ),
         rows=tuple(_row(improvement) for improvement in next_improvements(improvements)),
-        notes=(describe_smallest_gain(improvements, run.verdict.alpha),),
-        tidy=pl.DataFrame(improvements, infer_schema_length=None),
+        notes=(describe_smallest_gain(improvements), "Intervals are those of the verdict's plan of tests."),
+        tidy=pl.DataFrame([{**asdict(i), "is_shown": i.is_shown} for i in improvements], infer_schema_length=None),
     )
 
 
 def _row(improvement: Improvement) -> tuple[str, ...]:
     gain = format_gain(improvement.gain, improvement.low, improvement.high)
-    p_value = "< 0.001" if improvement.p_value < 0.001 else f"{improvement.p_value:.3f}"
-    return improvement.worse, improvement.better, format_points(improvement.label_gain), gain, p_value
+    shown = "yes" if improvement.is_shown else "no" if improvement.seeds_known else "can't tell: one seed"
+    return improvement.worse, improvement.better, format_points(improvement.label_gain), gain, shown

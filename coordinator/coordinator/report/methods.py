@@ -133,8 +133,8 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         yield "Means are over seeds."
     if run.noise_seeds:
         yield (
-            "On the reference labels alone, further networks showed how much a network varies with its seed "
-            f"({_name_seeds(run.noise_seeds)}); they are in no mean."
+            f"On the reference labels, further networks ({_name_seeds(run.noise_seeds)}) showed how much a network "
+            "varies with its seed; the mean of the reference labels is over all of theirs."
         )
 
 

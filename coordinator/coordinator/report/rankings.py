@@ -16,7 +16,7 @@ def ranking_table(run: Run) -> TextTable | None:
     """Ranks under each convention of those whose rank changes; None where all conventions rank alike."""
     frames = [
         rank_versions(scores, run.common_labels).filter("changes").select(pl.lit(kind).alias("ranked"), pl.all())
-        for kind, scores in (("labels", run.label_scores), ("networks", run.drop_noise_seeds(run.model_scores)))
+        for kind, scores in (("labels", run.label_scores), ("networks", run.model_scores))
         if not scores.is_empty()
     ]
     ranks = pl.concat(frames) if frames else pl.DataFrame()

@@ -6,70 +6,100 @@ from dataclasses import asdict
 import polars as pl
 
 from coordinator.report.texttables import TextTable
+from coordinator.results.run import Run
 from coordinator.study.file import VerdictSettings
-from coordinator.verdict.decide import CANNOT_TELL, NOT_WORTH_IT, WORTH_IT, Finding, is_equivalent
+from coordinator.verdict.decide import Finding, is_equivalent
+from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT
 from coordinator.verdict.sentences import (
     NO_NUMBER,
+    describe_networks,
     describe_outcome,
     describe_scope,
     format_gain,
-    format_hours,
     format_margin,
     format_points,
+    format_price,
 )
+from coordinator.verdict.testplan import make_test_plan
 
 ALL_ORGANS = "all organs"
 
 
-def verdict_tables(findings: Sequence[Finding], settings: VerdictSettings) -> list[TextTable]:
+def verdict_tables(findings: Sequence[Finding], run: Run) -> list[TextTable]:
     """The verdict over all organs, then organ by organ; none where nothing was compared."""
     over_all = [finding for finding in findings if finding.organ is None]
     by_organ = [finding for finding in findings if finding.organ is not None]
     parts = (("verdict", "over all organs", over_all), ("verdict-organs", "organ by organ", by_organ))
-    return [_verdict_table(name, scope, rows, settings) for name, scope, rows in parts if rows]
+    return [_verdict_table(name, scope, rows, run) for name, scope, rows in parts if rows]
 
 
-def _verdict_table(name: str, scope: str, findings: Sequence[Finding], settings: VerdictSettings) -> TextTable:
-    share = f"{100 * (1 - settings.alpha):g} %"
+def _verdict_table(name: str, scope: str, findings: Sequence[Finding], run: Run) -> TextTable:
+    priced = any(finding.hours is not None for finding in findings)
     return TextTable(
         name=name,
         caption=f"Is it worth it, {scope}: what the reference labels gain over each label version.",
         columns=("where", "label version", *([] if name == "verdict" else ["organ"]), "labels (Dice points)",
-                 f"network (Dice points, {share} interval)", "cases × seeds", "equivalent", "verdict",  # noqa: RUF001
-                 "hours per point"),
-        rows=tuple(_row(finding, settings, with_organ=name != "verdict") for finding in findings),
-        notes=_notes(findings, settings),
+                 "network (Dice points, interval)", "network (Surface Dice points, interval)", "cases", "networks",
+                 "equivalent", "verdict", *(["hours for each Dice point"] if priced else [])),
+        rows=tuple(_row(f, run.verdict, with_organ=name != "verdict", priced=priced) for f in findings),
+        notes=(*_notes(run), *(_price_notes(run) if priced else ())),
         tidy=pl.DataFrame(
-            [{**asdict(f), "within_noise": f.within_noise, "hours_per_point": f.hours_per_point} for f in findings],
+            [{**asdict(finding), "left_out": "; ".join(finding.left_out)} for finding in findings],
             infer_schema_length=None,
         ).with_columns(pl.col("organ").fill_null(ALL_ORGANS), pl.col("target").cast(pl.String).fill_null("in-domain")),
     )  # fmt: skip
 
 
-def _row(finding: Finding, settings: VerdictSettings, *, with_organ: bool) -> tuple[str, ...]:
-    gain = format_gain(finding.gain, finding.low, finding.high)
-    noise = " (within the noise of seeds)" if finding.within_noise else ""
+def _row(finding: Finding, settings: VerdictSettings, *, with_organ: bool, priced: bool) -> tuple[str, ...]:
     return (
         describe_scope(finding), finding.version, *([finding.organ or ""] if with_organ else []),
-        format_points(finding.label_gain), f"{gain}{noise}",
-        f"{finding.cases} × {finding.seeds}" if finding.cases else NO_NUMBER,  # noqa: RUF001
+        format_points(finding.label_gain), format_gain(finding.gain, finding.low, finding.high),
+        format_gain(finding.surface_gain, finding.surface_low, finding.surface_high),
+        f"{finding.cases}" if finding.cases else NO_NUMBER, describe_networks(finding),
         "yes" if is_equivalent(finding, settings) else "not shown", describe_outcome(finding),
-        NO_NUMBER if finding.hours_per_point is None else format_hours(finding.hours_per_point),
+        *([format_price(finding)] if priced else []),
     )  # fmt: skip
 
 
-def _notes(findings: Sequence[Finding], settings: VerdictSettings) -> tuple[str, ...]:
-    margin, share = format_margin(settings.margin), f"{100 * (1 - settings.alpha):g} %"
-    one_seed = any(finding.seeds == 1 for finding in findings)
+def _notes(run: Run) -> tuple[str, ...]:
+    margins = f"{format_margin(run.verdict.margin)} and {100 * run.verdict.surface_margin:g} of Surface Dice"
+    plan = make_test_plan(run)
+    tests = f" and {plan.tests} tests of the paper's findings" if plan.tests else ""
     return (
-        f"“{WORTH_IT}”: the network's gain is shown to be above 0, is at least {margin}, and is larger than "
-        f"differences between seeds. “{NOT_WORTH_IT}”: the gain is shown to be below {margin}. “{CANNOT_TELL}”: "
-        "neither is shown; with the given number of held-out cases, four of five such studies would show a gain of "
-        "this size, or of the margin where that is larger.",
-        f"Equivalent: shown to differ by less than {margin} (two one-sided tests). Tests are at "
-        f"{100 * settings.alpha:g} % for all rows with the same entry under “where” together (Holm). Each interval is "
-        f"of {share}, from resampled cases"
-        + ("; with one seed it holds for these networks only, and another seed may shift it."
-           if one_seed else " and seeds."),
-        f"Hours: {settings.minutes_per_mask:g} minutes for each mask of the training cases.",
-    )  # fmt: skip
+        f"“{WORTH_IT}”: the interval of the gain in Dice or in Surface Dice lies at or above its margin ({margins}). "
+        f"“{GAIN}”: an interval lies above 0. “{NOT_WORTH_IT}”: both intervals lie below their margins. "
+        f"“{CANNOT_TELL}”: none of these is shown. The number of held-out cases is that with which four of five such "
+        "studies would come to an outcome, if the gain is as large as the one found.",
+        f"Planned before any result: {plan.verdicts} comparisons{tests} share an error of {100 * plan.alpha:g} %, so "
+        "that the chance of any wrong outcome in this report is at most that. So each interval of all organs is one "
+        f"of {100 * plan.confidence:.2f} %; organs share a sixth of their comparison's part, and steps of label "
+        "quality another.",
+        _describe_seeds(run),
+        f"Equivalent: the interval in Dice lies within ± {format_margin(run.verdict.margin)}, in at least as many "
+        f"cases as “{NOT_WORTH_IT}” needs.",
+    )
+
+
+def _describe_seeds(run: Run) -> str:
+    """What the intervals say about other seeds."""
+    if run.verdict.seed_std is not None:
+        return (
+            f"Where no label version has two seeds, a standard deviation of {format_points(run.verdict.seed_std)[1:]} "
+            f"Dice points over seeds is taken from: {run.verdict.seed_std_source}."
+        )
+    if len(run.seeds) > 1:
+        return "Intervals include cases and seeds: they hold for networks with other seeds, too."
+    return (
+        "With one seed, intervals hold for these very networks only. What label versions have only one network for is "
+        "judged by the noise of those that have several; where none has, no outcome is given."
+    )
+
+
+def _price_notes(run: Run) -> tuple[str, ...]:
+    most = run.verdict.max_hours_per_point
+    limit = f"; a gain that takes more than {most:g} hours for each Dice point is not worth it" if most else ""
+    return (
+        f"Hours: {run.verdict.minutes_per_mask:g} minutes for each mask of the training cases' reference "
+        f"labels{limit}. Label versions that were made from the reference labels have none: without these labels they "
+        "could not be had.",
+    )

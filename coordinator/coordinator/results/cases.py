@@ -18,7 +18,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 
 
 def case_scores(run: Run, dataset: RunDataset) -> pl.DataFrame:
-    """Dice and surface Dice of each case; networks of `noise_seeds` are left out.
+    """Dice and surface Dice of each case.
 
     Returns:
         Columns what (labels or network), version, seed (null for labels), case, dice, surface_dice, organs (how many
@@ -30,7 +30,7 @@ def case_scores(run: Run, dataset: RunDataset) -> pl.DataFrame:
             pl.lit(what).alias("what"),
             (pl.col("seed") if what == NETWORK else pl.lit(None)).cast(pl.Int64).alias("seed"),
         )
-        for what, scores in ((LABELS, run.label_scores), (NETWORK, run.drop_noise_seeds(run.model_scores)))
+        for what, scores in ((LABELS, run.label_scores), (NETWORK, run.model_scores))
         if not scores.is_empty()
     ]
     if not frames:

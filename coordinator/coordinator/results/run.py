@@ -119,13 +119,13 @@ class Run:
         score: tolerance and convention.
         verdict: when better labels count as worth their cost.
         train: the study file's section `train`; None where it trains nothing.
-        seeds: of the networks on each label version; tables are means over these.
+        seeds: of the networks on each label version.
         noise_seeds: further seeds of the networks on the reference labels, which show the noise of seeds.
         prompts: version -> where its prompts come from; None without prompts.
         datasets: in the study's order.
         label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
             case and organ; the columns of `coordinator.scoring.score_folders` after dataset and version.
-        model_scores: the same of networks' predictions of the held-out cases, with `seed`; those of `noise_seeds` too.
+        model_scores: the same of networks' predictions of the held-out cases, with `seed`.
         training_logs: one row for each network and epoch: dataset, version, seed, epoch, loss, learning_rate,
             validation_dice.
         failures: one row for each case that a tool could not do: dataset, version, stage, case, reason.
@@ -173,6 +173,11 @@ class Run:
         """Label versions of all datasets, in the study's order, without base."""
         return tuple(dict.fromkeys(version for dataset in self.datasets for version in dataset.versions))
 
+    def made_from_reference(self, version: str) -> bool:
+        """Whether a label version was made from the reference labels: without these it could not be had."""
+        used = {tool.record.get("tool") for tool in self.tools if tool.version == version and tool.stage == "labels"}
+        return self.prompts.get(version) == "ground-truth" or DEGRADED in used
+
     @property
     def tolerances(self) -> str:
         """The tolerances of surface Dice in words, for all organs that are scored."""
@@ -183,7 +188,3 @@ class Run:
     def common_labels(self) -> dict[str, tuple[int, ...]]:
         """Dataset -> labels that means are over."""
         return {dataset.name: dataset.common for dataset in self.datasets}
-
-    def drop_noise_seeds(self, scores: pl.DataFrame) -> pl.DataFrame:
-        """Scores of networks without those of `noise_seeds`, so that means of all versions are over the same seeds."""
-        return scores.filter(~pl.col("seed").is_in(list(self.noise_seeds)))

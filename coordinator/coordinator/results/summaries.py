@@ -1,7 +1,7 @@
 """The numbers behind tables, figures and sentences: each is computed here, once.
 
-Networks of several seeds are one row: means are over seeds, standard deviations are their root mean square. Seeds that
-only the networks on the reference labels have (`noise_seeds`) take no part, so all rows are over the same seeds.
+Networks of several seeds are one row: means are over seeds, standard deviations are their root mean square. A mean is
+over all seeds of a version; the reference labels may have more of them (`noise_seeds`), as in the verdict's gains.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -65,18 +65,18 @@ class Results:
 def compute_results(run: Run) -> Results:
     """Compute all results of a run; frames are empty where nothing was scored."""
     empty = pl.DataFrame()
-    networks = run.drop_noise_seeds(run.model_scores)
-    targets = {t.target: (run.drop_noise_seeds(t.scores), tuple(t.labels)) for t in run.transfers}
-    labels, models = not run.label_scores.is_empty(), not networks.is_empty()
+    labels, models = not run.label_scores.is_empty(), not run.model_scores.is_empty()
     return Results(
         label_summary=_summary(run, run.label_scores, run.common_labels) if labels else empty,
         label_organs=_organs(run, run.label_scores) if labels else empty,
-        model_summary=_summary(run, networks, run.common_labels) if models else empty,
-        model_organs=_organs(run, networks) if models else empty,
+        model_summary=_summary(run, run.model_scores, run.common_labels) if models else empty,
+        model_organs=_organs(run, run.model_scores) if models else empty,
         transfers={
-            target: empty if scores.is_empty() else _summary(run, scores, {d.name: organs for d in run.datasets})
-            for target, (scores, organs) in targets.items()
-        },
+            t.target: _summary(run, t.scores, {d.name: tuple(t.labels) for d in run.datasets})
+            for t in run.transfers
+            if not t.scores.is_empty()
+        }
+        | {t.target: empty for t in run.transfers if t.scores.is_empty()},
     )
 
 

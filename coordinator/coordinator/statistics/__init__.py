@@ -1,10 +1,11 @@
 """Statistics of scores: means as in the paper, gains with intervals and p-values, correlations.
 
     scores ──┬──► means         mean, std: eq. 2 to 4 of the paper
-             └──► gains         network on base minus network on a label version, paired by case
-                    ├──► intervals    interval and p-values of a gain; seeds as a second level
-                    ├──► hypotheses   Holm's correction; equivalence
-                    └──► power        smallest detectable gain, cases needed
+             └──► gains         networks on base minus networks on a label version, paired by case
+                    ├──► seednoise    how much another seed would change a gain
+                    ├──► intervals    interval and p-values of a gain, over cases and seeds
+                    ├──► power        smallest detectable gain, cases needed
+                    └──► failures     rare failures that the cases can't exclude
     label quality and network quality of the label versions ──► correlation
     values of a column ──► quintiles
 

@@ -11,9 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coordinator.scoring import conventions
-from coordinator.statistics.intervals import SeedNoise
 
 Floats = NDArray[np.float64]
+
+FEWEST_CASES = 3
+"""An organ that fewer cases have leaves the mean over organs: one or two cases say nothing about its spread."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,25 +41,49 @@ class Cube:
         index = self.labels.index(label)
         return Cube(self.versions, self.cases, self.seeds, (label,), self.scores[..., index : index + 1])
 
+    def networks(self, version: str) -> Floats:
+        """(cases, seeds, labels) scores of a version's networks, of the seeds that have any."""
+        scores: Floats = self.scores[self.versions.index(version)]
+        scored: Floats = scores[:, np.isfinite(scores).any(axis=(0, 2))]
+        return scored
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gain:
-    """How much better one network is than another.
+    """How much better the networks on one label version are than those on another.
 
     Attributes:
-        by_case: (cases,) gains; their mean is the difference between the two means of organ means (eq. 4).
+        by_case: (cases,) gains. Their mean is the gain, and their variance divided by the number of cases is the
+            gain's variance over cases; see `mean_over_organs`.
         cases: names of the cases.
-        seeds: number of seeds that both networks have.
+        freedom: degrees of freedom of that variance: cases - 1 where every case has every organ, less otherwise.
+        left_out: labels that fewer than `FEWEST_CASES` cases have; they are not in the mean.
     """
 
     by_case: Floats
     cases: tuple[str, ...]
-    seeds: int
+    freedom: float
+    left_out: tuple[int, ...] = ()
 
     @property
     def mean(self) -> float:
-        """The mean gain over the cases."""
+        """The mean gain: the difference of the two means of organ means (eq. 4)."""
         return float(self.by_case.mean())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrganMean:
+    """A mean of organ means, with what each case contributes to its error.
+
+    Attributes:
+        by_case: (..., cases) values whose mean is the mean of organ means, and whose variance is that of a case.
+        freedom: degrees of freedom of their variance.
+        rows: (cases,) indices of the cases in the table.
+    """
+
+    by_case: Floats
+    freedom: float
+    rows: NDArray[np.intp]
 
 
 def make_cube(frame: pl.DataFrame, convention: str, labels: Sequence[int], metric: str = "dice") -> Cube:
@@ -86,53 +112,71 @@ def make_cube(frame: pl.DataFrame, convention: str, labels: Sequence[int], metri
 
 
 def gain(cube: Cube, better: str, worse: str) -> Gain | None:
-    """The gain of one network over another on the cases and organs that both have; None where they share none.
+    """The gain of the networks on one version over those on another; None where they share no case and organ.
 
-    Where organs are missing in some cases, a case's gain is its share in the mean of organ means: by_case is the mean
-    plus (cases / organs) * sum over organs of (its difference - the organ's mean difference) / (cases with that organ).
+    Each version's scores are means over its own seeds, which need not be the same.
     """
     if better not in cube.versions or worse not in cube.versions:
         return None
-    difference = cube.scores[cube.versions.index(better)] - cube.scores[cube.versions.index(worse)]
-    shared = np.isfinite(difference)
-    seeds = int(shared.any(axis=(0, 2)).sum())
-    by_case_and_organ = _finite_mean(difference, axis=1)
-    present = np.isfinite(by_case_and_organ)
-    cases, organs = np.flatnonzero(present.any(axis=1)), np.flatnonzero(present.any(axis=0))
-    if not cases.size:
+    means = [finite_mean(cube.networks(version), axis=1) for version in (better, worse)]
+    difference = means[0] - means[1]
+    counted = count_organs(np.isfinite(difference))
+    table = np.where(counted, difference, np.nan)
+    if not counted.any():
         return None
-    table, present = by_case_and_organ[cases][:, organs], present[cases][:, organs]
-    organ_means = _finite_mean(table, axis=0)
-    centred = np.where(present, table - organ_means, 0.0) / present.sum(axis=0)
-    by_case = organ_means.mean() + len(table) * centred.mean(axis=1)
-    return Gain(by_case, tuple(cube.cases[i] for i in cases), seeds)
+    mean = mean_over_organs(table)
+    left_out = np.isfinite(difference).any(axis=0) & ~counted
+    return Gain(
+        by_case=mean.by_case,
+        cases=tuple(cube.cases[i] for i in mean.rows),
+        freedom=mean.freedom,
+        left_out=tuple(label for label, out in zip(cube.labels, left_out, strict=True) if out),
+    )
 
 
-def seed_noise(cube: Cube) -> SeedNoise | None:
-    """How much a network's mean score varies with the seed alone, pooled over label versions; None for one seed.
+def count_organs(present: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(organs,) whether enough cases have an organ, of a table (cases, organs) that says which case has which."""
+    fewest = min(FEWEST_CASES, int(present.any(axis=1).sum()))
+    counts = present.sum(axis=0)
+    return np.asarray((counts >= fewest) & (counts > 0))
 
-    Two-way analysis of variance of each version: the mean square between seeds less that of the residual, over cases.
+
+def mean_over_organs(table: Floats) -> OrganMean:
+    """The mean of organ means of a table with gaps, and the error that cases give it.
+
+    A case stands in several organ means, and an organ that few cases have weighs as much as any other. So the variance
+    is the cluster-robust CR2 of the regression on organs, with cases as clusters, and its degrees of freedom are those
+    of Bell and McCaffrey (2002), for equal and independent errors. Without gaps these are Student's s² / n and n - 1.
+
+    Args:
+        table: (..., cases, organs), NaN in gaps, which are the same along all axes but the last two.
     """
-    variances: list[float] = []
-    freedom = 0
-    for by_case in _finite_mean(cube.scores, axis=3):
-        seeds = np.isfinite(by_case).any(axis=0)
-        table = by_case[:, seeds]
-        table = table[np.isfinite(table).all(axis=1)]
-        cases, count = table.shape
-        if count < 2 or cases < 2:
-            continue
-        centred = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0, keepdims=True) + table.mean()
-        residual = (centred**2).sum() / ((cases - 1) * (count - 1))
-        variances += [float(table.mean(axis=0).var(ddof=1) - residual / cases)] * (count - 1)
-        freedom += count - 1
-    return SeedNoise(max(sum(variances) / freedom, 0.0) ** 0.5, freedom) if variances else None
+    present = np.isfinite(table.reshape(-1, *table.shape[-2:])[0])
+    rows, columns = np.flatnonzero(present.any(axis=1)), np.flatnonzero(present.any(axis=0))
+    present = present[np.ix_(rows, columns)]
+    values = np.where(present, table[..., rows[:, None], columns], 0.0)
+    counts, cases = present.sum(axis=0), len(rows)
+    means = values.sum(axis=-2) / counts
+    # What each case adds to the error; an organ that one case has adds none.
+    weights = np.where(present, 1 / (len(columns) * np.sqrt(counts * np.maximum(counts - 1, 1))), 0.0)
+    errors = ((values - means[..., None, :]) * weights).sum(axis=-1)
+    by_case = means.mean(axis=-1)[..., None] + np.sqrt(cases * max(cases - 1, 1)) * errors
+    freedom = float(max(cases - 1, 1)) if present.all() else _freedom(weights, counts)
+    return OrganMean(by_case, freedom, rows)
 
 
-def _finite_mean(values: Floats, axis: int) -> Floats:
+def finite_mean(values: Floats, axis: int) -> Floats:
     """The mean along an axis without NaN; NaN where all values are NaN."""
     finite = np.isfinite(values)
     count = finite.sum(axis=axis)
     total = np.where(finite, values, 0.0).sum(axis=axis)
     mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean
+
+
+def _freedom(weights: Floats, counts: NDArray[np.intp]) -> float:
+    """Degrees of freedom of the sum of squared errors: (trace of M)² / trace of M², M their covariance matrix."""
+    products = weights @ (weights / counts).T
+    covariance = np.diag((weights**2).sum(axis=1)) - products
+    trace = float(np.trace(covariance))
+    return trace**2 / float((covariance**2).sum()) if trace > 0 else float(max(len(weights) - 1, 1))

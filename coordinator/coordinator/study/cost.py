@@ -5,7 +5,7 @@ Times are those that earlier runs in the same folder measured, else assumed; eac
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,8 +16,9 @@ import polars as pl
 from contract.datasets import SUFFIX
 from contract.records import read_run
 from coordinator.statistics.gains import gain, make_cube
-from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise
-from coordinator.statistics.power import detectable_gain
+from coordinator.statistics.intervals import FEWEST_TESTED
+from coordinator.statistics.power import Design, detectable_distance
+from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
 from coordinator.study.file import Study, TrainSettings, VerdictSettings, trainer_options
 from coordinator.study.steps import NO_PRETRAIN, Plan, Step
 
@@ -30,8 +31,6 @@ ASSUMED_STD = 0.03
 ASSUMED_SEED_STD = 0.005
 """Of a network's Dice from seed to seed: an assumption, and printed as one. Two networks on the same labels then differ
 by more than a Dice point in one of six pairs."""
-EXACT = 10**9
-"""Degrees of freedom of a standard deviation that is given, not estimated."""
 MODEL_BYTES = 130e6
 """Of the paper's network."""
 COMPRESSED = 1 / 50
@@ -52,18 +51,19 @@ class Pace:
         return f"{self.seconds:.2g} s {unit} ({'measured' if self.measured else 'assumed'})"
 
 
-def describe_cost(study: Study, plan: Plan, todo: Sequence[Step]) -> list[str]:
+def describe_cost(study: Study, plan: Plan, todo: Sequence[Step], confidence: float) -> list[str]:
     """Say in sentences what the steps that are still to do will cost, and what the whole study could show.
 
     Args:
         study: with resolved names.
         plan: all its steps.
         todo: those that are not done.
+        confidence: of the intervals that will decide; it is higher with more comparisons.
     """
     lines = [_describe_hours(study, todo)] if any(step.gpus for step in todo) else ["GPU hours: none"]
     lines.append(f"disk: about {_format_bytes(_disk_bytes(study, plan))} for everything")
     if study.content.train is not None:
-        lines += _describe_detectable_gains(study, plan, study.content.train)
+        lines += _describe_detectable_gains(study, plan, study.content.train, confidence)
     return lines
 
 
@@ -157,17 +157,17 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
     return total
 
 
-def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings) -> Iterator[str]:
+def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, confidence: float) -> Iterator[str]:
     """The smallest gain that each group of networks would show; none where nothing will show the noise of seeds."""
-    verdict, comparisons = study.content.verdict, len(study.generators)
-    noise = expected_noise(train, verdict, comparisons)
+    verdict = study.content.verdict
+    seeds = expected_seed_error(train, verdict, len(study.generators))
     groups = [(name, name, name) for name in study.content.datasets]
     groups += [
         (f"{name} to {target}", f"transfer/{target}/{name}", target)
         for target in study.content.transfer
         for name in study.content.datasets
     ]
-    if noise is None:
+    if seeds is None:
         first = max(train.seeds) + 1
         yield (
             "smallest gain that this study would show: none, it can't tell at all, since one seed does not show how "
@@ -175,10 +175,12 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings) -
             "more networks), or `verdict.seed_std` with its source"
         )
         return
+    comparisons = len(study.generators) * len(groups)
+    noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
     for group, folder, tested in groups:
         held_out, cases = len(plan.about["split"][tested]["holdout"]), len(plan.about["cases"][tested])
         std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
-        smallest = _smallest_gain(std or ASSUMED_STD, held_out, verdict.alpha / comparisons, noise, len(train.seeds))
+        smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, seeds))
         with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {cases} cases in all)"
         if smallest is None:
             yield (
@@ -188,15 +190,15 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings) -
             )
             continue
         yield (
-            f"smallest gain that {group} would show in 4 of 5 studies: {100 * smallest:.1f} Dice points, {with_cases} "
-            f"and {comparisons} comparison{'s' * (comparisons != 1)}; standard deviation between cases "
-            f"{_format_points(std or ASSUMED_STD)} ({'measured' if std else 'assumed'}), between seeds "
-            f"{_format_points(noise.std)} ({_describe_source(verdict, noise)})"
+            f"smallest gain that {group} would show in 4 of 5 studies: {_format_points(smallest)} of Dice, "
+            f"{_format_points(smallest + verdict.margin)} to be worth it; {with_cases} and {comparisons} "
+            f"comparison{'s' * (comparisons != 1)}; standard deviation between cases "
+            f"{_format_points(std or ASSUMED_STD)} ({'measured' if std else 'assumed'}), between seeds {noise}"
         )
 
 
-def expected_noise(train: TrainSettings, verdict: VerdictSettings, comparisons: int) -> SeedNoise | None:
-    """The noise of seeds that a study will reckon with; None where it will not know it.
+def expected_seed_error(train: TrainSettings, verdict: VerdictSettings, comparisons: int) -> SeedError | None:
+    """The seeds' part in the error of a gain, as `statistics.seednoise` will judge it; None where it will be unknown.
 
     Args:
         train: how many seeds there are, and how many on the reference labels alone.
@@ -204,22 +206,24 @@ def expected_noise(train: TrainSettings, verdict: VerdictSettings, comparisons: 
         comparisons: number of label versions beside the reference labels.
 
     Returns:
-        The assumed standard deviation, with as many degrees of freedom as the study's networks will give; where they
-        give none, the user's own, which is taken as exact.
+        That of networks with the assumed standard deviation. With one seed of every network, that of the study file.
     """
-    freedom = (comparisons + 1) * (len(train.seeds) - 1) + len(train.noise_seeds)
-    if freedom:
-        return SeedNoise(ASSUMED_SEED_STD, freedom)
-    return SeedNoise(verdict.seed_std, EXACT) if verdict.seed_std is not None else None
+    seeds, base_seeds = len(train.seeds), len(train.seeds) + len(train.noise_seeds)
+    relative = (1 / seeds + 1 / base_seeds) ** 0.5
+    if base_seeds == 1:
+        std = verdict.seed_std
+        return None if std is None else SeedError(std * relative, inf, std, "given")
+    own, of_base = seeds - 1, base_seeds - 1
+    others = of_base + (comparisons - 1) * own
+    freedom = own + min(MOST_BORROWED, others) if own else others
+    freedom_of_base = of_base + min(MOST_BORROWED, comparisons * own)
+    together = relative**4 / (1 / seeds**2 / freedom + 1 / base_seeds**2 / freedom_of_base)
+    pooled = of_base + comparisons * own
+    return SeedError(ASSUMED_SEED_STD * relative, min(together, pooled), ASSUMED_SEED_STD, "assumed")
 
 
-def _smallest_gain(std: float, held_out: int, alpha: float, noise: SeedNoise, seeds: int) -> float | None:
-    """The smallest true gain that four of five studies show; None for too few held-out cases."""
-    return detectable_gain(std, held_out, alpha, noise, seeds)
-
-
-def _describe_source(verdict: VerdictSettings, noise: SeedNoise) -> str:
-    return f"the study file's, from: {verdict.seed_std_source}" if noise.freedom == EXACT else "assumed"
+def _describe_source(verdict: VerdictSettings, seeds: SeedError) -> str:
+    return f"the study file's, from: {verdict.seed_std_source}" if seeds.source == "given" else seeds.source
 
 
 def _format_points(std: float) -> str:

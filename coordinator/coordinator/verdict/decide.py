@@ -1,34 +1,37 @@
 """Is it worth improving these labels? For each dataset, label version and organ, in-domain and as pre-training.
 
-    gain of the reference labels over a version ──► interval, tests ──► worth it | not worth it | can't tell
-
-    worth it        the gain is certainly above 0, at least the margin, and larger than differences between seeds
-    not worth it    the gain is certainly below the margin
-    can't tell      neither; with the number of held-out cases that would tell
-
-The gain is in the network's Dice. "Certainly": by a p-value that is corrected for all comparisons of a table (Holm).
+gain of the reference labels over a version, in Dice and Surface Dice
+    ──► intervals over cases and seeds, at the confidence of the test plan
+    ──► outcome: worth it | a gain, size open | not worth it | can't tell
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from coordinator.results.run import Run
 from coordinator.results.summaries import Results, compute_results
-from coordinator.statistics.gains import Cube, Gain, gain, make_cube, seed_noise
-from coordinator.statistics.hypotheses import holm, p_below_margin, p_equivalent
-from coordinator.statistics.intervals import FEWEST_TESTED, SeedNoise, interval, p_different
-from coordinator.statistics.power import cases_needed
+from coordinator.statistics.failures import cases_to_exclude
+from coordinator.statistics.gains import Cube, Gain, gain, make_cube
+from coordinator.statistics.intervals import Interval, interval, p_different, p_equivalent
+from coordinator.statistics.power import Design, cases_needed
+from coordinator.statistics.seednoise import SeedError, seed_error
 from coordinator.study.file import VerdictSettings
 from coordinator.study.steps import BASE
-
-WORTH_IT, NOT_WORTH_IT, CANNOT_TELL = "worth it", "not worth it", "can't tell"
+from coordinator.verdict.outcome import (
+    CANNOT_TELL,
+    METRIC_NAMES,
+    Evidence,
+    decide,
+    price_per_point,
+)
+from coordinator.verdict.testplan import TestPlan, make_test_plan
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the reference labels gain over one label version; numbers in [0, 1], None where there is none.
+    """What the reference labels gain over one label version; scores in [0, 1], None where there is none.
 
     Attributes:
         dataset: whose label version.
@@ -36,20 +39,28 @@ class Finding:
         version: the label version.
         organ: its name; None for the mean over organs.
         label_gain: 1 - Dice of the version's labels with the reference labels.
-        gain: Dice of the network on the reference labels minus that of the network on the version.
-        low: lower end of the gain's interval.
-        high: upper end of the gain's interval.
+        gain: Dice of the networks on the reference labels minus that of the networks on the version.
+        low: lower end of its interval.
+        high: upper end of its interval.
+        surface_gain: the same in Surface Dice.
+        surface_low: lower end of its interval.
+        surface_high: upper end of its interval.
+        confidence: of these intervals; higher than 1 - alpha where there are several comparisons.
         cases: held-out cases that both networks have.
-        seeds: seeds that both networks have.
-        p_gain: p-value of no gain (Holm).
-        p_below: p-value of a gain of the margin or more (Holm).
-        p_equivalent: p-value of a difference of the margin or more (Holm).
-        floor: the largest difference that seeds alone make; None for one seed.
-        outcome: "worth it", "not worth it" or "can't tell".
-        needed: held-out cases that would tell; None where the outcome is clear, or no number of cases would do.
-        reason: why the outcome is "can't tell", beside too few cases.
-        masks: number of masks in the training cases' reference labels.
+        seeds: networks on the version that have scores.
+        base_seeds: networks on the reference labels that have scores.
+        seed_std: standard deviation of one network's Dice over seeds, the larger of the two; None where it is unknown.
+        seed_source: where it comes from: "measured", "measured on others" or "given"; empty where it is unknown.
+        p_gain: p-value of no difference in Dice, multiplied by the number of comparisons.
+        p_equivalent: p-value of a difference in Dice of the margin or more, multiplied likewise.
+        outcome: "worth it", "a gain, size open", "not worth it" or "can't tell".
+        reason: what the outcome rests on, or why it is open.
+        needed: held-out cases that would probably tell, if the gain is as found; None where that does not apply.
+        left_out: organs that fewer than three of the cases have; they are not in the mean.
+        masks: in the training cases' reference labels; None for a version made from these, which saves no drawing.
         hours: it takes to draw these masks.
+        hours_low: fewest hours for each Dice point of gain; None without hours, or where there is certainly no gain.
+        hours_high: most hours for each Dice point; infinite where there may be no gain.
     """
 
     dataset: str
@@ -57,32 +68,51 @@ class Finding:
     version: str
     organ: str | None
     label_gain: float | None
-    gain: float | None
-    low: float | None
-    high: float | None
-    cases: int
-    seeds: int
-    p_gain: float | None
-    p_below: float | None
-    p_equivalent: float | None
-    floor: float | None
-    outcome: str
-    needed: int | None
-    reason: str
-    masks: int | None
-    hours: float | None
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    surface_gain: float | None = None
+    surface_low: float | None = None
+    surface_high: float | None = None
+    confidence: float = 0.95
+    cases: int = 0
+    seeds: int = 0
+    base_seeds: int = 0
+    seed_std: float | None = None
+    seed_source: str = ""
+    p_gain: float | None = None
+    p_equivalent: float | None = None
+    outcome: str = CANNOT_TELL
+    reason: str = ""
+    needed: int | None = None
+    left_out: tuple[str, ...] = ()
+    masks: int | None = None
+    hours: float | None = None
+    hours_low: float | None = None
+    hours_high: float | None = None
 
-    @property
-    def within_noise(self) -> bool:
-        """Whether seeds alone make differences as large."""
-        return self.floor is not None and self.gain is not None and abs(self.gain) <= self.floor
 
-    @property
-    def hours_per_point(self) -> float | None:
-        """Hours of annotation for each Dice point of gain; None where there is no gain."""
-        if self.hours is None or self.gain is None or self.gain <= 0:
-            return None
-        return self.hours / (100 * self.gain)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scope:
+    """Networks that were tested on the same cases.
+
+    Attributes:
+        run: the run.
+        results: its means.
+        plan: of all tests.
+        dataset: whose label versions they were trained on.
+        target: the target dataset; None in-domain.
+        organs: label -> organ, of all organs in the mean.
+        cubes: metric -> scores.
+    """
+
+    run: Run
+    results: Results
+    plan: TestPlan
+    dataset: str
+    target: str | None
+    organs: Mapping[int, str]
+    cubes: Mapping[str, Cube]
 
 
 def findings(run: Run, results: Results | None = None) -> list[Finding]:
@@ -97,21 +127,28 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
     """
     if results is None:
         results = compute_results(run)
+    places = [(None, run.model_scores, None), *((t.target, t.scores, t.labels) for t in run.transfers)]
     all_findings: list[Finding] = []
-    for dataset in run.datasets if not run.model_scores.is_empty() else ():
-        scores = run.model_scores.filter(pl.col("dataset") == dataset.name)
-        organs = {label: organ for label, organ in dataset.labels.items() if label in dataset.common}
-        all_findings += _scope_findings(run, results, (dataset.name, None), scores, organs)
-    for transfer in run.transfers:
-        for dataset in run.datasets if not transfer.scores.is_empty() else ():
-            scores = transfer.scores.filter(pl.col("dataset") == dataset.name)
-            all_findings += _scope_findings(run, results, (dataset.name, transfer.target), scores, transfer.labels)
+    for target, scores, target_organs in places:
+        for dataset in run.datasets:
+            dataset_scores = scores.filter(pl.col("dataset") == dataset.name)
+            organs = target_organs or {label: dataset.labels[label] for label in dataset.common}
+            if dataset_scores.is_empty() or not organs:
+                continue
+            cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m) for m in METRIC_NAMES}
+            scope = _Scope(run, results, make_test_plan(run), dataset.name, target, organs, cubes)
+            all_findings += [_find(scope, v, label) for label in (None, *organs) for v in dataset.versions]
     return all_findings
 
 
 def is_equivalent(finding: Finding, settings: VerdictSettings) -> bool:
-    """Whether both networks are shown to differ by less than the margin."""
-    return finding.p_equivalent is not None and finding.p_equivalent <= settings.alpha
+    """Whether the networks are shown to differ by less than the margin in Dice, with enough cases to meet a failure."""
+    return (
+        finding.p_equivalent is not None
+        and finding.p_equivalent <= settings.alpha
+        and finding.seed_std is not None
+        and finding.cases >= cases_to_exclude(settings.failure_rate, settings.alpha)
+    )
 
 
 def annotation_hours(masks: int, minutes_per_mask: float) -> float:
@@ -119,110 +156,103 @@ def annotation_hours(masks: int, minutes_per_mask: float) -> float:
     return masks * minutes_per_mask / 60
 
 
-def _scope_findings(
-    run: Run, results: Results, scope: tuple[str, str | None], scores: pl.DataFrame, organs: Mapping[int, str]
-) -> list[Finding]:
-    """Findings on networks that were tested on the same cases; the scope is dataset and target."""
-    if scores.is_empty() or not organs:
-        return []
-    all_organs = make_cube(scores, run.score.empty, list(organs))
-    versions = next(d.versions for d in run.datasets if d.name == scope[0])
-    scope_findings = []
-    for table in ([(all_organs, None)], [(all_organs.select_organ(label), label) for label in organs]):
-        cubes = [((cube, seed_noise(cube)), label) for cube, label in table]
-        comparisons = [_compare(run, results, scope, (cube, label, v)) for cube, label in cubes for v in versions]
-        scope_findings += _decide_table(comparisons, run.verdict)
-    return scope_findings
+def _find(scope: _Scope, version: str, label: int | None) -> Finding:
+    """Compare the networks on one label version, for an organ or all, with those on the reference labels."""
+    run, own_label = scope.run, label if scope.target is None else None
+    masks = None if run.made_from_reference(version) else _count_masks(run, scope.dataset, own_label)
+    confidence = scope.plan.confidence if label is None else scope.plan.inner_confidence(len(scope.organs))
+    finding = Finding(
+        dataset=scope.dataset, target=scope.target, version=version,
+        organ=None if label is None else scope.organs[label],
+        label_gain=_label_gain(scope.results, scope.dataset, version, own_label),
+        confidence=confidence, masks=masks,
+        hours=None if masks is None else annotation_hours(masks, run.verdict.minutes_per_mask),
+    )  # fmt: skip
+    comparisons = {metric: _compare(scope, cube, version, label) for metric, cube in scope.cubes.items()}
+    dice, surface = (comparisons[metric] for metric in METRIC_NAMES)
+    if dice is None:
+        return replace(finding, reason=_explain_missing(scope, version))
+    return _judge(scope, _fill(scope, finding, dice, surface), dice, surface)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Comparison:
-    """A finding without its outcome, and what decides it; p-values are not corrected yet."""
+    """The gain in one metric, and the part of its error that seeds make."""
 
-    finding: Finding
-    gain: Gain | None
-    noise: SeedNoise | None
-    p_values: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    gain: Gain
+    seeds: SeedError | None
+
+    def interval(self, confidence: float) -> Interval | None:
+        """Its interval."""
+        return interval(self.gain, self.seeds, confidence)
 
 
-def _compare(
-    run: Run,
-    results: Results,
-    scope: tuple[str, str | None],
-    networks: tuple[tuple[Cube, SeedNoise | None], int | None, str],
-) -> _Comparison:
-    """Compare the networks on one label version, for an organ or all, with those on the reference labels."""
-    (dataset, target), ((cube, noise), label, version) = scope, networks
-    network_gain, margin = gain(cube, BASE, version), run.verdict.margin
-    low, high = (network_gain and interval(network_gain, noise, 1 - run.verdict.alpha)) or (None, None)
-    masks = _count_masks(run, dataset, label if target is None else None)
-    finding = Finding(
-        dataset=dataset, target=target, version=version,
-        organ=None if label is None else _organ_name(run, scope, label),
-        label_gain=_label_gain(results, dataset, version, label if target is None else None),
-        gain=network_gain.mean if network_gain else None, low=low, high=high,
-        cases=len(network_gain.cases) if network_gain else 0, seeds=network_gain.seeds if network_gain else 0,
-        p_gain=None, p_below=None, p_equivalent=None,
-        floor=noise.floor(network_gain.seeds) if noise and network_gain else None,
-        outcome=CANNOT_TELL, needed=None, reason="", masks=masks,
-        hours=None if masks is None else annotation_hours(masks, run.verdict.minutes_per_mask),
+def _compare(scope: _Scope, cube: Cube, version: str, label: int | None) -> _Comparison | None:
+    selected = cube if label is None else cube.select_organ(label)
+    found = gain(selected, BASE, version)
+    given = scope.run.verdict.seed_std if label is None else None
+    return None if found is None else _Comparison(found, seed_error(selected, BASE, version, given))
+
+
+def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparison | None) -> Finding:
+    """Add the numbers of both metrics."""
+    tests, margin = scope.plan.alpha / (1 - finding.confidence), scope.run.verdict.margin
+    seeds = {version: scope.cubes["dice"].networks(version).shape[1] for version in (BASE, finding.version)}
+    finding = replace(
+        finding,
+        gain=dice.gain.mean,
+        cases=len(dice.gain.cases), seeds=seeds[finding.version], base_seeds=seeds[BASE],
+        p_gain=min(1.0, tests * p_different(dice.gain, dice.seeds)),
+        p_equivalent=min(1.0, tests * p_equivalent(dice.gain, margin, dice.seeds)),
+        left_out=tuple(scope.organs[label] for label in dice.gain.left_out),
     )  # fmt: skip
-    if network_gain is None:
-        return _Comparison(finding, None, noise)
-    p_values = (
-        p_different(network_gain, noise),
-        p_below_margin(network_gain, margin, noise),
-        p_equivalent(network_gain, margin, noise),
-    )
-    return _Comparison(finding, network_gain, noise, p_values)
+    if dice.seeds:
+        finding = replace(finding, seed_std=dice.seeds.networks, seed_source=dice.seeds.source)
+    if ends := dice.interval(finding.confidence):
+        finding = replace(finding, low=ends.low, high=ends.high)
+        if price := price_per_point(finding.hours, ends):
+            finding = replace(finding, hours_low=price.low, hours_high=price.high)
+    if surface:
+        finding = replace(finding, surface_gain=surface.gain.mean)
+        if ends := surface.interval(finding.confidence):
+            finding = replace(finding, surface_low=ends.low, surface_high=ends.high)
+    return finding
 
 
-def _decide_table(comparisons: Sequence[_Comparison], settings: VerdictSettings) -> list[Finding]:
-    """Correct p-values for all comparisons of a table, then decide each."""
-    tested = [comparison for comparison in comparisons if comparison.gain is not None]
-    by_test = zip(*(comparison.p_values for comparison in tested), strict=True)
-    corrected = iter(list(zip(*(holm(p_values) for p_values in by_test), strict=True)))
-    decided = []
-    for comparison in comparisons:
-        if comparison.gain is None:
-            decided.append(replace(comparison.finding, reason="one of the networks has no scores"))
-            continue
-        p_gain, p_below, p_equivalent = next(corrected)
-        finding = replace(comparison.finding, p_gain=p_gain, p_below=p_below, p_equivalent=p_equivalent)
-        decided.append(_decide(finding, comparison, settings, len(tested)))
-    return decided
-
-
-def _decide(finding: Finding, comparison: _Comparison, settings: VerdictSettings, tests: int) -> Finding:
-    """Decide a finding; its p-values are corrected for this number of tests."""
-    network_gain, alpha = comparison.gain, settings.alpha
-    if network_gain is None or finding.p_gain is None or finding.p_below is None:
+def _judge(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparison | None) -> Finding:
+    """Add the outcome; where it is open, add how many cases would probably tell."""
+    comparisons = {"dice": dice, "surface_dice": surface}
+    intervals = {metric: ends for metric, c in comparisons.items() if c and (ends := c.interval(finding.confidence))}
+    evidence = Evidence(intervals, finding.cases, seeds_known=dice.seeds is not None, hours=finding.hours)
+    outcome = decide(evidence, scope.run.verdict)
+    finding = replace(finding, outcome=outcome.outcome, reason=outcome.reason)
+    if outcome.outcome != CANNOT_TELL or dice.seeds is None or finding.cases < 2:
         return finding
-    if finding.p_below <= alpha:
-        return replace(finding, outcome=NOT_WORTH_IT)
-    if finding.p_gain <= alpha and network_gain.mean >= settings.margin and not finding.within_noise:
-        return replace(finding, outcome=WORTH_IT)
-    if len(network_gain.cases) < FEWEST_TESTED:
-        reason = f"{len(network_gain.cases)} held-out case{'s' * (len(network_gain.cases) != 1)}"
-        needed = None if len(network_gain.cases) < 2 else _needed_cases(comparison, settings, tests)
-        return replace(finding, reason=reason, needed=needed)
-    if finding.within_noise and finding.p_gain <= alpha:
-        return replace(finding, reason="within the noise of seeds")
-    needed = _needed_cases(comparison, settings, tests)
-    if needed is None:
+    needed = _needed_cases(scope, finding, dice)
+    if needed is None and not finding.reason:
         return replace(finding, reason="more seeds are needed, not only more cases")
-    certain_alone = min(comparison.p_values[:2]) <= alpha
-    return replace(finding, needed=needed, reason=f"not certain among {tests} comparisons" if certain_alone else "")
+    return replace(finding, needed=needed)
 
 
-def _needed_cases(comparison: _Comparison, settings: VerdictSettings, tests: int) -> int | None:
-    """Cases with which a gain as large as this one, but at least the margin, would be detected in 4 of 5 studies."""
-    if comparison.gain is None:
-        return None
-    size = max(abs(comparison.gain.mean), settings.margin)
-    std = float(comparison.gain.by_case.std(ddof=1))
-    least = cases_needed(std, size, settings.alpha / tests, comparison.noise, comparison.gain.seeds)
-    return None if least is None else max(least, len(comparison.gain.cases) + 1)
+def _needed_cases(scope: _Scope, finding: Finding, dice: _Comparison) -> int | None:
+    """Cases with which four of five studies would come to an outcome, if the gain in Dice is as large as found."""
+    margin, found = scope.run.verdict.margin, dice.gain.mean
+    std = float(dice.gain.by_case.std(ddof=1))
+    design = Design(std, finding.cases, finding.confidence, dice.seeds)
+    for_gain = cases_needed(design, found) if found > 0 else None
+    for_none = cases_needed(design, margin - found) if found < margin else None
+    if for_none is not None:
+        for_none = max(for_none, cases_to_exclude(scope.run.verdict.failure_rate, scope.run.verdict.alpha))
+    enough = min((cases for cases in (for_gain, for_none) if cases is not None), default=None)
+    return None if enough is None else max(enough, finding.cases + 1)
+
+
+def _explain_missing(scope: _Scope, version: str) -> str:
+    """Say why two networks can't be compared."""
+    absent = [name for name in (BASE, version) if name not in scope.cubes["dice"].versions]
+    if not absent:
+        return "the networks share no case and organ that count"
+    return f"no network on {' or '.join(absent)} has scores"
 
 
 def _label_gain(results: Results, dataset: str, version: str, label: int | None) -> float | None:
@@ -235,12 +265,6 @@ def _label_gain(results: Results, dataset: str, version: str, label: int | None)
         (pl.col("dataset") == dataset) & (pl.col("version") == version) & (pl.col("label") == label)
     )["dice"].drop_nulls()
     return None if row.is_empty() else 1 - float(row[0])
-
-
-def _organ_name(run: Run, scope: tuple[str, str | None], label: int) -> str:
-    dataset, target = scope
-    tables = [d.labels for d in run.datasets if d.name == dataset and target is None]
-    return [*tables, *(t.labels for t in run.transfers if t.target == target)][0][label]
 
 
 def _count_masks(run: Run, dataset_name: str, label: int | None) -> int | None:

@@ -1,20 +1,22 @@
 """Dose and response: how much better labels must be before the network is better.
 
-The levels of quality are label versions that were made worse on purpose, and the reference labels.
+The levels of quality are label versions that were made worse on purpose, and the reference labels. From a level to the
+reference labels, the finding of the verdict is repeated; from a level to a better one, a step of the test plan is used.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
 from coordinator.results.run import DEGRADED, Run, RunDataset
 from coordinator.results.summaries import Results
-from coordinator.statistics.gains import Cube, gain, make_cube, seed_noise
-from coordinator.statistics.hypotheses import holm
-from coordinator.statistics.intervals import SeedNoise, interval, p_greater
+from coordinator.statistics.gains import Cube, gain, make_cube
+from coordinator.statistics.intervals import Interval, interval
+from coordinator.statistics.seednoise import seed_error
 from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import format_points
+from coordinator.verdict.testplan import make_test_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Improvement:
         gain: difference in Dice of the networks.
         low: lower end of its interval; None where there is none.
         high: upper end of its interval.
-        p_value: of no gain or a loss; corrected for all pairs of levels (Holm).
+        seeds_known: whether the interval counts the noise of seeds; without it, nothing is shown in general.
     """
 
     worse: str
@@ -37,13 +39,25 @@ class Improvement:
     gain: float
     low: float | None
     high: float | None
-    p_value: float
+    seeds_known: bool
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether networks on the better labels are shown to be better."""
+        return self.seeds_known and self.low is not None and self.low > 0
 
 
 def find_improvements(run: Run, results: Results, dataset: RunDataset) -> list[Improvement]:
     """Compare all pairs of levels, smallest gain in labels first; none where fewer than two levels have scores."""
     levels = _quality_levels(run, results, dataset)
-    return _compare_levels(run, dataset, levels) if len(levels) > 1 else []
+    if len(levels) < 2:
+        return []
+    scores = run.model_scores.filter(pl.col("dataset") == dataset.name)
+    cube = make_cube(scores, run.score.empty, dataset.common)
+    names = list(levels)
+    pairs = [(worse, better) for i, worse in enumerate(names) for better in names[i + 1 :]]
+    improvements = [found for pair in pairs if (found := _compare(run, cube, levels, pair))]
+    return sorted(improvements, key=lambda i: (i.label_gain, i.worse, i.better))
 
 
 def next_improvements(improvements: Sequence[Improvement]) -> list[Improvement]:
@@ -58,6 +72,20 @@ def next_improvements(improvements: Sequence[Improvement]) -> list[Improvement]:
     return list(smallest.values())
 
 
+def describe_smallest_gain(improvements: Sequence[Improvement]) -> str:
+    """Name the smallest gain in labels with which networks are shown to be better, in a sentence."""
+    if not any(improvement.seeds_known for improvement in improvements):
+        return "Can't tell which gain in labels improves a network: with one seed, another may change it by as much."
+    smallest = next((improvement for improvement in improvements if improvement.is_shown), None)
+    if smallest is None:
+        return "No gain in labels is shown to improve the network; that does not show that none does."
+    return (
+        f"The smallest gain in labels that is shown to improve the network is {format_points(smallest.label_gain)} "
+        f"points, from {smallest.worse} to {smallest.better}; with it, the network's Dice is "
+        f"{format_points(smallest.gain)} points higher. Smaller ones are not excluded."
+    )
+
+
 def _quality_levels(run: Run, results: Results, dataset: RunDataset) -> dict[str, float]:
     """Degraded label versions and the reference labels, worst first -> Dice of their labels."""
     degraded = {t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED}
@@ -70,37 +98,17 @@ def _quality_levels(run: Run, results: Results, dataset: RunDataset) -> dict[str
     return {v: quality[v] for v in sorted(tested, key=lambda v: (quality[v], v))}
 
 
-def _compare_levels(run: Run, dataset: RunDataset, levels: dict[str, float]) -> list[Improvement]:
-    scores = run.model_scores.filter(pl.col("dataset") == dataset.name)
-    cube = make_cube(scores, run.score.empty, dataset.common)
-    names = list(levels)
-    pairs = [(worse, better) for i, worse in enumerate(names) for better in names[i + 1 :]]
-    noise, confidence = seed_noise(cube), 1 - run.verdict.alpha
-    compared = [i for pair in pairs if (i := _compare((cube, noise), levels, pair, confidence))]
-    corrected = holm([improvement.p_value for improvement in compared])
-    improvements = [replace(i, p_value=p_value) for i, p_value in zip(compared, corrected, strict=True)]
-    return sorted(improvements, key=lambda i: (i.label_gain, i.worse, i.better))
-
-
-def _compare(
-    scores: tuple[Cube, SeedNoise | None], levels: dict[str, float], pair: tuple[str, str], confidence: float
-) -> Improvement | None:
-    (cube, noise), (worse, better) = scores, pair
+def _compare(run: Run, cube: Cube, levels: dict[str, float], pair: tuple[str, str]) -> Improvement | None:
+    worse, better = pair
     network_gain = gain(cube, better, worse)
     if network_gain is None:
         return None
-    low, high = interval(network_gain, noise, confidence) or (None, None)
-    p_value = min(1.0, 2 * p_greater(network_gain, 0.0, noise))
-    return Improvement(worse, better, levels[better] - levels[worse], network_gain.mean, low, high, p_value)
-
-
-def describe_smallest_gain(improvements: Sequence[Improvement], alpha: float) -> str:
-    """Name the smallest gain in labels that certainly improved the network, in a sentence."""
-    smallest = next((improvement for improvement in improvements if improvement.p_value <= alpha), None)
-    if smallest is None:
-        return "No gain in labels certainly improved the network."
-    return (
-        "The smallest gain in labels that certainly improved the network is "
-        f"{format_points(smallest.label_gain)} points, from {smallest.worse} to {smallest.better}; "
-        f"it improved the network by {format_points(smallest.gain)} points."
-    )
+    plan, seeds = make_test_plan(run), seed_error(cube, better, worse, run.verdict.seed_std)
+    better_levels = len(levels) - 2 - list(levels).index(worse)  # without the reference labels
+    confidence = plan.confidence if better == BASE else plan.inner_confidence(better_levels)
+    ends = interval(network_gain, seeds, confidence) or Interval(0.0, 0.0)
+    known = len(network_gain.by_case) > 1
+    return Improvement(
+        worse, better, levels[better] - levels[worse], network_gain.mean,
+        low=ends.low if known else None, high=ends.high if known else None, seeds_known=seeds is not None,
+    )  # fmt: skip

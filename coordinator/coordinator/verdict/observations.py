@@ -105,7 +105,7 @@ def _describe_limits(run: Run) -> Iterator[str]:
     if run.noise_seeds:
         yield (
             f"{count_noun(len(run.seeds), 'seed')} of each network and {len(run.noise_seeds)} more of "
-            f"that on the reference labels, {cases}: these further ones are in no mean, but show the noise of seeds."
+            f"that on the reference labels, {cases}: means are over all of a version's seeds."
         )
     elif len(run.seeds) == 1:
         yield f"One seed, {cases}: how much another seed would change is not known, and no interval includes it."

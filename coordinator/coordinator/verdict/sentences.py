@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from coordinator.study.file import VerdictSettings
-from coordinator.verdict.decide import CANNOT_TELL, Finding
+from coordinator.verdict.decide import Finding
 
 NO_NUMBER = "–"  # noqa: RUF001 - a dash, as in the paper
 
@@ -12,7 +12,8 @@ def describe_findings(findings: Sequence[Finding], settings: VerdictSettings) ->
     """Describe the outcome of each label version and scope, over all organs, in sentences."""
     for finding in (f for f in findings if f.organ is None):
         subject = f"{describe_scope(finding)}, {finding.version}"
-        yield f"{subject}: {describe_outcome(finding)}. {_describe_gain(finding, settings)}"
+        parts = (describe_outcome(finding), _describe_gain(finding), _describe_price(finding, settings))
+        yield f"{subject}: {' '.join(f'{part}.' for part in parts if part)}"
 
 
 def describe_scope(finding: Finding) -> str:
@@ -21,29 +22,54 @@ def describe_scope(finding: Finding) -> str:
 
 
 def describe_outcome(finding: Finding) -> str:
-    """The outcome, with the reason where it is "can't tell"."""
-    if finding.outcome != CANNOT_TELL:
-        return finding.outcome
-    needs = f"needs about {finding.needed} held-out cases" if finding.needed else ""
-    return f"can't tell with this study ({'; '.join(part for part in (finding.reason, needs) if part)})"
+    """The outcome with its reason, and how many cases would probably tell."""
+    needs = f"about {finding.needed} held-out cases would probably tell" if finding.needed else ""
+    reason = "; ".join(part for part in (finding.reason, needs) if part)
+    return f"{finding.outcome} ({reason})" if reason else finding.outcome
 
 
-def _describe_gain(finding: Finding, settings: VerdictSettings) -> str:
+def describe_networks(finding: Finding) -> str:
+    """How many networks were compared, such as "3 against 5 networks"."""
+    if finding.seeds == finding.base_seeds:
+        return f"{finding.seeds} of each" if finding.seeds > 1 else "one of each"
+    return f"{finding.base_seeds} on the reference labels, {finding.seeds} on the version"
+
+
+def _describe_gain(finding: Finding) -> str:
     if finding.gain is None:
-        return "There is nothing to compare."
-    labels = "The reference labels" if finding.label_gain is None else (
-        f"Labels better by {100 * finding.label_gain:.1f} Dice points"
+        return ""
+    labels = "" if finding.label_gain is None else (
+        f", whose Dice with the reference labels is {100 * (1 - finding.label_gain):.1f},"
     )  # fmt: skip
-    change = f"{labels} changed the network's Dice by {format_points(finding.gain)} points"
-    share = f"{100 * (1 - settings.alpha):g} % interval"
-    between = (
-        f" ({share} {format_points(finding.low)} to {format_points(finding.high)})" if finding.low is not None else ""
+    surface = "" if finding.surface_gain is None else (
+        f", and in Surface Dice {format_gain(finding.surface_gain, finding.surface_low, finding.surface_high)}"
+    )  # fmt: skip
+    left_out = f"; without {join_names(finding.left_out)}, which fewer than 3 cases have" if finding.left_out else ""
+    return (
+        f"Trained on the reference labels instead of these{labels} the network's Dice on the held-out cases differs by "
+        f"{format_gain(finding.gain, finding.low, finding.high)} points{surface}{left_out}"
     )
-    cost = "" if finding.hours_per_point is None else (
-        f"; drawing their {finding.masks:,} masks takes {format_hours(finding.hours or 0)} hours, "
-        f"{format_hours(finding.hours_per_point)} for each point"
-    )  # fmt: skip
-    return f"{change}{between}{cost}."
+
+
+def _describe_price(finding: Finding, settings: VerdictSettings) -> str:
+    """What drawing the reference labels would take; only where they need not be there already."""
+    if finding.hours is None or finding.masks is None:
+        return ""
+    total = (
+        f"Drawing the {count_noun(finding.masks, 'mask')} of the training cases takes {format_hours(finding.hours)} "
+        f"hours if one takes {settings.minutes_per_mask:g} minutes"
+    )
+    price = format_price(finding)
+    return f"{total}: {price} for each Dice point" if price != NO_NUMBER else total
+
+
+def format_price(finding: Finding) -> str:
+    """Hours for each Dice point, as an interval; a dash where there is none."""
+    if finding.hours_low is None or finding.hours_high is None:
+        return NO_NUMBER
+    if finding.hours_high == float("inf"):
+        return f"at least {format_hours(finding.hours_low)} hours"
+    return f"{format_hours(finding.hours_low)} to {format_hours(finding.hours_high)} hours"
 
 
 def format_points(share: float | None) -> str:

@@ -9,7 +9,6 @@ import pytest
 from helpers.runs import make_run, plan, write_json
 
 from contract.errors import UsageError
-from coordinator.results.cases import case_scores
 from coordinator.results.load import load_run
 from coordinator.results.run import FAILURES, LABEL_SCORES, MODEL_SCORES, TRAINING_LOGS, Run
 from coordinator.results.summaries import compute_results
@@ -95,16 +94,18 @@ def test_a_missing_network_of_a_noise_seed_is_named(noisy: Path) -> None:
     assert not any("medsam, seed 6" in line for line in missing)
 
 
-def test_means_are_over_the_seeds_that_all_versions_have(noisy: Path) -> None:
+def test_the_mean_of_the_reference_labels_is_over_all_of_their_seeds(noisy: Path) -> None:
     with_noise = load_run(noisy)
     about = json.loads((noisy / "plan.json").read_text(encoding="utf-8"))
     write_json(noisy / "plan.json", {**about, "noise_seeds": []})
     without = load_run(noisy)
 
-    both = [compute_results(run) for run in (with_noise, without)]
-    assert both[0].model("word", "base") == both[1].model("word", "base")
-    assert both[0].transfer("segthor", "word", "base") == both[1].transfer("segthor", "word", "base")
-    assert case_scores(with_noise, with_noise.datasets[0]).equals(case_scores(without, without.datasets[0]))
+    means = [compute_results(run).model("word", "base") for run in (with_noise, without)]
+    # Seed 5 is worse by 0.05, and is one of two.
+    assert means[0] is not None and means[1] is not None
+    assert means[0].dice == pytest.approx(means[1].dice - 0.025)
+    rows = compute_results(with_noise).model_summary.select("version", "seeds").rows()
+    assert ("base", 2) in rows and ("medsam", 1) in rows
 
 
 def test_a_plan_of_an_earlier_version_has_no_noise_seeds(planned: Run) -> None:

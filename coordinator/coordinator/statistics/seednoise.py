@@ -1,0 +1,121 @@
+"""The noise of seeds: how much a network's mean score changes when nothing but its seed does.
+
+Each label version's networks show their own noise, from few seeds. The others on the same cases show more of it, but
+one version may be restless where the others are calm. So a version's variance is judged by both:
+
+    noisier than the others      its own variance, with its own degrees of freedom
+    calmer than the others       the larger of its own and a mean with theirs, which counts as 4 degrees of freedom more
+    only one other               its own variance
+    one seed                     that of the others
+    nobody has two seeds         what the study file says, else unknown
+
+`tests/benchmarks/calibration.py` shows that three seeds notice one version that is 7 times noisier than the rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from coordinator.statistics.gains import Cube, mean_over_organs
+
+MOST_BORROWED = 4.0
+"""Degrees of freedom that the other versions may add to those of one. More would hide a version that is noisier."""
+
+
+FEWEST_OTHERS = 2
+"""Where a version is compared with the only other one, nothing shows whether both are equally noisy."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeedError:
+    """The part of a gain's error that seeds make.
+
+    Attributes:
+        std: standard deviation of the gain over seeds, in units of the score.
+        freedom: degrees of freedom of `std`; infinite where it is taken as known.
+        networks: standard deviation of a single network's score over seeds, the larger one of the two versions.
+        source: "measured"; "measured on others" where one of the two versions has one seed; "given" by the study file.
+    """
+
+    std: float
+    freedom: float
+    networks: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """Variance of one version's networks over seeds, which may be negative: it is a difference of mean squares."""
+
+    variance: float
+    freedom: int
+
+
+def seed_error(cube: Cube, better: str, worse: str, given_std: float | None = None) -> SeedError | None:
+    """The seeds' part in the error of the gain of one version's networks over another's; None where it is unknown.
+
+    Args:
+        cube: scores of all networks on these cases.
+        better: label version.
+        worse: label version.
+        given_std: standard deviation of a network's score over seeds, used where no version has two seeds.
+    """
+    noises = _network_noises(cube)
+    seeds = {version: cube.networks(version).shape[1] for version in (better, worse)}
+    if not noises:
+        if given_std is None:
+            return None
+        return SeedError(given_std * sum(1 / n for n in seeds.values()) ** 0.5, np.inf, given_std, "given")
+    judged = {version: _judge(noises, version) for version in (better, worse)}
+    parts = [(variance / seeds[version], freedom) for version, (variance, freedom) in judged.items()]
+    total = sum(part for part, _ in parts)
+    pooled = sum(noise.freedom for noise in noises.values())
+    freedom = total**2 / sum(part**2 / freedom for part, freedom in parts) if total else pooled
+    return SeedError(
+        std=total**0.5,
+        freedom=min(freedom, pooled),
+        networks=max(variance for variance, _ in judged.values()) ** 0.5,
+        source="measured" if {better, worse} <= noises.keys() else "measured on others",
+    )
+
+
+def _judge(noises: Mapping[str, _Noise], version: str) -> tuple[float, float]:
+    """Variance of a version's networks over seeds, and its degrees of freedom, judged by its own and the others'."""
+    others = [noise for name, noise in noises.items() if name != version]
+    own = noises.get(version)
+    if own is not None and len(others) < FEWEST_OTHERS:
+        return max(own.variance, 0.0), own.freedom
+    freedom = sum(noise.freedom for noise in others)
+    pool = max(sum(noise.variance * noise.freedom for noise in others) / freedom, 0.0)
+    if own is None:
+        return pool, freedom
+    if own.variance > pool:
+        return own.variance, own.freedom
+    borrowed = min(MOST_BORROWED, freedom)
+    mean = (own.variance * own.freedom + pool * borrowed) / (own.freedom + borrowed)
+    return max(own.variance, mean, 0.0), own.freedom + borrowed
+
+
+@lru_cache(maxsize=32)
+def _network_noises(cube: Cube) -> Mapping[str, _Noise]:
+    """The noise of all versions that have two seeds or more."""
+    return {version: noise for version in cube.versions if (noise := _network_noise(cube, version))}
+
+
+def _network_noise(cube: Cube, version: str) -> _Noise | None:
+    """Variance over seeds of the mean of organ means; None for one seed.
+
+    The variance between the seeds' means, less what cases add to it: the variance of the seeds' differences on single
+    cases (two-way analysis of variance, with gaps).
+    """
+    scores = cube.networks(version).transpose(1, 0, 2)
+    seeds = len(scores)
+    scores = np.where(np.isfinite(scores).all(axis=0), scores, np.nan)
+    if seeds < 2 or np.isfinite(scores[0]).any(axis=1).sum() < 2:
+        return None
+    by_case = mean_over_organs(scores - scores.mean(axis=0)).by_case
+    between = float((by_case.mean(axis=1) ** 2).sum())
+    from_cases = float(by_case.var(axis=1, ddof=1).sum()) / by_case.shape[1]
+    return _Noise((between - from_cases) / (seeds - 1), seeds - 1)
