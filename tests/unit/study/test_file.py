@@ -10,6 +10,7 @@ from coordinator.study.file import TrainSettings, VerdictSettings, load_study, t
 from coordinator.study.template import study_template
 from coordinator.tools.finding import Tool, find_tools
 
+STUDIES = Path(__file__).resolve().parents[3] / "studies"
 MINIMAL = "name: toy\ndatasets: [toy]\ngenerators: [medsam]\n"
 
 
@@ -145,3 +146,12 @@ def test_a_study_shows_as_one_line(study: Path, tools: dict[str, Tool]) -> None:
     study.write_text(MINIMAL + "train: {}\n")
 
     assert repr(load_study(str(study), tools)) == "<Study toy: toy; medsam; networks: trained by trainer>"
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.rglob("*.yaml")), ids=lambda file: file.stem)
+def test_every_study_of_the_repository_is_read_and_its_networks_show_the_noise_of_seeds(
+    file: Path, tools: dict[str, Tool]
+) -> None:
+    train = load_study(file, tools).content.train
+
+    assert train is None or len((*train.seeds, *train.noise_seeds)) > 1
