@@ -1,6 +1,6 @@
 """A methods section for a paper on this study, written from the records of the run, with citations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -124,7 +124,7 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         f"{count_noun(train.batches_per_epoch, 'batch', 'batches')} of "
         f"{count_noun(train.batch_size, 'patch', 'patches')} with AdamW{cited.cite(ADAMW)} and a learning rate that "
         f"falls from {train.learning_rate:g} along a cosine; "
-        f"{'seed' if len(run.seeds) == 1 else 'seeds'} {join_names([str(seed) for seed in run.seeds])}."
+        f"{_name_seeds(run.seeds)}."
     )
     splits = [f"{d.name}: {len(d.split.train)} and {len(d.split.holdout)}" for d in run.datasets if d.split]
     yield (
@@ -143,6 +143,16 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         )
     if len(run.seeds) > 1:
         yield "Means are over seeds."
+    if run.noise_seeds:
+        yield (
+            f"On the reference labels, further networks ({_name_seeds(run.noise_seeds)}) showed how much a network "
+            "varies with its seed; the mean of the reference labels is over all of theirs."
+        )
+
+
+def _name_seeds(seeds: Sequence[int]) -> str:
+    """Seeds in a sentence, such as "seeds 0 and 1"."""
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {join_names([str(seed) for seed in seeds])}"
 
 
 def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:

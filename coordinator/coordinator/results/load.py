@@ -30,7 +30,7 @@ from coordinator.results.run import (
 )
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN
+from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
 
 
 @dataclass(slots=True)
@@ -86,14 +86,14 @@ def load_run(run: Path | str) -> Run:
     study, recorded = _read_study_and_plan(run)
     plan = _hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
-    seeds = tuple(plan.get("seeds", ())) if "split" in plan else ()
+    seeds, noise_seeds = _read_seeds(plan)
     records = _Records()
     for dataset in datasets:
         _collect_labels(run, dataset, records)
         common = {label: dataset.labels[label] for label in dataset.common}
         group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
         for version in (BASE, *dataset.versions) if dataset.split else ():
-            for seed in seeds:
+            for seed in network_seeds(version, seeds, noise_seeds):
                 _collect_network(run, group, version, seed, records)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
@@ -105,6 +105,7 @@ def load_run(run: Path | str) -> Run:
         verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
+        noise_seeds=noise_seeds,
         prompts=plan.get("prompts", {}),
         datasets=datasets,
         label_scores=_concat(records.label_scores, LABEL_SCORES),
@@ -148,7 +149,7 @@ def _read_transfer(
     for dataset in datasets:
         group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, target, labels, len(held_out))
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
-            for seed in plan.get("seeds", ()):
+            for seed in network_seeds(version, *_read_seeds(plan)):
                 _collect_network(run, group, version, seed, target_records)
     return Transfer(
         target=target,
@@ -156,6 +157,13 @@ def _read_transfer(
         held_out=held_out,
         scores=_concat(target_records.model_scores, MODEL_SCORES),
     )
+
+
+def _read_seeds(plan: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read the seeds of all networks, and further ones on the reference labels; none where nothing is trained."""
+    if "split" not in plan:
+        return (), ()
+    return tuple(plan.get("seeds", ())), tuple(plan.get("noise_seeds", ()))
 
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:

@@ -119,7 +119,8 @@ class Run:
         score: tolerance and convention.
         verdict: when better labels count as worth their cost.
         train: the study file's section `train`; None where it trains nothing.
-        seeds: of training.
+        seeds: of the networks on each label version.
+        noise_seeds: further seeds of the networks on the reference labels, which show the noise of seeds.
         prompts: version -> where its prompts come from; None without prompts.
         datasets: in the study's order.
         label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
@@ -142,6 +143,7 @@ class Run:
     verdict: VerdictSettings
     train: Mapping[str, Any] | None
     seeds: tuple[int, ...]
+    noise_seeds: tuple[int, ...]
     prompts: Mapping[str, str | None]
     datasets: tuple[RunDataset, ...]
     label_scores: pl.DataFrame

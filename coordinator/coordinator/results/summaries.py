@@ -1,6 +1,7 @@
 """The numbers behind tables, figures and sentences: each is computed here, once.
 
-Networks of several seeds are one row: means are over seeds, standard deviations are their root mean square.
+Networks of several seeds are one row: means are over seeds, standard deviations are their root mean square. A mean is
+over all seeds of a version; the reference labels may have more of them (`noise_seeds`), as in the verdict's gains.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -100,7 +100,10 @@ class TrainSettings(Strict):
     @model_validator(mode="after")
     def _check_noise_seeds(self) -> "TrainSettings":
         if shared := sorted({*self.seeds} & {*self.noise_seeds}):
-            raise ValueError(f"noise_seeds: must be further seeds, but {shared} are in `seeds` already")
+            raise ValueError(
+                f"noise_seeds: must be further seeds, but {shared} are among `seeds`, which are {list(self.seeds)}; "
+                "choose others, or give fewer `seeds`"
+            )
         return self
 
 

@@ -120,4 +120,5 @@ def _describe_study(
     if splits and study.content.train:
         about["split"] = {d: {"train": list(s.train), "holdout": list(s.holdout)} for d, s in splits.items()}
         about["seeds"] = list(study.content.train.seeds)
+        about["noise_seeds"] = list(study.content.train.noise_seeds)
     return about

@@ -8,7 +8,7 @@ records are named tuples: importing dataclasses alone takes longer than the rest
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +74,8 @@ class Plan(NamedTuple):
         data: folder of dataset folders.
         weights: folder of trained weights; None where there is none.
         steps: in an order in which they could be done.
-        about: what the report needs: label versions, label tables, common labels, split, prompts, seeds.
+        about: what the report needs: label versions, label tables, common labels, split, prompts, seeds,
+            noise_seeds.
     """
 
     study: str
@@ -97,6 +98,17 @@ class Plan(NamedTuple):
             if step.id == step_id:
                 return step
         raise UsageError(f"{self.study}: the plan has no step {step_id!r}; `coordinator plan` lists its steps")
+
+
+def network_seeds(network: str, seeds: Sequence[int], noise_seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds of a network; those on the reference labels alone also have `train.noise_seeds`.
+
+    Args:
+        network: name of the label version that it is trained on, in-domain or before fine-tuning; or `NO_PRETRAIN`.
+        seeds: of all networks.
+        noise_seeds: further ones, which show how much a network varies with the seed alone.
+    """
+    return (*seeds, *noise_seeds) if network == BASE else tuple(seeds)
 
 
 def plan_text(plan: Plan) -> str:

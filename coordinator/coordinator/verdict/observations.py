@@ -12,7 +12,7 @@ from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import DIGITS, MeanScore, Results
 from coordinator.statistics.correlation import p_rank_agreement, spearman
 from coordinator.study.steps import BASE
-from coordinator.verdict.sentences import join_names
+from coordinator.verdict.sentences import count_noun, join_names
 from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
 
 TABLE_DIGITS = 3
@@ -160,7 +160,12 @@ def _describe_limits(run: Run) -> Iterator[str]:
         return
     counts = f"{held_out[0]}" if len(held_out) == 1 else f"{held_out[0]} to {held_out[-1]}"
     cases = f"{counts} held-out case{'s' * (held_out[-1] != 1)}"
-    if len(run.seeds) == 1:
+    if run.noise_seeds:
+        yield (
+            f"{count_noun(len(run.seeds), 'seed')} of each network and {len(run.noise_seeds)} more of "
+            f"that on the reference labels, {cases}: means are over all of a version's seeds."
+        )
+    elif len(run.seeds) == 1:
         yield f"One seed, {cases}: how much another seed would change these numbers is not known from this study."
     else:
         yield f"{len(run.seeds)} seeds, {cases}: means are over seeds."
