@@ -1,6 +1,7 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
-    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, dose, worklist, rankings, papercomparison
+    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, consistency, cases, dose, worklist, rankings,
+                                                  │    papercomparison
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
                                                   ├──► methods, references    bib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from coordinator.report import cases, figures, overlays, scatter, tables
+from coordinator.report.consistency import consistency_table
 from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
 from coordinator.report.page import Content, render_page
@@ -92,6 +94,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         verdict=verdict_tables(all_findings, run.verdict),
         observations=describe_results(run, results),
         label_quality=None if results.label_summary.is_empty() else tables.label_quality_table(run, results),
+        consistency=[table for d in run.datasets if (table := consistency_table(run, d))],
         label_organs=[table for table in label_organs if table.columns],
         in_domain=None if results.model_summary.is_empty() else tables.in_domain_table(run, results),
         model_organs=[table for table in model_organs if table.columns],
