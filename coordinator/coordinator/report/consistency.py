@@ -52,7 +52,7 @@ def _notes(cases: int) -> tuple[str, ...]:
         "by mask is the mean size of the errors before averaging. Where both are about equal, an organ's errors have "
         "mostly one sign.",
         "The vote knows only the distance to the surface, in steps of voxels. It says nothing about errors that depend "
-        "on something else, such as an end that is always cut, or an organ that is always drawn too far to the left, and "
+        "on something else, such as an end that is always cut or an organ that is always drawn too far left, and "
         "little about errors smaller than a voxel: these may seem to cancel out, though they are the same in every "
         f"case. Over few cases (here at most {count_noun(cases, 'case')}), chance cancels out only in part. Only masks "
         "of organs that the reference labels have are counted, so Dice may differ from Table 1. No network was asked: "
