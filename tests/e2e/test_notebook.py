@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from coordinator.results.run import FAILURES, LABEL_SCORES, MODEL_SCORES, TRAINING_LOGS
+from coordinator.results.run import FAILURES, LABEL_SCORES, LABEL_SHELLS, MODEL_SCORES, TRAINING_LOGS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NOTEBOOK = DOCS / "tutorials" / "results.ipynb"
@@ -141,6 +141,6 @@ def test_the_reference_lists_the_public_names_of_its_packages() -> None:
 def test_the_reference_lists_the_columns_of_a_runs_frames() -> None:
     text = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
 
-    columns = {*LABEL_SCORES, *MODEL_SCORES, *TRAINING_LOGS, *FAILURES}
+    columns = {*LABEL_SCORES, *LABEL_SHELLS, *MODEL_SCORES, *TRAINING_LOGS, *FAILURES}
 
     assert columns - set(re.findall(r"`(\w+)`", text)) == set()
