@@ -45,8 +45,9 @@ def _notes(cases: int) -> tuple[str, ...]:
         "Errors that differ from case to case can cancel out in training; errors that are the same in every case "
         "cannot. The majority vote is taken over cases at equal distance from the surface of an organ of the reference "
         f"labels (shells of {WIDTH_MM:g} mm, up to {WIDTH_MM * SHELLS:g} mm): it labels a shell where the cases, on "
-        "average, label more than half of it. Where the Dice of the vote is much higher than that of the labels, most "
-        "of their errors cancel out over these cases; where it is about the same or lower, they do not.",
+        "average, label more than half of it. Where the Dice of the vote is much higher than that of the labels, "
+        "averaging over cases at equal distance removes most of the error; where it is about the same or lower, it "
+        "removes none of it.",
         "Volume error: too much (+) or too little (−) volume against the reference labels, the mean over cases and "  # noqa: RUF001
         "organs. Organ by organ is the mean size of an organ's mean error: what stays after averaging over cases. Mask "
         "by mask is the mean size of the errors before averaging. Where both are about equal, an organ's errors have "
