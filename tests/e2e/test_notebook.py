@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from coordinator.results.failednetworks import FailedNetwork
-from coordinator.results.run import FAILURES, LABEL_SCORES, MODEL_SCORES, TRAINING_LOGS
+from coordinator.results.run import FAILURES, LABEL_SCORES, LABEL_SHELLS, MODEL_SCORES, TRAINING_LOGS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NOTEBOOK = DOCS / "tutorials" / "results.ipynb"
@@ -143,7 +143,7 @@ def test_the_reference_lists_the_public_names_of_its_packages() -> None:
 def test_the_reference_lists_the_columns_of_a_runs_frames_and_what_is_known_of_failed_networks() -> None:
     text = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
 
-    columns = {*LABEL_SCORES, *MODEL_SCORES, *TRAINING_LOGS, *FAILURES}
+    columns = {*LABEL_SCORES, *LABEL_SHELLS, *MODEL_SCORES, *TRAINING_LOGS, *FAILURES}
     columns |= {field.name for field in fields(FailedNetwork)}
 
     assert "`run.failed_networks`" in text

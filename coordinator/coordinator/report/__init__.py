@@ -1,7 +1,7 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
-    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, distances, dose, worklist, rankings,
-                                                  │         papercomparison
+    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, consistency, cases, distances, dose, worklist,
+                                                  │         rankings, papercomparison
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
                                                   ├──► methods, training, emptymasks, references    bib
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from coordinator.report import cases, figures, overlays, scatter, tables
+from coordinator.report.consistency import consistency_table
 from coordinator.report.distances import distance_tables
 from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
@@ -84,6 +85,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         verdict=verdict_tables(all_findings, run),
         observations=describe_results(run, results),
         label_quality=tables.label_quality_table(run, results),
+        consistency=[table for d in run.datasets if (table := consistency_table(run, d))],
         label_organs=[table for table in label_organs if table.columns],
         in_domain=tables.in_domain_table(run, results),
         model_organs=[table for table in model_organs if table.columns],

@@ -28,6 +28,7 @@ class Content:
         verdict: the same as tables, over all organs and organ by organ.
         observations: paragraphs that describe the results.
         label_quality: Table 1; None where no label version has scores.
+        consistency: whether errors of labels are the same in every case, one for each dataset that has scores.
         label_organs: one for each dataset that has scores.
         in_domain: the table of networks; None where no network has scores.
         model_organs: one for each dataset that has networks with scores.
@@ -50,6 +51,7 @@ class Content:
     verdict: Sequence[TextTable]
     observations: Sequence[str]
     label_quality: ScoreTable | None
+    consistency: Sequence[TextTable]
     label_organs: Sequence[ScoreTable]
     in_domain: ScoreTable | None
     model_organs: Sequence[ScoreTable]
@@ -73,7 +75,8 @@ class Content:
         single = [table for table in (self.label_quality, self.in_domain) if table]
         return [
             *single, *self.label_organs, *self.model_organs, *self.transfers, *self.distances,
-            *self.verdict, *self.dose_tables, *self.worklist, *self.paper_comparisons, *self.rankings,
+            *self.consistency, *self.verdict, *self.dose_tables, *self.worklist, *self.paper_comparisons,
+            *self.rankings,
         ]  # fmt: skip
 
     @property

@@ -20,6 +20,7 @@ from coordinator.results.failednetworks import FailedNetwork, find_failure
 from coordinator.results.run import (
     FAILURES,
     LABEL_SCORES,
+    LABEL_SHELLS,
     MODEL_SCORES,
     TRAINING_LOGS,
     CheckSummary,
@@ -38,6 +39,7 @@ class _Records:
     """Everything that is collected from the folders of a run."""
 
     label_scores: list[pl.DataFrame] = field(default_factory=list)
+    label_shells: list[pl.DataFrame] = field(default_factory=list)
     model_scores: list[pl.DataFrame] = field(default_factory=list)
     logs: list[pl.DataFrame] = field(default_factory=list)
     failures: list[tuple[str, ...]] = field(default_factory=list)
@@ -109,6 +111,7 @@ def load_run(run: Path | str) -> Run:
         prompts=plan.get("prompts", {}),
         datasets=datasets,
         label_scores=_concat(records.label_scores, LABEL_SCORES),
+        label_shells=_concat(records.label_shells, LABEL_SHELLS),
         model_scores=_concat(records.model_scores, MODEL_SCORES),
         training_logs=_concat(records.logs, TRAINING_LOGS),
         failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
@@ -194,6 +197,8 @@ def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
         records.label_scores += _read_frames(
             run, place, f"{dataset.name}: scores of the labels of {version}", records.missing
         )
+        if (run / place).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
+            records.label_shells += _read_frames(run, f"{dataset.name}/3-scores/shells/{version}.parquet", "", [])
 
 
 def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, records: _Records) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from coordinator.results.failednetworks import FailedNetwork
-from coordinator.scoring.schema import SCHEMA
+from coordinator.scoring.schema import SCHEMA, SHELL_SCHEMA
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
 
@@ -16,6 +16,7 @@ NAMES = {"dataset": pl.String, "version": pl.String}
 SEED = {"seed": pl.Int64}
 LABEL_SCORES = {**NAMES, **SCHEMA}
 MODEL_SCORES = {**NAMES, **SCHEMA, **SEED}
+LABEL_SHELLS = {**NAMES, **SHELL_SCHEMA}
 TRAINING_LOGS = {
     **NAMES, **SEED, "epoch": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64, "validation_dice": pl.Float64,
 }  # fmt: skip
@@ -126,6 +127,9 @@ class Run:
         label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
             case and organ; the columns of `coordinator.scoring.score_folders` after dataset and version.
         model_scores: the same of networks' predictions of the held-out cases, with `seed`; without failed networks.
+        label_shells: voxels around the surface of each organ of the reference labels, and how many of them a label
+            version labels: one row for each dataset, version, case, organ and shell. Without rows where a run was
+            scored by an earlier release.
         training_logs: one row for each network and epoch: dataset, version, seed, epoch, loss, learning_rate,
             validation_dice.
         failures: one row for each case that a tool could not do: dataset, version, stage, case, reason.
@@ -147,6 +151,7 @@ class Run:
     prompts: Mapping[str, str | None]
     datasets: tuple[RunDataset, ...]
     label_scores: pl.DataFrame
+    label_shells: pl.DataFrame
     model_scores: pl.DataFrame
     training_logs: pl.DataFrame
     failures: pl.DataFrame

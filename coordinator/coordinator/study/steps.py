@@ -23,7 +23,7 @@ NO_PRETRAIN = "no-pretrain"
 
 
 class Step(NamedTuple):
-    """One piece of work with one output.
+    """One piece of work with one output, or with several that are made together.
 
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
@@ -44,6 +44,7 @@ class Step(NamedTuple):
         shared: whether its output is kept beside the run folders, for every study that needs the same.
         cases: number of cases (of training: epochs), for progress and cost.
         settings: of the kinds that the coordinator does itself.
+        also: further outputs, in the folder of `output` or below it.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Step(NamedTuple):
     shared: bool = False
     cases: int = 0
     settings: Mapping[str, Any] = {}
+    also: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -132,7 +134,7 @@ def read_plan(run: Path) -> Plan:
 
 def parse_step(record: Mapping[str, Any]) -> Step:
     """Make a step of its record in `plan.json`."""
-    return Step(**{**record, "needs": tuple(record["needs"]), "arguments": tuple(record["arguments"])})
+    return Step(**{**record, **{name: tuple(record.get(name, ())) for name in ("needs", "arguments", "also")}})
 
 
 def marker_file(run: Path, step_id: str) -> Path:
@@ -156,12 +158,13 @@ def log_file(run: Path, step_id: str) -> Path:
 
 
 def is_done(run: Path, step: Step) -> bool:
-    """Whether a step's output is there and has the fingerprint of this plan."""
+    """Whether all outputs of a step are there and have the fingerprint of this plan."""
     try:
         marker = json.loads(marker_file(run, step.id).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(marker.get("fingerprint") == step.fingerprint) and (run / step.output).exists()
+    outputs_exist = all((run / output).exists() for output in (step.output, *step.also))
+    return bool(marker.get("fingerprint") == step.fingerprint) and outputs_exist
 
 
 def shared_folder(run: Path, step: Step) -> Path:
