@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from coordinator.report.marks import mark_notes, mark_version
 from coordinator.results.run import Run, RunDataset, Transfer
 from coordinator.results.summaries import DIGITS, METRICS, MeanScore, Results
 from coordinator.statistics.quintiles import quintiles
 from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import NO_NUMBER, count_noun
 
-PROMPTED = "†"
 DIVERGED = "—"  # as in the paper's Tables 2 and 3
 
 
@@ -95,7 +95,7 @@ def label_quality_table(run: Run, results: Results) -> ScoreTable:
         "mean ± standard deviation in percent.",
         columns=tuple(_counted(d.name, d.sound_cases) for d in run.datasets),
         rows=_version_rows(run, run.versions, lambda d, v: results.labels(d.name, v), lambda d: d.sound_cases),
-        notes=_prompt_notes(run, run.versions),
+        notes=mark_notes(run, run.versions),
         tidy=results.label_summary,
     )
 
@@ -110,7 +110,7 @@ def in_domain_table(run: Run, results: Results) -> ScoreTable:
         rows=_version_rows(
             run, (BASE, *run.versions), lambda d, v: results.model(d.name, v), _count_held_out, run.diverged
         ),
-        notes=_prompt_notes(run, run.versions),
+        notes=mark_notes(run, run.versions),
         tidy=results.model_summary,
     )
 
@@ -129,7 +129,7 @@ def transfer_table(run: Run, results: Results, transfer: Transfer) -> ScoreTable
         "percent.",
         columns=tuple(dataset.name for dataset in run.datasets),
         rows=_colour_quintiles(rows),
-        notes=(*_prompt_notes(run, run.versions), "Columns: the dataset of the label versions. Coloured by quintile of "
+        notes=(*mark_notes(run, run.versions), "Columns: the dataset of the label versions. Coloured by quintile of "
                f"a column and metric, from worst to best; {DIVERGED} marks a network that did not converge."),
         tidy=results.transfers[target],
     )  # fmt: skip
@@ -157,9 +157,9 @@ def organ_table(run: Run, dataset: RunDataset, scores: pl.DataFrame, name: str, 
     return ScoreTable(
         name=f"{name}-{dataset.name}",
         caption=caption,
-        columns=tuple(_mark_prompted(run, version) for version in versions),
+        columns=tuple(mark_version(run, version) for version in versions),
         rows=tuple(rows),
-        notes=(*_excluded_notes(dataset), *_prompt_notes(run, versions)),
+        notes=(*_excluded_notes(dataset), *mark_notes(run, versions)),
         tidy=dataset_scores,
     )
 
@@ -186,7 +186,7 @@ def _version_rows(
                 else Cell(diverged=(d.name, version) in diverged)
                 for s, note, d in zip(scores, counts, run.datasets, strict=True)
             )
-            rows.append(Row(_mark_prompted(run, version), "", title, cells))
+            rows.append(Row(mark_version(run, version), "", title, cells))
     return _mark_best(rows, skip=(BASE, NO_PRETRAIN))
 
 
@@ -253,15 +253,6 @@ def _counted(name: str, cases: int | None) -> str:
 
 def _count_held_out(dataset: RunDataset) -> int | None:
     return len(dataset.held_out) if dataset.split else None
-
-
-def _mark_prompted(run: Run, version: str) -> str:
-    return f"{version} {PROMPTED}" if run.prompts.get(version) == "ground-truth" else version
-
-
-def _prompt_notes(run: Run, versions: Sequence[str]) -> tuple[str, ...]:
-    prompted = [version for version in versions if run.prompts.get(version) == "ground-truth"]
-    return (f"{PROMPTED} Its prompts were made from the reference labels.",) if prompted else ()
 
 
 def _excluded_notes(dataset: RunDataset) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from coordinator.results.run import (
     Transfer,
 )
 from coordinator.study.file import ScoreSettings, VerdictSettings
+from coordinator.study.marks import Marks
 from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN
 
@@ -78,6 +79,8 @@ def load_run(run: Path | str) -> Run:
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds = tuple(plan.get("seeds", ())) if "split" in plan else ()
     records = _Records()
+    if "marks" not in plan:
+        records.missing.append("which label versions were made from the reference labels: plan.json does not say")
     for dataset in datasets:
         _collect_labels(run, dataset, records)
         for version in (BASE, *dataset.versions) if dataset.split else ():
@@ -93,7 +96,7 @@ def load_run(run: Path | str) -> Run:
         verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
-        prompts=plan.get("prompts", {}),
+        marks={v: Marks(**plan.get("marks", {}).get(v, {})) for dataset in datasets for v in dataset.versions},
         datasets=datasets,
         label_scores=_concat(records.label_scores, LABEL_SCORES),
         model_scores=_concat(records.model_scores, MODEL_SCORES),

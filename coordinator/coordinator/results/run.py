@@ -9,6 +9,7 @@ import polars as pl
 
 from coordinator.scoring.schema import SCHEMA
 from coordinator.study.file import ScoreSettings, VerdictSettings
+from coordinator.study.marks import Marks
 from coordinator.study.split import Split
 
 NAMES = {"dataset": pl.String, "version": pl.String}
@@ -120,7 +121,7 @@ class Run:
         verdict: when better labels count as worth their cost.
         train: the study file's section `train`; None where it trains nothing.
         seeds: of training.
-        prompts: version -> where its prompts come from; None without prompts.
+        marks: version -> how it depends on the reference labels.
         datasets: in the study's order.
         label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
             case and organ; the columns of `coordinator.scoring.score_folders` after dataset and version.
@@ -141,7 +142,7 @@ class Run:
     verdict: VerdictSettings
     train: Mapping[str, Any] | None
     seeds: tuple[int, ...]
-    prompts: Mapping[str, str | None]
+    marks: Mapping[str, Marks]
     datasets: tuple[RunDataset, ...]
     label_scores: pl.DataFrame
     model_scores: pl.DataFrame
@@ -173,8 +174,7 @@ class Run:
 
     def made_from_reference(self, version: str) -> bool:
         """Whether a label version was made from the reference labels: without these it could not be had."""
-        used = {tool.record.get("tool") for tool in self.tools if tool.version == version and tool.stage == "labels"}
-        return self.prompts.get(version) == "ground-truth" or DEGRADED in used
+        return self.marks.get(version, Marks()).made_from_reference
 
     @property
     def tolerances(self) -> str:

@@ -23,6 +23,7 @@ of the cases it reads, and the fingerprints of the steps before it. Only a step 
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from contract.datasets import open_dataset
@@ -32,6 +33,7 @@ from coordinator.runners.choose import choose_runner
 from coordinator.study.file import Study
 from coordinator.study.labelmappings import IdMapping, find_id_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
+from coordinator.study.marks import find_marks
 from coordinator.study.networks import Training, network_steps
 from coordinator.study.planner import Planner, label_table
 from coordinator.study.split import Split, split_cases
@@ -112,7 +114,9 @@ def _describe_study(
             d: [i for i, organ in checked[d].labels.items() if organ not in excluded[d]] for d in datasets
         },
         "excluded_labels": excluded,
-        "prompts": {g.name: g.tool.manifest.prompts for g in study.generators},
+        "marks": {
+            g.name: asdict(find_marks(g.tool.manifest, g.options, has_held_out=bool(splits))) for g in study.generators
+        },
         "transfer": list(study.content.transfer),
         "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},
