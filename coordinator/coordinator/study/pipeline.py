@@ -53,7 +53,8 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         datasets writes: into the study's run folder, so that the next check is fast.
 
     Raises:
-        UsageError: a tool is not built, a dataset has no labels or too few cases, a label mapping is missing.
+        UsageError: a tool is not built, a dataset has no labels or too few cases, a label mapping is missing, a
+            generator is to learn nothing from held-out cases and there are none.
     """
     if checked is None:
         checked = check_datasets(study)
@@ -67,9 +68,11 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         dataset = checked[name]
         refuse_unscorable(dataset)
         mappings[name] = {g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators}
-        steps += label_version_steps(planner, dataset, mappings[name])
+        if study.content.train is not None:
+            splits[name] = split_cases(dataset.cases, study.content.train, name)
+        steps += label_version_steps(planner, dataset, mappings[name], splits.get(name))
     if study.content.train is not None and study.trainer is not None:
-        for name in (*study.content.datasets, *study.content.transfer):
+        for name in study.content.transfer:
             splits[name] = split_cases(checked[name].cases, study.content.train, name)
         steps += network_steps(Training(planner, study.trainer, study.content.train), checked, splits, steps)
     return Plan(
