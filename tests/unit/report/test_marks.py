@@ -8,6 +8,7 @@ from helpers.reports import make_report, visible_text
 from helpers.runs import make_run, write_json
 
 from coordinator.results import load_run
+from coordinator.verdict import findings
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,13 @@ def test_a_run_knows_which_versions_were_made_from_the_reference_labels(tmp_path
 
     assert [version for version in run.versions if run.made_from_reference(version)] == ["nnunet", "medsam"]
     assert not run.made_from_reference("base")
+
+
+def test_only_versions_that_need_no_reference_labels_save_hours_of_drawing(tmp_path: Path):
+    hours = {finding.version: finding.hours for finding in findings(load_run(make_run(tmp_path)))}
+
+    assert hours["nnunet"] is None and hours["medsam"] is None
+    assert hours["totalseg"] == hours["stunet-base"] == 2 * 10 / 60  # of one organ in two training cases
 
 
 def test_a_plan_that_says_nothing_of_marks_is_reported(tmp_path: Path):
