@@ -31,7 +31,7 @@ from coordinator.study.file import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL
 
 STUDIES = 1000
-KEY = 20261128
+KEY = 20261129
 CASES = (3, 5, 8, 10, 20, 40, 200)
 SETTINGS = VerdictSettings(surface_margin=0.02)
 MARGIN = SETTINGS.margin

@@ -174,7 +174,7 @@ def judge_study(study: SimulatedStudy, settings: VerdictSettings, tests: int = 0
             intervals["dice"] = ends
         if ends := interval(surface, seed_error(study.surface, "base", version, settings.seed_std), plan.confidence):
             intervals["surface_dice"] = ends
-        evidence = Evidence(intervals, len(found.cases), seeds is not None, hours=None)
+        evidence = Evidence(intervals, len(found.cases), seeds.source if seeds else "", hours=None)
         judged.append(Judged(truth, found, seeds, decide(evidence, settings).outcome))
     return judged
 

@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 import polars as pl
 
+from coordinator.report.marks import mark_notes, mark_version
 from coordinator.report.texttables import TextTable
 from coordinator.results.run import Run
-from coordinator.study.file import VerdictSettings
 from coordinator.verdict.decide import Finding, is_equivalent
 from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT
 from coordinator.verdict.sentences import (
@@ -41,8 +41,8 @@ def _verdict_table(name: str, scope: str, findings: Sequence[Finding], run: Run)
         columns=("where", "label version", *([] if name == "verdict" else ["organ"]), "labels (Dice points)",
                  "network (Dice points, interval)", "network (Surface Dice points, interval)", "cases", "networks",
                  "equivalent", "verdict", *(["hours for each Dice point"] if priced else [])),
-        rows=tuple(_row(f, run.verdict, with_organ=name != "verdict", priced=priced) for f in findings),
-        notes=(*_notes(run), *(_price_notes(run) if priced else ())),
+        rows=tuple(_row(f, run, with_organ=name != "verdict", priced=priced) for f in findings),
+        notes=(*_notes(run), *(_price_notes(run) if priced else ()), *mark_notes(run, [f.version for f in findings])),
         tidy=pl.DataFrame(
             [{**asdict(finding), "left_out": "; ".join(finding.left_out)} for finding in findings],
             infer_schema_length=None,
@@ -50,13 +50,13 @@ def _verdict_table(name: str, scope: str, findings: Sequence[Finding], run: Run)
     )  # fmt: skip
 
 
-def _row(finding: Finding, settings: VerdictSettings, *, with_organ: bool, priced: bool) -> tuple[str, ...]:
+def _row(finding: Finding, run: Run, *, with_organ: bool, priced: bool) -> tuple[str, ...]:
     return (
-        describe_scope(finding), finding.version, *([finding.organ or ""] if with_organ else []),
+        describe_scope(finding), mark_version(run, finding.version), *([finding.organ or ""] if with_organ else []),
         format_points(finding.label_gain), format_gain(finding.gain, finding.low, finding.high),
         format_gain(finding.surface_gain, finding.surface_low, finding.surface_high),
         f"{finding.cases}" if finding.cases else NO_NUMBER, describe_networks(finding),
-        "yes" if is_equivalent(finding, settings) else "not shown", describe_outcome(finding),
+        "yes" if is_equivalent(finding, run.verdict) else "not shown", describe_outcome(finding),
         *([format_price(finding)] if priced else []),
     )  # fmt: skip
 

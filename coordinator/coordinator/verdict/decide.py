@@ -224,7 +224,7 @@ def _judge(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Compari
     """Add the outcome; where it is open, add how many cases would probably tell."""
     comparisons = {"dice": dice, "surface_dice": surface}
     intervals = {metric: ends for metric, c in comparisons.items() if c and (ends := c.interval(finding.confidence))}
-    evidence = Evidence(intervals, finding.cases, seeds_known=dice.seeds is not None, hours=finding.hours)
+    evidence = Evidence(intervals, finding.cases, finding.seed_source, finding.hours)
     outcome = decide(evidence, scope.run.verdict)
     finding = replace(finding, outcome=outcome.outcome, reason=outcome.reason)
     if outcome.outcome != CANNOT_TELL or dice.seeds is None or finding.cases < 2:

@@ -19,6 +19,13 @@ from coordinator.study.file import VerdictSettings
 WORTH_IT, GAIN, NOT_WORTH_IT, CANNOT_TELL = "worth it", "a gain, size open", "not worth it", "can't tell"
 METRIC_NAMES = {"dice": "Dice", "surface_dice": "Surface Dice"}
 
+ASSUMPTIONS = {
+    "measured": "",
+    "measured on others": "if another seed changes each of these networks as much as those of which there are several",
+    "given": "if the study file's noise of seeds holds here",
+}
+"""What an outcome takes for granted about seeds, by the source of their noise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -27,13 +34,13 @@ class Evidence:
     Attributes:
         intervals: metric -> interval of its gain; metrics without scores are not in it.
         cases: held-out cases that both networks have.
-        seeds_known: whether the noise of seeds is in the intervals.
+        seeds: source of the noise of seeds in the intervals, as in `SeedError.source`; empty where it is unknown.
         hours: of annotation that the gain takes; None where improving labels has no such price.
     """
 
     intervals: Mapping[str, Interval]
     cases: int
-    seeds_known: bool
+    seeds: str
     hours: float | None
 
 
@@ -51,22 +58,26 @@ def decide(evidence: Evidence, settings: VerdictSettings) -> Outcome:
         return Outcome(CANNOT_TELL, f"{evidence.cases} held-out case{'s' * (evidence.cases != 1)}")
     if not evidence.intervals:
         return Outcome(CANNOT_TELL, "there is nothing to compare")
-    if not evidence.seeds_known:
+    if not evidence.seeds:
         return Outcome(CANNOT_TELL, "one seed: another seed may change the difference by as much")
+    outcome = _read_intervals(evidence, settings)
+    if outcome.outcome == CANNOT_TELL or not (assumption := ASSUMPTIONS[evidence.seeds]):
+        return outcome
+    return Outcome(outcome.outcome, f"{outcome.reason}; {assumption}")
+
+
+def _read_intervals(evidence: Evidence, settings: VerdictSettings) -> Outcome:
     margins = {"dice": settings.margin, "surface_dice": settings.surface_margin}
     large = [metric for metric, ends in evidence.intervals.items() if ends.low >= margins[metric]]
     small = all(ends.high < margins[metric] for metric, ends in evidence.intervals.items())
     above_zero = [metric for metric, ends in evidence.intervals.items() if ends.low > 0]
     price = price_per_point(evidence.hours, evidence.intervals.get("dice"))
-    too_dear = (
-        settings.max_hours_per_point is not None and price is not None and price.low > settings.max_hours_per_point
-    )
+    most = settings.max_hours_per_point
+    too_dear = most is not None and price is not None and price.low > most
     if large and not too_dear:
         return _check_price(Outcome(WORTH_IT, f"by {_name(large)}"), price, settings)
     if small or too_dear:
-        return _check_failures(
-            evidence, settings, above_zero, "the price is too high" if too_dear and not small else ""
-        )
+        return _check_failures(evidence, settings, above_zero, "" if small else "the price is too high")
     if above_zero:
         return Outcome(GAIN, f"by {_name(above_zero)}")
     return Outcome(CANNOT_TELL)

@@ -9,9 +9,9 @@ from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_I
 SETTINGS = VerdictSettings(margin=0.01, surface_margin=0.02)
 
 
-def judge(dice, surface=None, *, cases=40, seeds_known=True, hours=None, settings=SETTINGS):
+def judge(dice, surface=None, *, cases=40, seeds="measured", hours=None, settings=SETTINGS):
     intervals = {"dice": Interval(*dice)} | ({"surface_dice": Interval(*surface)} if surface else {})
-    return decide(Evidence(intervals, cases, seeds_known, hours), settings)
+    return decide(Evidence(intervals, cases, seeds, hours), settings)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,19 @@ def test_not_worth_it_is_withheld_where_a_rare_failure_would_have_been_missed():
 
 
 def test_one_seed_cannot_tell_however_narrow_the_interval_is():
-    judged = judge((0.05, 0.06), seeds_known=False)
+    judged = judge((0.05, 0.06), seeds="")
 
     assert judged.outcome == CANNOT_TELL
     assert judged.reason == "one seed: another seed may change the difference by as much"
+
+
+def test_an_outcome_that_takes_the_noise_of_seeds_from_elsewhere_says_so():
+    others, given = (judge((0.02, 0.03), seeds=source).reason for source in ("measured on others", "given"))
+
+    assert (
+        others == "by Dice; if another seed changes each of these networks as much as those of which there are several"
+    )
+    assert given == "by Dice; if the study file's noise of seeds holds here"
 
 
 def test_two_cases_cannot_tell():
