@@ -12,6 +12,8 @@ from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.references import Bibliography
 from coordinator.report.training import describe_attribution
 from coordinator.results.run import Run
+from coordinator.statistics.failures import cases_to_exclude
+from coordinator.statistics.gains import FEWEST_CASES
 from coordinator.study.file import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
@@ -37,10 +39,13 @@ ADAMW = (
     "Loshchilov, Hutter. Decoupled weight decay regularization. International Conference on Learning Representations "
     "(2019)"
 )
-BOOTSTRAP = "Efron, Tibshirani. An introduction to the bootstrap. Chapman and Hall (1993)"
-HOLM = (
-    "Holm. A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6(2), 65-70 "
-    "(1979)"
+HALL = (
+    "Hall. On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54(1), 221-228 "
+    "(1992)"
+)
+BELL_MCCAFFREY = (
+    "Bell, McCaffrey. Bias reduction in standard errors for linear regression with multi-stage samples. Survey "
+    "Methodology 28(2), 169-181 (2002)"
 )
 TOST = (
     "Schuirmann. A comparison of the two one-sided tests procedure and the power approach for assessing the "
@@ -162,26 +167,43 @@ def _name_seeds(seeds: Sequence[int]) -> str:
 
 
 def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
-    margin, share = format_margin(run.verdict.margin), f"{100 * (1 - run.verdict.alpha):g} %"
-    seeds = (
-        ", with the noise of seeds, pooled over label versions, as a second level"
-        if len(run.seeds) > 1
-        else "; with one seed they hold for these networks only"
+    settings, plan = run.verdict, make_test_plan(run)
+    margins = f"{format_margin(settings.margin)} or {100 * settings.surface_margin:g} of Surface Dice"
+    yield (
+        "The gain of the reference labels over a label version is the difference in Dice, and in Surface Dice, "
+        f"between the networks trained on them, paired by held-out case; organs that fewer than {FEWEST_CASES} cases "
+        "have are left out. Its error over cases is that of a regression on organs that is robust for cases as "
+        f"clusters{cited.cite(BELL_MCCAFFREY)}; each bound is the wider one of Student's and one corrected for "
+        f"skewness{cited.cite(HALL)}. {_describe_seed_noise(run)}"
     )
     yield (
-        "The gain of the reference labels over a label version is the difference in Dice between the two networks, "
-        f"paired by held-out case. Its {share} intervals are those of a studentised bootstrap over cases"
-        f"{cited.cite(BOOTSTRAP)}, widened for few cases{seeds}."
+        f"The {plan.verdicts} comparisons{f' and {plan.tests} further tests' if plan.tests else ''} of this study "
+        f"share a chance of {100 * settings.alpha:g} % of any wrong outcome, so intervals of the mean over organs are "
+        f"of {100 * plan.confidence:.2f} %."
     )
     yield (
-        "P-values are those of the intervals, corrected for all comparisons on the same held-out cases by Holm's "
-        f"method{cited.cite(HOLM)} at a level of {100 * run.verdict.alpha:g} %."
+        f"Better labels are called worth it where an interval lies at or above its margin, {margins}; not worth it "
+        f"where both lie below, in at least {cases_to_exclude(settings.failure_rate, settings.alpha)} cases. Networks "
+        "are called equivalent where the interval in Dice lies within ± "
+        f"{format_margin(settings.margin)}{cited.cite(TOST)}."
     )
-    yield (
-        f"Networks are called equivalent where two one-sided tests{cited.cite(TOST)} show a difference within "
-        f"± {margin}. Better labels are called worth it where the gain is shown to be above 0, is at least {margin} "
-        f"and beyond the noise of seeds, and not worth it where it is shown to be below {margin}."
-    )
+
+
+def _describe_seed_noise(run: Run) -> str:
+    """What the intervals know of other seeds."""
+    if len(run.seeds) > 1:
+        return "The noise of seeds is each version's own, joined with that of the others, and added in squares."
+    if run.noise_seeds:
+        return (
+            "The noise of seeds was measured on networks trained on the reference labels and taken for all; it is "
+            "added in squares."
+        )
+    if run.verdict.seed_std is not None:
+        return (
+            f"A standard deviation of {100 * run.verdict.seed_std:g} Dice points over seeds was taken from: "
+            f"{run.verdict.seed_std_source}."
+        )
+    return "With one seed, intervals hold for these networks only, and no outcome is given."
 
 
 def _describe_rank_test(run: Run) -> str:

@@ -119,7 +119,7 @@ class Run:
         study: its name.
         data: the folder of dataset folders; None where the plan does not say.
         score: tolerance and convention.
-        verdict: when better labels count as worth their cost.
+        verdict: when better labels are worth it, and how sure the report must be.
         train: the study file's section `train`; None where it trains nothing.
         seeds: of the networks on each label version.
         noise_seeds: further seeds of the networks on the reference labels, which show the noise of seeds.

@@ -25,8 +25,6 @@ SMALLEST_STD = 5e-4
 """Of a gain between cases; a smaller one is taken as this: half of the last digit of Dice points that are printed."""
 FEWEST_JOINED = 3.0
 """With fewer degrees of freedom of seeds, Satterthwaite's approximation is too narrow."""
-FREEDOM_SHARE = 0.85
-"""Of the seeds' degrees of freedom that counts in Satterthwaite's approximation; with all, it is too narrow."""
 LOWEST_LOG10_P = -30.0
 """Decimal logarithm of the smallest p-value."""
 
@@ -159,7 +157,7 @@ def bound_distance(
         case_distance = _wider_quantile(tail, np.asarray(case_freedom), skewness) * case_error
         return np.asarray(np.hypot(case_distance, student_quantile(tail, np.asarray(seed_freedom)) * seed_error))
     error = np.hypot(case_error, seed_error)
-    freedom = error**4 / (case_error**4 / case_freedom + seed_error**4 / (FREEDOM_SHARE * seed_freedom))
+    freedom = error**4 / (case_error**4 / case_freedom + seed_error**4 / seed_freedom)
     return _wider_quantile(tail, freedom, skewness * (case_error / error) ** 3) * error
 
 
