@@ -1,14 +1,20 @@
-"""Correlation over label versions, with an interval: do better labels go with better networks?"""
+"""Correlation over label versions, with an interval and a p-value: do better labels go with better networks?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import rankdata
+from scipy.stats import permutation_test, rankdata
 
 FEWEST_PAIRS = 4
 """Fisher's interval needs more than three pairs."""
+MOST_ENUMERATED = 8
+"""With so many pairs all orders are tried (40,320), with more a sample of them."""
+SAMPLED_ORDERS = 99_999
+KEY = 20_250_528
+"""Of the sample, so that the same values have the same p-value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,32 @@ def spearman(first: Sequence[float], second: Sequence[float], confidence: float 
     than three pairs, or where all values are equal.
     """
     return _correlation(rankdata(first), rankdata(second), confidence, ranks=True)
+
+
+def p_rank_agreement(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """How often chance alone ranks two lists at least as much alike: permutation p-value of a positive rank correlation.
+
+    One-sided: it speaks for a positive correlation alone; of lists in opposite order it is 1. The share is of all
+    orders of one list (ties stay ties), for more than `MOST_ENUMERATED` pairs of `SAMPLED_ORDERS` random ones. The
+    smallest possible p-value of n pairs is 1 / n!, so of three pairs it is 1 / 6. It takes the pairs as exchangeable.
+
+    None where `spearman` is None.
+    """
+    pairs = len(first)
+    if pairs < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    # Doubled ranks are whole numbers, so equal correlations are equal sums, without rounding.
+    ranks, fixed = 2 * rankdata(first), 2 * rankdata(second)
+    result = permutation_test(
+        (ranks,),
+        lambda permuted, axis: (permuted * fixed).sum(axis=axis),
+        permutation_type="pairings",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=math.factorial(pairs) if pairs <= MOST_ENUMERATED else SAMPLED_ORDERS,
+        rng=np.random.default_rng(KEY),
+    )
+    return float(result.pvalue)
 
 
 def pearson(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Correlation | None:

@@ -1,8 +1,14 @@
-"""Correlations and their intervals against values by hand."""
+"""Correlations, their intervals and p-values against values by hand."""
 
+import itertools
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import rankdata
 
-from coordinator.statistics.correlation import pearson, spearman
+from coordinator.statistics.correlation import p_rank_agreement, pearson, spearman
 
 
 def test_correlation_has_fishers_interval():
@@ -24,3 +30,46 @@ def test_a_perfect_rank_correlation_has_an_interval():
     low, high = spearman([1, 2, 3, 4, 5, 6], [1, 2, 4, 6, 8, 9]).interval
 
     assert 0.7 < low < high <= 1
+
+
+def test_three_versions_in_one_order_are_chance_in_1_of_6():
+    """The issue's three versions, 0.1 points apart."""
+    assert p_rank_agreement([0.801, 0.802, 0.803], [0.851, 0.852, 0.853]) == pytest.approx(1 / 6)
+
+
+def test_four_versions_in_one_order_are_chance_in_1_of_24():
+    assert p_rank_agreement([1, 2, 3, 4], [10, 20, 30, 40]) == pytest.approx(1 / 24)
+    # Of the 24 orders, one has a sum of squared rank differences of 0, three of 2: one neighbouring pair exchanged.
+    assert p_rank_agreement([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(4 / 24)
+
+
+def test_opposite_orders_are_no_evidence_of_agreement():
+    assert p_rank_agreement([1, 2, 3, 4, 5], [5, 4, 3, 2, 1]) == 1
+
+
+def test_a_p_value_needs_three_different_values():
+    assert p_rank_agreement([1, 2], [1, 2]) is None
+    assert p_rank_agreement([1, 1, 1], [1, 2, 3]) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=3, max_size=6))
+def test_the_p_value_is_the_share_of_all_orders_that_agree_as_much_ties_or_not(pairs):
+    first, second = map(list, zip(*pairs, strict=True))
+    if len({*first}) == 1 or len({*second}) == 1:
+        return
+    ranks, others = 2 * rankdata(first), 2 * rankdata(second)
+    sums = [int(np.dot(order, others)) for order in itertools.permutations(ranks)]
+
+    expected = sum(total >= np.dot(ranks, others) for total in sums) / len(sums)
+
+    assert p_rank_agreement(first, second) == pytest.approx(expected)
+
+
+def test_many_versions_are_sampled_with_the_same_result_each_time():
+    first = list(range(12))
+    second = [3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10]
+
+    p = p_rank_agreement(first, second)
+
+    assert p == p_rank_agreement(first, second)
+    assert 0 < p < 0.01
