@@ -36,11 +36,11 @@ def spearman(first: Sequence[float], second: Sequence[float], confidence: float 
 
 
 def p_rank_agreement(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """How often chance alone ranks two lists at least as much alike: permutation p-value of a positive rank correlation.
+    """How often chance alone ranks two lists at least as much alike: the p-value of a positive rank correlation.
 
-    One-sided: it speaks for a positive correlation alone; of lists in opposite order it is 1. The share is of all
-    orders of one list (ties stay ties), for more than `MOST_ENUMERATED` pairs of `SAMPLED_ORDERS` random ones. The
-    smallest possible p-value of n pairs is 1 / n!, so of three pairs it is 1 / 6. It takes the pairs as exchangeable.
+    A permutation test, one-sided: it speaks for a positive correlation alone; of lists in opposite order it is 1. The
+    share is of all orders of one list (ties stay ties), for more than `MOST_ENUMERATED` pairs of `SAMPLED_ORDERS`
+    random ones. Of n pairs it is 1 / n! at least, so 1 / 6 of three. It takes the pairs as exchangeable.
 
     None where `spearman` is None.
     """

@@ -73,3 +73,13 @@ def test_many_versions_are_sampled_with_the_same_result_each_time():
 
     assert p == p_rank_agreement(first, second)
     assert 0 < p < 0.01
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.025, 0.01])
+def test_of_all_orders_of_five_no_more_than_alpha_have_a_p_value_of_alpha(alpha):
+    """So a claim at alpha is wrong in at most alpha of studies in which labels and networks have nothing to do."""
+    fixed = range(5)
+
+    claimed = [p_rank_agreement(fixed, order) <= alpha for order in itertools.permutations(fixed)]
+
+    assert 0 < np.mean(claimed) <= alpha
