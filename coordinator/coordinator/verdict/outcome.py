@@ -17,6 +17,7 @@ from coordinator.statistics.intervals import FEWEST_TESTED, Interval
 from coordinator.study.file import VerdictSettings
 
 WORTH_IT, GAIN, NOT_WORTH_IT, CANNOT_TELL = "worth it", "a gain, size open", "not worth it", "can't tell"
+ONE_SEED = "one seed: another seed may change the difference by as much"
 METRIC_NAMES = {"dice": "Dice", "surface_dice": "Surface Dice"}
 
 
@@ -52,7 +53,7 @@ def decide(evidence: Evidence, settings: VerdictSettings) -> Outcome:
     if evidence.cases < FEWEST_TESTED:
         return Outcome(CANNOT_TELL, f"{evidence.cases} held-out case{'s' * (evidence.cases != 1)}")
     if not evidence.seeds_known:
-        return Outcome(CANNOT_TELL, "one seed: another seed may change the difference by as much")
+        return Outcome(CANNOT_TELL, ONE_SEED)
     margins = {"dice": settings.margin, "surface_dice": settings.surface_margin}
     large = [metric for metric, ends in evidence.intervals.items() if ends.low >= margins[metric]]
     small = all(ends.high < margins[metric] for metric, ends in evidence.intervals.items())
