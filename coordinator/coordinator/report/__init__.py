@@ -1,6 +1,7 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
-    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, cases, dose, worklist, rankings, papercomparison
+    run folder ──► load ──► results ──► verdict ──┬──► verdict, paperfindings, tables, cases, dose, worklist, rankings,
+                                                  │    papercomparison
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
                                                   ├──► methods, references    bib
@@ -20,6 +21,7 @@ from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
 from coordinator.report.page import Content, render_page
 from coordinator.report.papercomparison import compare_with_paper
+from coordinator.report.paperfindings import paper_finding_table
 from coordinator.report.rankings import ranking_table
 from coordinator.report.tablefiles import write_table
 from coordinator.report.verdict import verdict_tables
@@ -31,6 +33,7 @@ from coordinator.results.summaries import Results, compute_results
 from coordinator.verdict.decide import findings
 from coordinator.verdict.dose import find_improvements
 from coordinator.verdict.observations import describe_results
+from coordinator.verdict.paperfindings import paper_findings
 from coordinator.verdict.sentences import describe_findings
 
 
@@ -100,6 +103,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
             for transfer in run.transfers
             if not results.transfers[transfer.target].is_empty()
         ],
+        paper_findings=[t for t in [paper_finding_table(run, paper_findings(run, results, all_findings))] if t],
         dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],
         worklist=[table for table in [worklist_table(run)] if table],

@@ -32,6 +32,7 @@ class Content:
         in_domain: the table of networks; None where no network has scores.
         model_organs: one for each dataset that has networks with scores.
         transfers: Tables 2 and 3, one for each target.
+        paper_findings: the paper's findings, tested in this study; at most one table.
         dose_tables: dose and response, one for each dataset that has degraded label versions.
         dose_curves: the same, drawn.
         worklist: masks to look at first; at most one table.
@@ -53,6 +54,7 @@ class Content:
     in_domain: ScoreTable | None
     model_organs: Sequence[ScoreTable]
     transfers: Sequence[ScoreTable]
+    paper_findings: Sequence[TextTable]
     dose_tables: Sequence[TextTable]
     dose_curves: Sequence[Picture]
     worklist: Sequence[TextTable]
@@ -71,7 +73,8 @@ class Content:
         single = [table for table in (self.label_quality, self.in_domain) if table]
         return [
             *single, *self.label_organs, *self.model_organs, *self.transfers,
-            *self.verdict, *self.dose_tables, *self.worklist, *self.paper_comparisons, *self.rankings,
+            *self.verdict, *self.paper_findings, *self.dose_tables, *self.worklist, *self.paper_comparisons,
+            *self.rankings,
         ]  # fmt: skip
 
     @property

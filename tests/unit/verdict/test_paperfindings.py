@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from helpers.reports import make_report, visible_text
 
 from coordinator.report.paperfindings import paper_finding_table
 from coordinator.report.tablefiles import write_table
@@ -256,3 +257,18 @@ def test_the_table_has_a_row_for_each_finding_that_the_study_can_have(tmp_path):
     write_table(table, tmp_path / "out")
     assert sorted(file.suffix for file in (tmp_path / "out").iterdir()) == [".csv", ".md", ".tex"]
     assert paper_finding_table(loaded, []) is None
+
+
+def test_the_page_shows_the_findings_with_the_words_that_follow_from_their_tests(tmp_path):
+    run = make_run(tmp_path / "run", datasets=("word", "btcv"))
+    put_networks(run, "transfer/segthor/word", {**PRETRAINED, "no-pretrain": SCRATCH})
+    put_networks(run, "transfer/segthor/btcv", {version: dice - 0.1 for version, dice in PRETRAINED.items()})
+
+    text = visible_text(make_report(run) / "index.html")
+
+    assert "The paper’s findings, tested in this study" in text  # noqa: RUF001
+    assert re.search(
+        r"datasets matter more than labels all datasets, pre-training for segthor Networks vary more", text
+    )
+    assert re.search(r"Can&#39;t tell: no network of no-pretrain has scores. – – can&#39;t tell", text)  # noqa: RUF001
+    assert "paper-findings.csv" in {file.name for file in (tmp_path / "report/tables").iterdir()}
