@@ -26,7 +26,7 @@ from coordinator.statistics.seednoise import seed_error
 from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.decide import Finding, is_equivalent
 from coordinator.verdict.outcome import ONE_SEED, WORTH_IT
-from coordinator.verdict.sentences import count_noun, format_gain, format_margin, join_names
+from coordinator.verdict.sentences import count_noun, format_gain, format_margin, format_points, join_names
 from coordinator.verdict.testplan import FEWEST_VERSIONS, TestPlan, make_test_plan
 
 PRETRAINING, VERSIONS, COLUMNS, RANKS = (
@@ -96,33 +96,28 @@ def _test_pretraining(run: Run, plan: TestPlan, transfer: Transfer, dataset: Run
     found = gain(cube, BASE, NO_PRETRAIN)
     if found is None:
         return replace(finding, statement="Can't tell: the networks share no case and organ that count.")
-    seeds = seed_error(cube, BASE, NO_PRETRAIN, run.verdict.seed_std)
+    finding = replace(finding, estimate=found.mean)
+    seeds, cases = seed_error(cube, BASE, NO_PRETRAIN, run.verdict.seed_std), len(found.cases)
     ends = interval(found, seeds, 1 - plan.share)
-    finding = replace(
-        finding,
-        estimate=found.mean,
-        low=ends.low if ends else None,
-        high=ends.high if ends else None,
-        p_value=_multiply(plan, p_different(found, seeds)),
-    )
-    cases = len(found.cases)
-    doubt = "" if cases >= FEWEST_TESTED else f"{count_noun(cases, 'held-out case')}"
-    return _judge_pretraining(finding, ends, doubt or ("" if seeds else ONE_SEED))
+    if cases < FEWEST_TESTED or seeds is None or ends is None:
+        doubt = ONE_SEED if cases >= FEWEST_TESTED else count_noun(cases, "held-out case")
+        difference = f"Dice of these networks differs by {format_points(found.mean)} points"
+        return replace(finding, statement=f"Can't tell: {doubt}. {difference}.")
+    p_value = _multiply(plan, p_different(found, seeds))
+    return _judge_pretraining(replace(finding, low=ends.low, high=ends.high, p_value=p_value), ends)
 
 
-def _judge_pretraining(finding: PaperFinding, ends: Interval | None, doubt: str) -> PaperFinding:
-    """Add the statement; `doubt` is why nothing can be concluded, or empty."""
+def _judge_pretraining(finding: PaperFinding, ends: Interval) -> PaperFinding:
+    """Add the statement."""
     networks = "fine-tuned from the network on the reference labels"
-    if not doubt and ends is not None and ends.low > 0:
+    if ends.low > 0:
         text = f"Pre-training helps: Dice is {_at_least(ends.low)}higher {networks}."
         return replace(finding, statement=text, is_shown=True)
-    if not doubt and ends is not None and ends.high < 0:
+    if ends.high < 0:
         text = f"Pre-training harms: Dice is {_at_least(-ends.high)}lower {networks}."
         return replace(finding, statement=text, is_shown=False)
     between = format_gain(finding.estimate, finding.low, finding.high)
-    return replace(
-        finding, statement=f"Can't tell{f': {doubt}' if doubt else ''}. Dice differs by {between} points {networks}."
-    )
+    return replace(finding, statement=f"Can't tell: Dice differs by {between} points {networks}.")
 
 
 def _at_least(least: float) -> str:
@@ -141,7 +136,7 @@ def _count_equivalent(
         return
     margin = format_margin(run.verdict.margin)
     equivalent = [f.version for f in mine if is_equivalent(f, run.verdict)]
-    worse = [f.version for f in mine if f.outcome == WORTH_IT]
+    worse = [f"{f.version} ({f.reason})" for f in mine if f.outcome == WORTH_IT]
     names = f" ({join_names(equivalent)})" if 0 < len(equivalent) < len(mine) else ""
     verb = "is" if len(equivalent) == 1 else "are"
     text = (
@@ -149,7 +144,7 @@ def _count_equivalent(
         f"reference labels{names}."
     )
     if worse:
-        text += f" {join_names(worse)} {'is' if len(worse) == 1 else 'are'} shown to be worse by the margin or more."
+        text += f" Shown to be worse by the margin or more: {join_names(worse)}."
     elif len(equivalent) < len(mine):
         text += f" {_explain_open(mine, equivalent)}"
     p_values = [f.p_equivalent for f in mine]
