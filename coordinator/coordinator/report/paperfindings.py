@@ -67,7 +67,8 @@ def _notes(run: Run) -> tuple[str, ...]:
         f"comparisons, so they are compared with {plan.alpha:g}.",
         "Pre-training: networks fine-tuned from the reference labels' network against networks from scratch, by case "
         "and seed. Label versions: as “equivalent” in the verdict; the p-value is that of the least certain one. "
-        "Datasets and labels: variance components, for datasets, label versions and cases like these; networks of a "
-        "dataset share its spacing and patch size, so these are part of what a dataset is. Ranks: a one-sided "
-        "permutation test.",
+        "Datasets and labels: variance components. What is shown holds for these datasets and label versions; for "
+        "others only if both are like draws from normal distributions, which so few can't show. Networks of a dataset "
+        "share its spacing and patch size, so these are part of what a dataset is. Ranks: a one-sided permutation "
+        "test.",
     )

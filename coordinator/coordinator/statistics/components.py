@@ -7,7 +7,8 @@ same cases. Each variance is that of means, less the noise in them:
     between rows       of row means    - noise of cases - (columns x rows) / number of columns
 
 where columns x rows is the variance that neither means of columns nor of rows explain: the two acting together, seeds.
-Datasets, label versions and cases are taken as drawn from larger populations, and as normal.
+Cases and noise are taken as normal. So are the effects of columns and of rows, as far as other datasets and label
+versions are concerned; that these columns vary more than these rows is shown at the same level whatever they are like.
 
 The test is Fisher's of two variances, where the noise of row means is the larger one. Where that of column means is, it
 would take this noise for a difference between columns. So the p-value is the generalised one of Weerahandi (1987) then:

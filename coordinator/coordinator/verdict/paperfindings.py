@@ -199,7 +199,7 @@ def _compare_columns(run: Run, plan: TestPlan, transfer: Transfer, datasets: Seq
     shown = p_value <= plan.alpha
     return replace(
         finding,
-        statement=f"Networks vary more between datasets than between label versions: {spread}."
+        statement=f"Networks vary more between these datasets than between these label versions: {spread}."
         if shown else f"Can't tell: {spread}; so few could differ as much by chance.",
         estimate=components.columns_std - components.rows_std, p_value=p_value, is_shown=True if shown else None,
     )  # fmt: skip

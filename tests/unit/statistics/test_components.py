@@ -34,6 +34,19 @@ def test_equal_components_are_seldom_taken_for_different_ones(columns, rows, noi
         assert sum(p <= 0.005 for p in p_values) <= 6
 
 
+@pytest.mark.parametrize("size", [0.3, 1.0, 3.0])
+def test_a_row_that_differs_from_all_others_does_not_make_equal_variances_seem_different(size):
+    # As many label versions as the paper has, one of which is far off; the datasets' variance is the same.
+    columns, rows = np.array([-1.0, 0.2, 0.8, -0.7, 0.7]), np.eye(8)[0] - 1 / 8
+    effects = (columns / columns.std(ddof=1))[:, None, None] + (rows / rows.std(ddof=1))[None, :, None]
+
+    p_values = [
+        compare_components(size * effects + draw((5, 8, 8), 0.0, (0.3, 3, 0.3, 1), i)).p_columns for i in range(300)
+    ]
+
+    assert sum(p <= 0.05 for p in p_values) <= 26
+
+
 def test_with_as_many_columns_as_rows_it_is_fishers_test():
     table = draw((4, 4, 1), 1.0, (0.5, 0, 0, 0), 1)
 

@@ -178,7 +178,7 @@ def test_datasets_ten_points_apart_differ_more_than_labels_a_fifth_apart(tmp_pat
 
     assert found.is_shown is True
     assert re.fullmatch(
-        r"Networks vary more between datasets than between label versions: the standard deviation of Dice is 7\.\d "
+        r"Networks vary more between these datasets than between these label versions: the standard deviation of Dice is 7\.\d "
         r"points between 2 datasets and 0\.\d between 4 label versions\.",
         found.statement,
     )
