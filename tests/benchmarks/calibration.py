@@ -1,136 +1,129 @@
-"""The statistics keep their promises: studies with known truth, simulated, each judged as the report judges.
+"""The verdict keeps its promises: studies with known truth, simulated, each judged as the report judges.
 
-coverage     93 to 97 %    of 95 % intervals hold the true gain
-type I       <= 6 %        of studies without a gain find one, at 5 %
-equivalence  <= 6 %        of studies whose true gain is the margin call it less than the margin, at 5 %
+coverage     93 to 98 %    of 95 % intervals hold the true gain
+outcomes     <= 5 %        of studies have any wrong outcome, over all label versions and both metrics
+power        ± 5 points    of the four in five studies that are announced to show a gain
 
-Gains are normal, skewed (gamma: skewness 1; exponential: 2, which is promised from 10 cases on), heavy-tailed (t with 4
-degrees of freedom), or those of Dice: two networks whose logits differ on average and from case to case, near the upper
-end of the scale. Studies with seeds train on five label versions, or on three.
+Gains lie where errors are easiest: at 0, at the margin, or just below it. Each line is a shape of study; where a line
+promises nothing, its numbers say why. `tests/helpers/simulated.py` draws and judges the studies.
 
-The methods were settled on other random numbers than those of `SEED`, which were drawn for the first time after that.
+All constants of the methods were settled on other random numbers than those of the keys, which `--key` chooses.
 """
 
+import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from helpers.simulated import Shape, draw_study, generator, judge_study
 
 from coordinator.statistics.correlation import pearson, spearman
-from coordinator.statistics.gains import Cube, Gain, gain, seed_noise
-from coordinator.statistics.hypotheses import p_below_margin, p_equivalent
-from coordinator.statistics.intervals import SeedNoise, interval, p_different
+from coordinator.statistics.gains import Gain
+from coordinator.statistics.intervals import interval
+from coordinator.statistics.power import Design, detectable_distance
+from coordinator.study.file import VerdictSettings
+from coordinator.verdict.outcome import CANNOT_TELL
 
-Floats = NDArray[np.float64]
-Draw = Callable[[np.random.Generator, tuple[int, ...]], Floats]
-STUDIES = 4000
-SEED = 20261126
-CASES = (3, 5, 8, 10, 20, 40)
-FEWEST_RANKS = 8
-"""Ranks of fewer pairs take so few values that their intervals cannot cover just 95 %; they are too wide."""
-RESIDUAL = 0.7
+STUDIES = 1000
+KEY = 20261128
+CASES = (3, 5, 8, 10, 20, 40, 200)
+SETTINGS = VerdictSettings(surface_margin=0.02)
+MARGIN = SETTINGS.margin
+BELOW = MARGIN - 1e-6
+COVERAGE, ERROR, POWER = (0.93, 0.98), (0.0, 0.05), (0.75, 0.85)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: shares in [0, 1] by number of cases or pairs, and what they must be; None: not promised."""
+class Line:
+    """Studies of one shape.
+
+    Attributes:
+        what: it is about.
+        shape: of the studies; its cases are replaced.
+        cases: numbers of held-out cases.
+        promised: the fewest cases from which coverage is promised; None where it never is.
+        outcomes_promised: whether the rate of wrong outcomes is.
+        datasets: datasets in one study, each of this shape.
+    """
 
     what: str
-    shares: dict[int, float]
-    goal: tuple[float, float] | None
-
-    @property
-    def met(self) -> bool:
-        """Whether all shares are within the goal; where nothing is promised, always."""
-        return self.goal is None or all(self.goal[0] <= share <= self.goal[1] for share in self.shares.values())
+    shape: Shape
+    cases: tuple[int, ...] = (3, 5, 8, 20, 40)
+    promised: int | None = 3
+    outcomes_promised: bool = True
+    datasets: int = 1
 
 
-COVERAGE, ERROR = (0.93, 0.97), (0.0, 0.06)
+MIXED = (0.0, 0.0, MARGIN / 2, BELOW, MARGIN, MARGIN, 2 * MARGIN)
+LINES = (
+    Line("no gain, 1 version", Shape((0.0,))),
+    Line("no gain, 7 versions", Shape((0.0,) * 7), (3, 5, 8, 20, 40, 200)),
+    Line("no gain, 13 organs", Shape((0.0,) * 3, organs=13), (5, 20, 40)),
+    Line("gain at the margin, 7 versions", Shape((MARGIN,) * 7), (3, 5, 8, 20, 40, 200)),
+    Line("gain just below the margin, 7 versions", Shape((BELOW,) * 7), (3, 5, 8, 20, 40, 200)),
+    Line("gains from 0 to twice the margin", Shape(MIXED)),
+    Line("4/5 of the margin, 3 versions", Shape((0.8 * MARGIN,) * 3)),
+    Line("3 datasets, 3 versions, at the margin", Shape((MARGIN,) * 3), (5, 40), datasets=3),
+    Line("noisy seeds (1 point)", Shape((0.0,) * 7, seed_std=0.01), (5, 20, 40, 200)),
+    Line("noisy seeds, 2 of each", Shape((0.0,) * 7, seed_std=0.01, seeds=2), (5, 20, 40)),
+    Line("noisy seeds, 5 of each", Shape((MARGIN,) * 7, seed_std=0.01, seeds=5), (5, 20, 40)),
+    Line("one version's seeds 7 times noisier", Shape((0.0,) * 7, seed_std=0.003, restless=7.0), (5, 20, 40, 200)),
+    Line("the same, 2 versions", Shape((0.0,) * 2, seed_std=0.003, restless=7.0), (5, 20, 40)),
+    Line("the same, 1 version", Shape((0.0,), seed_std=0.003, restless=7.0), (5, 20, 40)),
+    Line("the same, 2 seeds of each", Shape((0.0,) * 2, seed_std=0.003, restless=7.0, seeds=2), (5, 40), promised=None),
+    Line("1 seed, 3 on the reference", Shape((0.0,) * 7, seeds=1, noise_seeds=2), (5, 20, 40, 200)),
+    Line("1 seed, 5 on the reference", Shape((BELOW,) * 7, seeds=1, noise_seeds=4), (5, 20, 40)),
+    Line("1 seed, 3 on the reference, restless", Shape((0.0,) * 2, seeds=1, noise_seeds=2, restless=7.0), (40,), None, False),
+    Line("1 seed of each", Shape((0.0,) * 7, seeds=1, seed_std=0.01), (5, 40, 200), promised=None),
+    Line("organs absent in 4 of 10 cases", Shape((0.02,) * 3, absent=0.4)),
+    Line("the same, true gain at the margin", Shape((MARGIN / 0.8,) * 3, absent=0.4)),
+    Line("an organ in 3 cases, one in 1", Shape((0.0,) * 3, rare=(3, 1)), (8, 20, 40)),
+    Line("13 organs, 3 of them in 1 case", Shape((BELOW,) * 3, organs=13, rare=(1, 1, 1)), (8, 20, 40)),
+    Line("skewed gains (1)", Shape((MARGIN,) * 3, tail="skewed")),
+    Line("very skewed gains (2)", Shape((MARGIN,) * 3, tail="very skewed"), promised=8),
+    Line("heavy tails", Shape((BELOW,) * 3, tail="heavy")),
+    Line("scores near 1", Shape((MARGIN,) * 3, bounded=True)),
+    Line("scores near 1, gain of 5 points", Shape((0.05,) * 3, bounded=True)),
+    Line("a network fails in 1 of 10 cases", Shape((0.0,) * 3, failures=0.1), (5, 10, 30, 60), promised=60),
+)  # fmt: skip
 
 
-def generator(*key: int) -> np.random.Generator:
-    """Random numbers of one number of the table."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([SEED, *key])))
+def simulate(line: Line, cases: int, studies: int, key: int) -> tuple[float, float, float]:
+    """Coverage of all 95 % intervals, the share of studies with a wrong outcome, the share of outcomes that tell."""
+    shape = replace(line.shape, cases=cases)
+    others = (line.datasets - 1) * len(shape.gains)
+    covered, told, wrong = [], [], 0
+    for number in range(studies):
+        judged = [
+            one
+            for dataset in range(line.datasets)
+            for one in judge_study(draw_study(shape, generator(key, cases, number, dataset)), SETTINGS, others)
+        ]
+        covered += [one.covers() for one in judged]
+        told += [one.outcome != CANNOT_TELL for one in judged]
+        wrong += any(one.is_wrong(SETTINGS) for one in judged)
+    return float(np.mean(covered)), wrong / studies, float(np.mean(told))
 
 
-def normal(random: np.random.Generator, size: tuple[int, ...]) -> Floats:
-    """Normal gains of mean 0."""
-    return random.normal(size=size)
-
-
-def skewed(random: np.random.Generator, size: tuple[int, ...], shape: float) -> Floats:
-    """Gamma gains of mean 0, with skewness 2 / sqrt(shape): few cases gain much."""
-    return (random.gamma(shape, size=size) - shape) / shape**0.5
-
-
-def heavy(random: np.random.Generator, size: tuple[int, ...]) -> Floats:
-    """Gains of mean 0 with heavy tails."""
-    return random.standard_t(4, size=size)
-
-
-def dice(random: np.random.Generator, size: tuple[int, ...], gap: float) -> Floats:
-    """Differences in Dice of two networks; their mean is `true_dice_gain(gap)`."""
-    case = random.normal(2.2, 0.8, size)
-    one, other = (case - shift + random.normal(0, 0.35, size) for shift in (0.0, gap))
-    return 1 / (1 + np.exp(-one)) - 1 / (1 + np.exp(-other))
-
-
-def true_dice_gain(gap: float) -> float:
-    """The mean of `dice`, from quadrature over its two normal variables."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
-    spread = np.hypot(0.8, 0.35)
-    means = [float((weights / (1 + np.exp(-(2.2 - s + spread * nodes)))).sum() / weights.sum()) for s in (0.0, gap)]
-    return means[0] - means[1]
-
-
-def find_gap(gain_in_dice: float) -> float:
-    """The difference of logits whose mean gain in Dice is this."""
-    low, high = 0.0, 3.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if true_dice_gain(middle) < gain_in_dice else (low, middle)
-    return low
-
-
-def share(draw: Draw, cases: int, judge: Callable[[Gain], bool], studies: int) -> float:
-    """Share of simulated studies of one seed for which `judge` is true."""
-    random = generator(cases)
+def simulate_power(cases: int, confidence: float, studies: int, key: int) -> float:
+    """The share of studies that show a gain of which four in five are announced to."""
+    distance = detectable_distance(Design(1.0, cases, confidence))
+    assert distance is not None
+    draws = generator(key, cases, int(1e6 * confidence)).normal(distance, 1.0, (studies, cases))
     names = tuple(map(str, range(cases)))
-    return float(np.mean([judge(Gain(by_case, names, 1)) for by_case in draw(random, (studies, cases))]))
+    ends = (interval(Gain(by_case, names, cases - 1.0), None, confidence) for by_case in draws)
+    return float(np.mean([end is not None and end.low > 0 for end in ends]))
 
 
-def holds(gain: Gain, truth: float, noise: SeedNoise | None = None) -> bool:
-    """Whether the 95 % interval holds the truth."""
-    found = interval(gain, noise)
-    return found is not None and found[0] <= truth <= found[1]
-
-
-def seeded_share(
-    design: tuple[int, int, float], cases: int, judge: Callable[[Gain, SeedNoise], bool], studies: int
-) -> float:
-    """Share of simulated studies with several seeds: (versions, seeds, std of seeds relative to that of cases)."""
-    versions, seeds, spread = design
-    random = generator(cases, versions, seeds)
-    names, judged = tuple(map(str, range(cases))), 0
-    for _ in range(studies):
-        scores = (
-            random.normal(size=(versions, cases, 1, 1))
-            + random.normal(0, spread, size=(versions, 1, seeds, 1))
-            + random.normal(0, RESIDUAL, size=(versions, cases, seeds, 1))
-        )
-        cube = Cube(tuple(map(str, range(versions))), names, tuple(range(seeds)), (1,), scores)
-        found, noise = gain(cube, "0", "1"), seed_noise(cube)
-        judged += found is not None and noise is not None and judge(found, noise)
-    return judged / studies
-
-
-def correlation_share(rho: float, pairs: int, studies: int, *, ranks: bool) -> float:
+def simulate_correlation(rho: float, pairs: int, studies: int, key: int, *, ranks: bool) -> float:
     """Share of intervals of a correlation that hold the truth, for pairs from a bivariate normal distribution."""
-    random = generator(pairs)
+    random = generator(key, pairs)
     truth = 6 / np.pi * np.arcsin(rho / 2) if ranks else rho
     held = 0
     for _ in range(studies):
@@ -140,87 +133,70 @@ def correlation_share(rho: float, pairs: int, studies: int, *, ranks: bool) -> f
     return held / studies
 
 
-def rows(studies: int, counts: tuple[int, ...] = CASES) -> Iterator[Row]:
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: shares by number of cases or pairs; `goal` is None where nothing is promised."""
+
+    what: str
+    shares: Mapping[int, float]
+    goal: tuple[float, float] | None
+    promised: int = 0
+
+    @property
+    def met(self) -> bool:
+        """Whether all shares are within the goal, of those that are promised."""
+        goal = self.goal
+        return goal is None or all(goal[0] <= s <= goal[1] for c, s in self.shares.items() if c >= self.promised)
+
+
+def rows(studies: int, key: int) -> Iterator[Row]:
     """All lines of the table, one after the other."""
-    drawn: list[tuple[str, Draw, float]] = [
-        ("normal", normal, 0.0),
-        ("skewness 1", partial(skewed, shape=4.0), 0.0),
-        ("heavy tails", heavy, 0.0),
-        ("Dice, gain 0.01", partial(dice, gap=find_gap(0.01)), 0.01),
-        ("Dice, gain 0.05", partial(dice, gap=find_gap(0.05)), 0.05),
-    ]
-    for name, draw, truth in drawn:
-        yield Row(
-            f"coverage: {name}", {c: share(draw, c, partial(holds, truth=truth), studies) for c in counts}, COVERAGE
-        )
-    strong = {c: share(partial(skewed, shape=1.0), c, partial(holds, truth=0.0), studies) for c in counts}
-    yield Row("coverage: skewness 2", {c: s for c, s in strong.items() if c >= 10}, COVERAGE)
-    yield Row("coverage: skewness 2", {c: s for c, s in strong.items() if c < 10}, None)
-    designs = {
-        f"{v} versions, {s} seeds, noise {n:g}": (v, s, n) for v in (5, 3) for s in (2, 3) for n in (0.0, 0.3, 1.0)
-    }
-    for name, design in designs.items():
-        shares = {c: seeded_share(design, c, _seeded_holds, studies) for c in counts if c >= 5}
-        yield Row(f"coverage: {name}", shares, COVERAGE)
-    for name, draw in (("normal", normal), ("heavy tails", heavy), ("Dice", partial(dice, gap=0.0))):
-        yield Row(
-            f"type I: {name}", {c: share(draw, c, lambda g: p_different(g) <= 0.05, studies) for c in counts}, ERROR
-        )
-    for name, design in designs.items():
-        shares = {c: seeded_share(design, c, _finds_gain, studies) for c in counts if c >= 5}
-        yield Row(f"type I: {name}", shares, ERROR)
-    yield from _equivalence_rows(studies, counts)
+    for number, line in enumerate(LINES):
+        found = {cases: simulate(line, cases, studies, key + number) for cases in line.cases}
+        coverage = {cases: share for cases, (share, _, _) in found.items()}
+        yield Row(f"{line.what}: coverage", coverage, None if line.promised is None else COVERAGE, line.promised or 0)
+        yield Row("  wrong", {c: w for c, (_, w, _) in found.items()}, ERROR if line.outcomes_promised else None)
+        yield Row("  told", {c: t for c, (_, _, t) in found.items()}, None)
+    for confidence in (0.95, 0.995):
+        shown = {c: simulate_power(c, confidence, 4 * studies, key) for c in CASES}
+        yield Row(f"power, intervals of {100 * confidence:g} %", shown, POWER, promised=5)
     for rho in (0.0, 0.7, 0.9):
-        for ranks in (False, True):
-            shares = {c: correlation_share(rho, c, studies, ranks=ranks) for c in (5, 8, 10)}
-            name = f"coverage: {'rank ' if ranks else ''}correlation {rho:g}"
-            yield Row(name, {c: s for c, s in shares.items() if not ranks or c >= FEWEST_RANKS}, COVERAGE)
-            if ranks:
-                yield Row(name, {c: s for c, s in shares.items() if c < FEWEST_RANKS}, None)
+        for ranks, pairs in ((False, (5, 8, 10)), (True, (8, 10))):
+            held = {c: simulate_correlation(rho, c, 4 * studies, key, ranks=ranks) for c in pairs}
+            yield Row(f"coverage: {'rank ' if ranks else ''}correlation {rho:g}", held, COVERAGE)
 
 
-def _equivalence_rows(studies: int, counts: tuple[int, ...]) -> Iterator[Row]:
-    """The true gain is the margin: whoever says that it is less, or that there is none, is wrong."""
-    at_margin: list[tuple[str, Draw, float]] = [
-        ("normal", lambda r, size: 1 + 0.5 * normal(r, size), 1.0),
-        ("skewness 1", lambda r, size: 1 + 0.5 * skewed(r, size, 4.0), 1.0),
-        ("heavy tails", lambda r, size: 1 + 0.5 * heavy(r, size), 1.0),
-        ("Dice", partial(dice, gap=find_gap(0.01)), 0.01),
-    ]
-    for name, draw, margin in at_margin:
-        for claim, p_value in (("less than margin", p_below_margin), ("equivalent", p_equivalent)):
-            wrong = {c: share(draw, c, lambda g, p=p_value, m=margin: p(g, m) <= 0.05, studies) for c in counts}
-            yield Row(f"{claim}: {name}", wrong, ERROR)
-
-
-def _seeded_holds(gain: Gain, noise: SeedNoise) -> bool:
-    return holds(gain, 0.0, noise)
-
-
-def _finds_gain(gain: Gain, noise: SeedNoise) -> bool:
-    return p_different(gain, noise) <= 0.05
-
-
-def _outcome(row: Row) -> str:
+def _describe(row: Row) -> str:
     if row.goal is None:
-        return "not promised"
-    goal = f"{100 * row.goal[0]:g} to {100 * row.goal[1]:g} %" if row.goal[0] else f"<= {100 * row.goal[1]:g} %"
-    return f"{goal}   {'met' if row.met else 'NOT MET'}"
+        return ""
+    low, high = (100 * end for end in row.goal)
+    goal = f"{low:g} to {high:g} %" if low else f"<= {high:g} %"
+    since = f" from {row.promised} cases" if row.promised > min(row.shares) else ""
+    return f"{goal}{since}   {'met' if row.met else 'NOT MET'}"
+
+
+def print_table(studies: int, key: int, write: Callable[[str], object] = sys.stdout.write) -> bool:
+    """Print the table as it comes; whether all promises are kept."""
+    since, met = time.process_time(), True
+    columns = sorted({*CASES, 30, 60})
+    write(f"key {key}, {studies} simulated studies a number; percent, by held-out cases (by pairs for correlations)\n")
+    write(f"{'':<48}{''.join(f'{c:>7}' for c in columns)}   goal\n")
+    for row in rows(studies, key):
+        cells = "".join(f"{100 * row.shares[c]:7.1f}" if c in row.shares else f"{'':7}" for c in columns)
+        write(f"{row.what:<48}{cells}   {_describe(row)}".rstrip() + "\n")
+        sys.stdout.flush()
+        met &= row.met
+    write(f"{time.process_time() - since:.0f} s CPU\n")
+    return met
 
 
 def main() -> int:
-    """Print the table; 1 where a promise is not kept."""
-    since = time.process_time()
-    sys.stdout.write(f"{STUDIES} simulated studies a number; percent, by cases (or by pairs of a correlation)\n")
-    sys.stdout.write(f"{'':<40}{''.join(f'{c:>7}' for c in CASES)}   goal\n")
-    met = True
-    for row in rows(STUDIES):
-        cells = "".join(f"{100 * row.shares[c]:7.1f}" if c in row.shares else f"{'':7}" for c in CASES)
-        sys.stdout.write(f"{row.what:<40}{cells}   {_outcome(row)}\n")
-        sys.stdout.flush()
-        met &= row.met
-    sys.stdout.write(f"{time.process_time() - since:.0f} s CPU\n")
-    return 0 if met else 1
+    """Print the table for a key; 1 where a promise is not kept."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--key", type=int, default=KEY, help="of the random numbers")
+    parser.add_argument("--studies", type=int, default=STUDIES, help="simulated studies a number")
+    arguments = parser.parse_args()
+    return 0 if print_table(arguments.studies, arguments.key) else 1
 
 
 if __name__ == "__main__":

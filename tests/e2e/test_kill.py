@@ -19,7 +19,7 @@ name: {name}
 data: data
 datasets: [phantom]
 generators: [medsam-lite, {{name: degraded-70, tool: degrade, options: {{target-dice: 0.7}}}}]
-train: {{epochs: 4, batches_per_epoch: 10, patch: "32,32,8", filters: "8,16,32", holdout: 0.4}}
+train: {{epochs: 4, batches_per_epoch: 10, patch: "32,32,8", filters: "8,16,32", holdout: 0.4, seeds: [0]}}
 run: {{runtime: process, threads: 1}}
 """
 

@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from coordinator.results.run import FAILURES, LABEL_SCORES, MODEL_SCORES, TRAINING_LOGS
+from coordinator.results.failednetworks import FailedNetwork
+from coordinator.results.run import FAILURES, LABEL_SCORES, LABEL_SHELLS, MODEL_SCORES, TRAINING_LOGS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 NOTEBOOK = DOCS / "tutorials" / "results.ipynb"
@@ -138,9 +140,11 @@ def test_the_reference_lists_the_public_names_of_its_packages() -> None:
     assert sorted(listed) == sorted((package, name) for package in packages for name in import_module(package).__all__)
 
 
-def test_the_reference_lists_the_columns_of_a_runs_frames() -> None:
+def test_the_reference_lists_the_columns_of_a_runs_frames_and_what_is_known_of_failed_networks() -> None:
     text = (DOCS / "reference" / "python.md").read_text(encoding="utf-8")
 
-    columns = {*LABEL_SCORES, *MODEL_SCORES, *TRAINING_LOGS, *FAILURES}
+    columns = {*LABEL_SCORES, *LABEL_SHELLS, *MODEL_SCORES, *TRAINING_LOGS, *FAILURES}
+    columns |= {field.name for field in fields(FailedNetwork)}
 
+    assert "`run.failed_networks`" in text
     assert columns - set(re.findall(r"`(\w+)`", text)) == set()

@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import polars as pl
 
-from coordinator.scoring.folders import score_folders
+from coordinator.scoring.folders import score_folders, score_folders_in_shells
 from coordinator.scoring.settings import Scoring
 
 ORGANS = {1: "liver", 2: "spleen", 3: "aorta"}
@@ -87,7 +87,8 @@ def _fill(folder: Path) -> None:
         for i, case in enumerate(CASES):
             if case in HELD_OUT:
                 save(place / f"{case}.nii.gz", label_map(i, 0.4 + 0.8 * SHIFTS.get(version, 0) + 0.1 * i))
-        _score(run, version, place, seed=0).write_parquet(place / "scores.parquet")
+        tested = score_folders(run / "word/2-labels/base", place, ORGANS, Scoring(tolerance_mm=1.0))
+        _name(tested, version).with_columns(pl.lit(0).alias("seed")).write_parquet(place / "scores.parquet")
         model = run / f"word/5-models/{version}/seed-0"
         write_json(model / "run.json", tool_record("trainer"))
         log = {"epoch": range(8), "loss": [1 / (1 + e) + 0.05 * number for e in range(8)], "learning_rate": [1e-3] * 8}
@@ -95,8 +96,11 @@ def _fill(folder: Path) -> None:
     for version in SHIFTS:
         write_json(run / f"word/1-raw/{version}/run.json", tool_record(version.split("-")[0]))
         (run / "word/3-scores").mkdir(exist_ok=True)
-        scores = _score(run, version, run / f"word/2-labels/{version}")
-        scores.write_parquet(run / f"word/3-scores/{version}.parquet")
+        folders = run / "word/2-labels/base", run / f"word/2-labels/{version}"
+        scores, shells = score_folders_in_shells(*folders, ORGANS, Scoring(tolerance_mm=1.0))
+        _name(scores, version).write_parquet(run / f"word/3-scores/{version}.parquet")
+        (run / "word/3-scores/shells").mkdir(exist_ok=True)
+        _name(shells, version).write_parquet(run / f"word/3-scores/shells/{version}.parquet")
     write_json(run / "word/check.json", {"cases": 5, "set_aside": {}, "warnings": []})
     (run / "study.yaml").write_text(
         "name: demo-study\ndatasets: [word]\ngenerators: [nnunet, medsam, totalseg, stunet-base]\ntrain: {epochs: 8}\n",
@@ -121,7 +125,5 @@ def tool_record(tool: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _score(run: Path, version: str, folder: Path, seed: int | None = None) -> pl.DataFrame:
-    frame = score_folders(run / "word/2-labels/base", folder, ORGANS, Scoring(tolerance_mm=1.0))
-    names = [pl.lit("word").alias("dataset"), pl.lit(version).alias("version")]
-    return frame.select(*names, pl.all(), *([] if seed is None else [pl.lit(seed).alias("seed")]))
+def _name(frame: pl.DataFrame, version: str) -> pl.DataFrame:
+    return frame.select(pl.lit("word").alias("dataset"), pl.lit(version).alias("version"), pl.all())

@@ -12,7 +12,7 @@ datasets: [phantom]
 generators:
   - {name: degraded-90, tool: degrade, options: {target-dice: 0.9}}
   - {name: degraded-60, tool: degrade, options: {target-dice: 0.6}}
-train: {epochs: 2, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8,16", holdout: 0.4}
+train: {epochs: 2, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0]}
 run: {runtime: process, threads: 1}
 """
 

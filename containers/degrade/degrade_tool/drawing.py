@@ -1,5 +1,15 @@
-"""Draw the errors of one case, before their strength is known."""
+"""Draw the errors of one case, before their strength is known.
 
+Consistent errors are those of a labelling protocol or of a biased network: nothing about them is drawn by case.
+
+                          unbiased: drawn for each case         consistent: drawn once, for all cases
+    boundary              eroded or dilated                     eroded or dilated, and by how much
+    smooth fields         over this volume                      around the middle of the organs, in mm
+    missing slices        some                                  those at one end
+    missed, cut, swapped  some organs                           the same organs
+"""
+
+import hashlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,11 +23,13 @@ from degrade_tool.fields import Indices, SmoothField, draw_field
 
 Random = Callable[..., np.random.Generator]
 """purpose -> random numbers for it, the same every time."""
+SMALLEST_SIZE, LARGEST_SIZE = 0.5, 1.5
+"""Consistent boundary errors of an organ are so many times as large as the recipe's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How strong each kind of error is at scale 1; the manifest explains each kind."""
+    """How strong each kind of error is at scale 1, and whether errors are consistent; the manifest explains each."""
 
     deformation_mm: float = 0.0
     smoothness_mm: float = 30.0
@@ -28,6 +40,7 @@ class Recipe:
     missing_slices: float = 0.0
     missed_organs: float = 0.0
     swapped_pairs: float = 0.0
+    consistent: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +74,16 @@ class Errors:
     swap_table: OrganNumbers
 
 
+def random_of_all_cases(seed: int) -> Random:
+    """Random numbers that depend on the seed and the purpose, and not on the case."""
+
+    def random(*purpose: str) -> np.random.Generator:
+        key = hashlib.sha256("\0".join([str(seed), *purpose]).encode()).digest()
+        return np.random.Generator(np.random.Philox(key=np.frombuffer(key[:16], np.uint64)))
+
+    return random
+
+
 def draw_errors(
     labels: OrganNumbers,
     spacing_mm: tuple[float, float, float],
@@ -76,13 +99,14 @@ def draw_errors(
         spacing_mm: of the voxels.
         names: of the organs, in order; what is drawn for an organ depends on its name, not on its number.
         recipe: strength of each kind.
-        random: the same numbers for the same purpose, every time.
+        random: the same numbers for the same purpose, every time; of consistent errors, in every case.
         largest_scale: at which the errors will be applied.
     """
     shape = (labels.shape[0], labels.shape[1], labels.shape[2])
     boxes = tuple((x, y, z) for x, y, z in find_objects(labels))
     shifts = _boundary_shifts(names, recipe, random)
-    field = draw_field(random("boundary"), shape, spacing_mm, recipe.smoothness_mm)
+    origin = _middle(boxes) if recipe.consistent else None
+    field = draw_field(random("boundary"), shape, spacing_mm, recipe.smoothness_mm, origin)
     directions = np.array([random("cut", name).standard_normal(3) * [0.3, 0.3, 1] for name in names])
     return Errors(
         recipe=recipe,
@@ -91,13 +115,12 @@ def draw_errors(
         boxes=boxes,
         boundary=boundary_errors(labels, spacing_mm, boxes, shifts, field, largest_scale),
         deformation=tuple(
-            draw_field(random("deformation", axis), shape, spacing_mm, recipe.smoothness_mm)
+            draw_field(random("deformation", axis), shape, spacing_mm, recipe.smoothness_mm, origin)
             for axis in "xyz" if recipe.deformation_mm > 0
         ),
         slice_shift_mm=_slice_shifts(random, recipe, shape[2]),
         slice_orders=tuple(
-            random("slices", name).permutation(np.arange(boxes[i][2].start, boxes[i][2].stop))
-            for i, name in enumerate(names)
+            _order_slices(random("slices", name), boxes[i], recipe) for i, name in enumerate(names)
         ),
         missed_order=tuple(int(i) + 1 for i in np.argsort([random("missed", name).random() for name in names])),
         cut_directions=directions,
@@ -112,12 +135,28 @@ def left_right_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
     return sorted((left, right) for left, right in mirrored.items() if left != right and right in known)
 
 
+def _middle(boxes: tuple[Box, ...]) -> tuple[float, float, float]:
+    """Voxel in the middle of the box around all organs."""
+    x, y, z = ((min(b[i].start for b in boxes) + max(b[i].stop for b in boxes)) / 2 for i in range(3))
+    return x, y, z
+
+
+def _order_slices(random: np.random.Generator, box: Box, recipe: Recipe) -> Indices:
+    """The slices of an organ, in the order in which they go missing; consistent errors begin at one of its ends."""
+    slices = np.arange(box[2].start, box[2].stop)
+    if recipe.consistent:
+        return slices if random.random() < 0.5 else slices[::-1]
+    return random.permutation(slices)
+
+
 def _boundary_shifts(names: list[str], recipe: Recipe, random: Random) -> list[Shift]:
-    """Which organs are eroded and which dilated."""
+    """Which organs are eroded and which dilated, and by how much."""
     shifts = []
     for number, name in enumerate(names, start=1):
         erodes = recipe.dilation_mm == 0 or (recipe.erosion_mm > 0 and random("erodes", name).random() < 0.5)
         mm = -recipe.erosion_mm if erodes else recipe.dilation_mm
+        if recipe.consistent:
+            mm *= random("size", name).uniform(SMALLEST_SIZE, LARGEST_SIZE)
         if mm:
             shifts.append(Shift(number, mm))
     return shifts

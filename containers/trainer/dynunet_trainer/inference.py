@@ -17,6 +17,7 @@ from dynunet_trainer import checkpoint
 from dynunet_trainer.devices import make_deterministic
 from dynunet_trainer.network import build_network, load_weights
 from dynunet_trainer.plan import Plan, parse_plan
+from dynunet_trainer.recipe import describe_prediction
 from dynunet_trainer.resample import resample_image, resampled_shape
 from dynunet_trainer.windows import make_predict, predict_labels
 
@@ -60,11 +61,12 @@ def load_predictor(context: Context) -> Predictor:
         raise CaseError(f"{file}: network {content['failure']}; it makes no predictions")
     device = torch.device(choose_device(context.arguments.device, torch.cuda))
     make_deterministic(context.threads)
-    context.facts["device"] = str(device)
+    overlap = float(context.options["overlap"])
+    context.facts.update(device=str(device), recipe=describe_prediction(overlap))
     plan, ids = parse_plan(content["plan"]), np.array([0, *content["labels"]])
     network = build_network(plan, len(ids), deep_supervision=bool(content["deep_supervision"]))
     load_weights(network, content["weights"])
-    return Predictor(network.to(device).eval(), plan, ids, device, float(context.options["overlap"]))
+    return Predictor(network.to(device).eval(), plan, ids, device, overlap)
 
 
 def segment(predictor: Predictor, case: Case) -> NDArray[np.integer]:

@@ -10,7 +10,7 @@ from contract.manifest import OptionValue
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hyper-parameters. Defaults of the options are the paper's where it names them.
+    """Hyper-parameters. Of these, the paper states epochs, batches per epoch and learning rate; the others are ours.
 
     Attributes:
         foreground_from: labels on whose foreground patches are centred: own, reference or none.

@@ -30,6 +30,7 @@ from dynunet_trainer.logs import EVENTS, TABLE, Epoch, write_logs
 from dynunet_trainer.loss import deep_supervision_loss
 from dynunet_trainer.network import build_network, compute_outputs, load_weights, named_weights
 from dynunet_trainer.parent import load_parent_weights
+from dynunet_trainer.recipe import describe_training
 from dynunet_trainer.sampling import Augmentation, Sampler
 from dynunet_trainer.settings import Settings, learning_rate_at, read_settings
 from dynunet_trainer.store import LabelStore, Store, open_label_store, open_store
@@ -49,7 +50,9 @@ def train(context: Context) -> None:
     data = _open_data(context, settings)
     config = _config(context, settings)
     environment = _environment(context, settings, device)
-    context.facts.update(device=str(device), environment=environment)
+    watched = int(context.options["validation-patches"])
+    recipe = describe_training(settings, data.store.plan, environment["precision"], watched)
+    context.facts.update(device=str(device), environment=environment, recipe=recipe)
     if not context.arguments.overwrite and checkpoint.has_model(context.folder, config):
         checkpoint.remove_checkpoints(context.folder)
         return

@@ -74,6 +74,7 @@ def plan(study: Path, runtime: str | None) -> None:
     """Check a study; list its steps, their cost, and the smallest gain that it could show."""
     from coordinator.cli.studyrun import prepare
     from coordinator.study import cost
+    from coordinator.verdict.testplan import plan_tests
 
     prepared = prepare(study, runtime, _warn)
     table = Table("step", "kind", "cases", "cores", "GPU", "done", box=None)
@@ -85,8 +86,10 @@ def plan(study: Path, runtime: str | None) -> None:
     console.print(table)
     todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
-    for line in cost.describe_cost(prepared.study, prepared.plan, todo):
-        console.print(line, soft_wrap=True, highlight=False)
+    content, versions = prepared.study.content, len(prepared.study.generators)
+    tests = plan_tests(content.verdict.alpha, [versions] * len(content.datasets), len(content.transfer))
+    for line in cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 @commands.command()

@@ -24,7 +24,7 @@ from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan, Step
 
 REPORT = "report"
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 """Raise it when the report changes, so that reports are written again."""
 
 

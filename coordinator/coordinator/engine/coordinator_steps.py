@@ -1,7 +1,11 @@
-"""The steps that the coordinator does itself: label maps in, label maps or scores out. Each writes one `result`."""
+"""The steps that the coordinator does itself: label maps in, label maps or scores out. Each writes one `result`.
+
+The further outputs of a step (`also`) are written beside it.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -39,25 +43,40 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
 
 
 def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """Score each case and organ of a label version against the reference labels."""
-    from coordinator.scoring.folders import score_folders  # its compiler takes a second to import
+    """Score each case and organ of a label version against the reference labels, and count the shells around organs."""
+    from coordinator.scoring.folders import score_folders_in_shells  # its compiler takes a second to import
 
-    frame = score_folders(
-        run / step.settings["reference"],
-        run / step.settings["prediction"],
-        organs={int(label): organ for label, organ in plan.about["labels"][step.dataset].items()},
-        scoring=scoring_from_json(step.settings["scoring"]),
-        workers=step.cpus,
-    )
-    names = [pl.lit(step.dataset).alias("dataset"), pl.lit(step.label_version).alias("version")]
-    frame.select(*names, pl.all()).write_parquet(result)
+    scores, shells = score_folders_in_shells(**_describe_scoring(run, plan, step))
+    _name_version(scores, step).write_parquet(result)
+    for output in step.also:
+        file = result.parent / Path(output).relative_to(Path(step.output).parent)
+        file.parent.mkdir(exist_ok=True)
+        _name_version(shells, step).write_parquet(file)
 
 
 def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Score a network's predictions of the held-out cases against the reference labels."""
-    score(run, plan, step, result)
-    frame = pl.read_parquet(result).with_columns(pl.lit(step.settings["seed"]).alias("seed"))
-    frame.write_parquet(result)
+    from coordinator.scoring.folders import score_folders
+
+    frame = _name_version(score_folders(**_describe_scoring(run, plan, step)), step)
+    frame.with_columns(pl.lit(step.settings["seed"]).alias("seed")).write_parquet(result)
+
+
+def _describe_scoring(run: Path, plan: Plan, step: Step) -> dict[str, Any]:
+    """Which folders a step scores, and how: the arguments of `score_folders`."""
+    return {
+        "reference": run / step.settings["reference"],
+        "prediction": run / step.settings["prediction"],
+        "organs": {int(label): organ for label, organ in plan.about["labels"][step.dataset].items()},
+        "scoring": scoring_from_json(step.settings["scoring"]),
+        "workers": step.cpus,
+    }
+
+
+def _name_version(frame: pl.DataFrame, step: Step) -> pl.DataFrame:
+    """The frame with the names of dataset and label version before its columns."""
+    names = [pl.lit(step.dataset).alias("dataset"), pl.lit(step.label_version).alias("version")]
+    return frame.select(*names, pl.all())
 
 
 def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:

@@ -114,7 +114,8 @@ def _do_coordinator_step(run: Path, plan: Plan, step: Step, lock: int) -> Summar
     part.mkdir(parents=True)
     result = part / (run / step.output).name
     coordinator_steps.FUNCTIONS[step.kind](run, plan, step, result)
-    _publish(result, run / step.output)
+    for output in (step.output, *step.also):
+        _publish(part / Path(output).relative_to(Path(step.output).parent), run / output)
     shutil.rmtree(part)
     return {}
 

@@ -1,10 +1,10 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
-    run folder ──► load ──► results ──► verdict ──┬──► verdict, paperfindings, tables, cases, dose, worklist, rankings,
-                                                  │    papercomparison
+    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, consistency, cases, distances, dose, worklist,
+                                                  │         rankings, papercomparison, paperfindings
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
-                                                  ├──► methods, references    bib
+                                                  ├──► methods, training, emptymasks, references    bib
                                                   └──► page    index.html, which needs only a browser
 
     texttables    a table of plain text; tables has those of scores
@@ -17,6 +17,8 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from coordinator.report import cases, figures, overlays, scatter, tables
+from coordinator.report.consistency import consistency_table
+from coordinator.report.distances import distance_tables
 from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
 from coordinator.report.page import Content, render_page
@@ -70,18 +72,8 @@ def write_report(run: Path, out: Path) -> Path:
 
 def _make_content(folder: Path, run: Run, results: Results) -> Content:
     """Make the tables, figures and sentences of everything that has results."""
-    label_organs = [
-        tables.organ_table(
-            run, d, results.label_organs, "label-quality-organs", f"{d.name}: agreement of labels, organ by organ."
-        )
-        for d in run.datasets
-    ]
-    model_organs = [
-        tables.organ_table(
-            run, d, results.model_organs, "in-domain-organs", f"{d.name}: networks on held-out cases, organ by organ."
-        )
-        for d in run.datasets
-    ]
+    label_organs = [tables.label_organ_table(run, results, dataset) for dataset in run.datasets]
+    model_organs = [tables.network_organ_table(run, results, dataset) for dataset in run.datasets]
     scores = {dataset.name: case_scores(run, dataset) for dataset in run.datasets}
     case_tables = (cases.case_table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
     drawn = [overlays.draw_overlays(folder, run.data, dataset, scores[dataset.name]) for dataset in run.datasets]
@@ -94,15 +86,13 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         verdict_sentences=list(describe_findings(all_findings, run.verdict)),
         verdict=verdict_tables(all_findings, run),
         observations=describe_results(run, results),
-        label_quality=None if results.label_summary.is_empty() else tables.label_quality_table(run, results),
+        label_quality=tables.label_quality_table(run, results),
+        consistency=[table for d in run.datasets if (table := consistency_table(run, d))],
         label_organs=[table for table in label_organs if table.columns],
-        in_domain=None if results.model_summary.is_empty() else tables.in_domain_table(run, results),
+        in_domain=tables.in_domain_table(run, results),
         model_organs=[table for table in model_organs if table.columns],
-        transfers=[
-            tables.transfer_table(run, results, transfer)
-            for transfer in run.transfers
-            if not results.transfers[transfer.target].is_empty()
-        ],
+        transfers=[tuned for t in run.transfers if (tuned := tables.transfer_table(run, results, t))],
+        distances=distance_tables(run),
         paper_findings=[t for t in [paper_finding_table(run, paper_findings(run, results, all_findings))] if t],
         dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],

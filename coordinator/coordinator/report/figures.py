@@ -17,6 +17,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from coordinator.report.failed import describe_failed
 from coordinator.results.run import Run, RunDataset
 from coordinator.study.steps import BASE
 from coordinator.verdict.dose import Improvement
@@ -113,7 +114,10 @@ def draw_training_curves(run: Run, dataset: RunDataset) -> Picture | None:
             axes.set_xlabel("epoch")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 3 * len(curves)), fontsize=8.5)
-        caption = f"{dataset.name}: {' and '.join(curves.values())} of the network trained on each label version."
+        caption = (
+            f"{dataset.name}: {' and '.join(curves.values())} of the network trained on each label version."
+            f"{describe_failed(run, dataset.name, 'Also drawn, though they failed')}"
+        )
         return make_picture(f"training-{dataset.name}", caption, figure, alt=f"{caption} {_last_values(logs, curves)}")
 
 

@@ -1,6 +1,6 @@
 """A methods section for a paper on this study, written from the records of the run, with citations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,12 +8,14 @@ from pathlib import Path
 from contract import yamlfiles
 from contract.errors import UsageError
 from coordinator.datasets import known
+from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.references import Bibliography
+from coordinator.report.training import describe_attribution
 from coordinator.results.run import Run
-from coordinator.scoring import conventions
 from coordinator.study.file import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
+from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
 
 STUDY = (
     "Jaus, Marinov, Seibold, Reiß, Kleesiek, Stiefelhagen. Good Enough: Is it Worth Improving your Label Quality? "
@@ -62,12 +64,13 @@ def write_methods(run: Run) -> Methods:
     if run.train is not None:
         train = TrainSettings.model_validate(run.train)
         paragraphs.append(" ".join(_describe_training(run, train, bibliography)))
-        paragraphs.append(" ".join(_describe_statistics(run, bibliography)))
+        paragraphs.append(" ".join(describe_attribution(run, train, bibliography.cite(STUDY))))
+        paragraphs.append(" ".join((*_describe_statistics(run, bibliography), _describe_rank_test(run))))
     return Methods(tuple(paragraphs), bibliography)
 
 
 def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
-    yield f"This study follows Jaus et al.{cited.cite(STUDY)}."
+    yield f"This study asks the question of Jaus et al.{cited.cite(STUDY)} in their way: {_summarise_design(run)}."
     for dataset in run.datasets:
         cases = f"{dataset.sound_cases} cases, " if dataset.sound_cases is not None else ""
         yield (
@@ -90,16 +93,25 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
     )
 
 
+def _summarise_design(run: Run) -> str:
+    """What this study does of the paper's design."""
+    parts = ["pseudo-labels are compared with the reference labels"]
+    if run.train is not None:
+        parts.append("the same network is trained on each label version and tested against the reference labels")
+    if run.transfers:
+        parts.append("and then fine-tuned on another dataset")
+    return ", ".join(parts)
+
+
 def _describe_scores(run: Run, cited: Bibliography) -> Iterator[str]:
-    convention = conventions.find(run.score.empty)
     yield (
         f"Label maps were compared with the reference labels by Dice{cited.cite(DICE)} and by Surface Dice"
         f"{cited.cite(SURFACE_DICE)} at a tolerance of {run.tolerances}, for each case and organ."
     )
-    yield f"Empty masks were scored by the convention {convention.name} ({convention.origin}). {convention.rule}"
+    yield f"Empty masks were scored by the convention {describe_empty_masks(run)}"
     yield (
         "For each organ the mean and the population standard deviation over cases were taken, then the mean over "
-        f"organs and the root mean square of their standard deviations{cited.cite(STUDY)}."
+        f"organs and the root mean square of their standard deviations, as Jaus et al.{cited.cite(STUDY)} state."
     )
 
 
@@ -112,7 +124,7 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         f"{count_noun(train.batches_per_epoch, 'batch', 'batches')} of "
         f"{count_noun(train.batch_size, 'patch', 'patches')} with AdamW{cited.cite(ADAMW)} and a learning rate that "
         f"falls from {train.learning_rate:g} along a cosine; "
-        f"{'seed' if len(run.seeds) == 1 else 'seeds'} {join_names([str(seed) for seed in run.seeds])}."
+        f"{_name_seeds(run.seeds)}."
     )
     splits = [f"{d.name}: {len(d.split.train)} and {len(d.split.holdout)}" for d in run.datasets if d.split]
     yield (
@@ -131,6 +143,16 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         )
     if len(run.seeds) > 1:
         yield "Means are over seeds."
+    if run.noise_seeds:
+        yield (
+            f"On the reference labels, further networks ({_name_seeds(run.noise_seeds)}) showed how much a network "
+            "varies with its seed; the mean of the reference labels is over all of theirs."
+        )
+
+
+def _name_seeds(seeds: Sequence[int]) -> str:
+    """Seeds in a sentence, such as "seeds 0 and 1"."""
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {join_names([str(seed) for seed in seeds])}"
 
 
 def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
@@ -153,6 +175,17 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
         f"Networks are called equivalent where two one-sided tests{cited.cite(TOST)} show a difference within "
         f"± {margin}. Better labels are called worth it where the gain is shown to be above 0, is at least {margin} "
         f"and beyond the noise of seeds, and not worth it where it is shown to be below {margin}."
+    )
+
+
+def _describe_rank_test(run: Run) -> str:
+    """The test behind the sentence on whether better labels went with better networks."""
+    level = f"{100 * make_test_plan(run).share:.2g} %"
+    return (
+        f"On each dataset with {FEWEST_VERSIONS} or more label versions, whether better labels go with better networks "
+        "was tested by a one-sided permutation test of the rank correlation between the Dice of labels and that of "
+        f"networks, in the digits of the tables, at a level of {level}, its share of the report's. It takes label "
+        "versions as exchangeable, which versions of one family, such as the sizes of one model, may not be."
     )
 
 

@@ -8,13 +8,13 @@ import jinja2
 from markupsafe import Markup
 
 from coordinator.report.cases import CaseTable
+from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.figures import Picture
 from coordinator.report.methods import Methods
 from coordinator.report.tables import ScoreTable
 from coordinator.report.texttables import TextTable
 from coordinator.results import provenance
 from coordinator.results.run import Run
-from coordinator.scoring import conventions
 
 HERE = Path(__file__).parent
 
@@ -28,11 +28,13 @@ class Content:
         verdict: the same as tables, over all organs and organ by organ.
         observations: paragraphs that describe the results.
         label_quality: Table 1; None where no label version has scores.
+        consistency: whether errors of labels are the same in every case, one for each dataset that has scores.
         label_organs: one for each dataset that has scores.
         in_domain: the table of networks; None where no network has scores.
         model_organs: one for each dataset that has networks with scores.
         transfers: Tables 2 and 3, one for each target.
         paper_findings: the paper's findings, tested in this study; at most one table.
+        distances: HD95 and average surface distance of label versions, networks and targets.
         dose_tables: dose and response, one for each dataset that has degraded label versions.
         dose_curves: the same, drawn.
         worklist: masks to look at first; at most one table.
@@ -50,11 +52,13 @@ class Content:
     verdict: Sequence[TextTable]
     observations: Sequence[str]
     label_quality: ScoreTable | None
+    consistency: Sequence[TextTable]
     label_organs: Sequence[ScoreTable]
     in_domain: ScoreTable | None
     model_organs: Sequence[ScoreTable]
     transfers: Sequence[ScoreTable]
     paper_findings: Sequence[TextTable]
+    distances: Sequence[TextTable]
     dose_tables: Sequence[TextTable]
     dose_curves: Sequence[Picture]
     worklist: Sequence[TextTable]
@@ -72,9 +76,9 @@ class Content:
         """All tables but those of cases."""
         single = [table for table in (self.label_quality, self.in_domain) if table]
         return [
-            *single, *self.label_organs, *self.model_organs, *self.transfers,
-            *self.verdict, *self.paper_findings, *self.dose_tables, *self.worklist, *self.paper_comparisons,
-            *self.rankings,
+            *single, *self.label_organs, *self.model_organs, *self.transfers, *self.distances,
+            *self.consistency, *self.verdict, *self.paper_findings, *self.dose_tables, *self.worklist,
+            *self.paper_comparisons, *self.rankings,
         ]  # fmt: skip
 
     @property
@@ -99,7 +103,7 @@ def render_page(run: Run, content: Content) -> str:
         style=_read_part("style.css"),
         script=_read_part("page.js"),
         pictures=_inline([*content.scatters, *content.training_curves, *content.dose_curves]),
-        convention=conventions.find(run.score.empty),
+        empty_masks=describe_empty_masks(run),
         failures=_group_failures(run),
         tools=provenance.tools(run),
         weights=provenance.weights(run),

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 
+from coordinator.report.failed import describe_failed
 from coordinator.report.figures import INK, Picture, make_picture, styled_figure, version_colours
 from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import METRICS, MeanScore, Results
@@ -50,8 +51,10 @@ def draw_scatter(run: Run, results: Results, dataset: RunDataset) -> Picture | N
             _draw_insets(axes, beside, _places(points), version_colours(run), zooms)
         enlarged = " Framed areas are enlarged on the right." if zooms else ""
         caption = (
-            f"{dataset.name}: quality of each label version against quality of the network trained on it, both scored "
-            f"against the reference labels. × is Dice, △ Surface Dice, the dashed line y = x.{enlarged}"  # noqa: RUF001 - the paper's sign
+            f"{dataset.name}: quality of each label version (all cases) against that of the network trained on it "
+            "(held-out cases), both scored against the reference labels. "
+            f"× is Dice, △ Surface Dice, the dashed line y = x.{enlarged}"  # noqa: RUF001 - the paper's sign
+            f"{describe_failed(run, dataset.name)}"
         )
         return make_picture(f"in-domain-{dataset.name}", caption, figure, alt=f"{caption} {_describe_points(points)}")
 

@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote
 from contract.datasets import SUFFIX, case_names
 from contract.errors import UsageError
 from coordinator.study import steps
-from coordinator.study.steps import BASE
+from coordinator.study.steps import BASE, network_seeds
 
 HOST = "127.0.0.1"
 IMAGES = "/volumes/image/"
@@ -128,7 +128,7 @@ def _label_folders(about: Mapping[str, Any], dataset: str) -> Iterator[tuple[str
     for version in versions:
         yield f"labels: {version}", f"{dataset}/2-labels/{version}"
     for version in versions:
-        for seed in about.get("seeds", ()):
+        for seed in network_seeds(version, about.get("seeds", ()), about.get("noise_seeds", ())):
             yield f"network: {version}, seed {seed}", f"{dataset}/6-predictions/{version}/seed-{seed}"
 
 

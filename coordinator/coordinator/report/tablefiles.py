@@ -5,12 +5,13 @@ from pathlib import Path
 
 import polars as pl
 
-from coordinator.report.tables import DIVERGED, PROMPTED, Row, ScoreTable
+from coordinator.report.failed import FAILED
+from coordinator.report.tables import PROMPTED, Row, ScoreTable
 from coordinator.report.texttables import TextTable
 from coordinator.results.summaries import DIGITS
 from coordinator.verdict.sentences import NO_NUMBER
 
-LATEX = {"±": r"$\pm$", PROMPTED: r"$\dagger$", NO_NUMBER: "--", DIVERGED: "---", "<": "$<$", ">": "$>$", "−": "$-$"}  # noqa: RUF001
+LATEX = {"±": r"$\pm$", PROMPTED: r"$\dagger$", NO_NUMBER: "--", FAILED: "---", "<": "$<$", ">": "$>$", "−": "$-$"}  # noqa: RUF001
 
 
 def write_table(table: ScoreTable | TextTable, folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 run folder ──► load ──► run    plan, scores, training logs, failures
                 │        ├──► summaries     means and standard deviations over cases
+                │        ├──► distances     HD95 and average surface distance over cases and organs
                 │        ├──► cases         means over organs, case by case
+                │        ├──► consistency   are errors of labels the same in every case?
                 │        └──► provenance    tools, weights, packages
                 └──► comparability    networks are compared only where nothing but their labels differs
 

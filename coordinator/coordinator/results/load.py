@@ -16,9 +16,11 @@ from contract import yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
 from coordinator.results.comparability import IDENTITY, find_differences
+from coordinator.results.failednetworks import FailedNetwork, find_failure
 from coordinator.results.run import (
     FAILURES,
     LABEL_SCORES,
+    LABEL_SHELLS,
     MODEL_SCORES,
     TRAINING_LOGS,
     CheckSummary,
@@ -29,7 +31,7 @@ from coordinator.results.run import (
 )
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN
+from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
 
 
 @dataclass(slots=True)
@@ -37,12 +39,13 @@ class _Records:
     """Everything that is collected from the folders of a run."""
 
     label_scores: list[pl.DataFrame] = field(default_factory=list)
+    label_shells: list[pl.DataFrame] = field(default_factory=list)
     model_scores: list[pl.DataFrame] = field(default_factory=list)
     logs: list[pl.DataFrame] = field(default_factory=list)
     failures: list[tuple[str, ...]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
-    diverged: set[tuple[str, str]] = field(default_factory=set)
+    failed_networks: list[FailedNetwork] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,21 @@ class _NetworkGroup:
     Attributes:
         folder: theirs, relative to the run folder.
         dataset: whose label versions they are trained on.
-        name: in the report.
+        target: the dataset that they are fine-tuned on; None in-domain.
+        organs: id -> organ, of those that means are over.
+        held_out: number of held-out cases.
     """
 
     folder: str
     dataset: str
-    name: str
+    target: str | None
+    organs: Mapping[int, str]
+    held_out: int
+
+    @property
+    def name(self) -> str:
+        """Theirs in the report."""
+        return f"{self.dataset} to {self.target}" if self.target else self.dataset
 
 
 def load_run(run: Path | str) -> Run:
@@ -76,13 +88,15 @@ def load_run(run: Path | str) -> Run:
     study, recorded = _read_study_and_plan(run)
     plan = _hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
-    seeds = tuple(plan.get("seeds", ())) if "split" in plan else ()
+    seeds, noise_seeds = _read_seeds(plan)
     records = _Records()
     for dataset in datasets:
         _collect_labels(run, dataset, records)
+        common = {label: dataset.labels[label] for label in dataset.common}
+        group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
         for version in (BASE, *dataset.versions) if dataset.split else ():
-            for seed in seeds:
-                _collect_network(run, _NetworkGroup(dataset.name, dataset.name, dataset.name), version, seed, records)
+            for seed in network_seeds(version, seeds, noise_seeds):
+                _collect_network(run, group, version, seed, records)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
     )
@@ -93,9 +107,11 @@ def load_run(run: Path | str) -> Run:
         verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
+        noise_seeds=noise_seeds,
         prompts=plan.get("prompts", {}),
         datasets=datasets,
         label_scores=_concat(records.label_scores, LABEL_SCORES),
+        label_shells=_concat(records.label_shells, LABEL_SHELLS),
         model_scores=_concat(records.model_scores, MODEL_SCORES),
         training_logs=_concat(records.logs, TRAINING_LOGS),
         failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
@@ -103,7 +119,7 @@ def load_run(run: Path | str) -> Run:
         missing=tuple(records.missing),
         tools=tuple(records.tools),
         transfers=transfers,
-        diverged=frozenset(records.diverged),
+        failed_networks=tuple(records.failed_networks),
     )
 
 
@@ -128,19 +144,29 @@ def _read_transfer(
     run: Path, plan: Mapping[str, Any], target: str, datasets: tuple[RunDataset, ...], records: _Records
 ) -> Transfer:
     """Read all networks that were fine-tuned on a target; their provenance and failures are added to `records`."""
-    target_records = _Records(failures=records.failures, missing=records.missing, tools=records.tools)
+    target_records = _Records(
+        failures=records.failures, missing=records.missing, tools=records.tools, failed_networks=records.failed_networks
+    )
+    labels = {int(label): organ for label, organ in plan["labels"][target].items()}
+    held_out = tuple(plan["split"][target]["holdout"])
     for dataset in datasets:
-        group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, f"{dataset.name} to {target}")
+        group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, target, labels, len(held_out))
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
-            for seed in plan.get("seeds", ()):
+            for seed in network_seeds(version, *_read_seeds(plan)):
                 _collect_network(run, group, version, seed, target_records)
     return Transfer(
         target=target,
-        labels={int(label): organ for label, organ in plan["labels"][target].items()},
-        held_out=tuple(plan["split"][target]["holdout"]),
+        labels=labels,
+        held_out=held_out,
         scores=_concat(target_records.model_scores, MODEL_SCORES),
-        diverged=frozenset(target_records.diverged),
     )
+
+
+def _read_seeds(plan: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read the seeds of all networks, and further ones on the reference labels; none where nothing is trained."""
+    if "split" not in plan:
+        return (), ()
+    return tuple(plan.get("seeds", ())), tuple(plan.get("noise_seeds", ()))
 
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
@@ -171,10 +197,12 @@ def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
         records.label_scores += _read_frames(
             run, place, f"{dataset.name}: scores of the labels of {version}", records.missing
         )
+        if (run / place).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
+            records.label_shells += _read_frames(run, f"{dataset.name}/3-scores/shells/{version}.parquet", "", [])
 
 
 def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, records: _Records) -> None:
-    """Collect the training log and test scores of one network, and what the trainer recorded."""
+    """Collect the training log and test scores of one network, and what the trainer recorded; name it if it failed."""
     model, predictions = (f"{group.folder}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
     network = f"the network trained on {version}, seed {seed}"
     _collect_tool(run, model, (group.name, version, "training"), records)
@@ -183,8 +211,7 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
     for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records.missing):
         records.logs.append(log.with_columns(names))
     if failure := _read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
-        records.diverged.add((group.dataset, version))
-        records.missing.append(f"{group.name}: test scores of {network}, which {failure}")
+        records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
         return
     if differences := find_differences(run / model, run / group.folder / "5-models" / BASE / f"seed-{seed}"):
         records.missing.append(
@@ -195,7 +222,10 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
     for scores in _read_frames(
         run, f"{predictions}/scores.parquet", f"{group.name}: test scores of {network}", records.missing
     ):
-        records.model_scores.append(scores.with_columns(names))
+        if failure := find_failure(scores, group.organs, group.held_out):
+            records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
+        else:
+            records.model_scores.append(scores.with_columns(names))
 
 
 def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _Records) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from coordinator.scoring.schema import SCHEMA
+from coordinator.results.failednetworks import FailedNetwork
+from coordinator.scoring.schema import SCHEMA, SHELL_SCHEMA
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
 
@@ -15,6 +16,7 @@ NAMES = {"dataset": pl.String, "version": pl.String}
 SEED = {"seed": pl.Int64}
 LABEL_SCORES = {**NAMES, **SCHEMA}
 MODEL_SCORES = {**NAMES, **SCHEMA, **SEED}
+LABEL_SHELLS = {**NAMES, **SHELL_SCHEMA}
 TRAINING_LOGS = {
     **NAMES, **SEED, "epoch": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64, "validation_dice": pl.Float64,
 }  # fmt: skip
@@ -89,14 +91,13 @@ class Transfer:
         labels: its ids -> organs.
         held_out: its held-out cases.
         scores: raw scores on these; `dataset` is the one that a network was pre-trained on; empty without scores.
-        diverged: (dataset, version) of each network that did not converge.
+            Those of failed networks are not among them.
     """
 
     target: str
     labels: Mapping[int, str]
     held_out: tuple[str, ...]
     scores: pl.DataFrame = field(repr=False)
-    diverged: frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,16 @@ class Run:
         score: tolerance and convention.
         verdict: when better labels count as worth their cost.
         train: the study file's section `train`; None where it trains nothing.
-        seeds: of training.
+        seeds: of the networks on each label version.
+        noise_seeds: further seeds of the networks on the reference labels, which show the noise of seeds.
         prompts: version -> where its prompts come from; None without prompts.
         datasets: in the study's order.
         label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
             case and organ; the columns of `coordinator.scoring.score_folders` after dataset and version.
-        model_scores: the same of networks' predictions of the held-out cases, with `seed`.
+        model_scores: the same of networks' predictions of the held-out cases, with `seed`; without failed networks.
+        label_shells: voxels around the surface of each organ of the reference labels, and how many of them a label
+            version labels: one row for each dataset, version, case, organ and shell. Without rows where a run was
+            scored by an earlier release.
         training_logs: one row for each network and epoch: dataset, version, seed, epoch, loss, learning_rate,
             validation_dice.
         failures: one row for each case that a tool could not do: dataset, version, stage, case, reason.
@@ -132,7 +137,8 @@ class Run:
         missing: results that were planned, but are not there.
         tools: provenance of everything that tools wrote.
         transfers: one for each target dataset, where networks were trained.
-        diverged: (dataset, version) of each network that did not converge in-domain.
+        failed_networks: in-domain and fine-tuned, with reasons; their scores are in no frame, so that nobody compares
+            them.
     """
 
     study: str
@@ -141,9 +147,11 @@ class Run:
     verdict: VerdictSettings
     train: Mapping[str, Any] | None
     seeds: tuple[int, ...]
+    noise_seeds: tuple[int, ...]
     prompts: Mapping[str, str | None]
     datasets: tuple[RunDataset, ...]
     label_scores: pl.DataFrame
+    label_shells: pl.DataFrame
     model_scores: pl.DataFrame
     training_logs: pl.DataFrame
     failures: pl.DataFrame
@@ -151,7 +159,7 @@ class Run:
     missing: tuple[str, ...]
     tools: tuple[ToolRun, ...]
     transfers: tuple[Transfer, ...]
-    diverged: frozenset[tuple[str, str]]
+    failed_networks: tuple[FailedNetwork, ...]
 
     def __repr__(self) -> str:
         """A line for notebooks, where the frames would flood the cell."""
@@ -161,7 +169,8 @@ class Run:
             f"{self.training_logs.height} epochs"
         )
         gaps = (
-            f"{self.failures.height} failed cases, {len(self.failed_steps)} failed steps, "
+            f"{self.failures.height} failed cases, {len(self.failed_networks)} failed networks, "
+            f"{len(self.failed_steps)} failed steps, "
             f"{len(self.missing)} results missing"
         )
         return f"<Run {self.study}: {names}; {rows}; {gaps}>"

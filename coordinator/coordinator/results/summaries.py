@@ -1,6 +1,7 @@
 """The numbers behind tables, figures and sentences: each is computed here, once.
 
-Networks of several seeds are one row: means are over seeds, standard deviations are their root mean square.
+Networks of several seeds are one row: means are over seeds, standard deviations are their root mean square. A mean is
+over all seeds of a version; the reference labels may have more of them (`noise_seeds`), as in the verdict's gains.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,13 +20,14 @@ DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class MeanScore:
-    """Mean and standard deviation of both metrics in [0, 1], and the number of cases."""
+    """Mean and standard deviation of both metrics in [0, 1], the number of cases, and that of a network's seeds."""
 
     dice: float
     dice_std: float
     surface_dice: float
     surface_dice_std: float
     cases: int
+    seeds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +115,5 @@ def _score(frame: pl.DataFrame, dataset: str, version: str) -> MeanScore | None:
     if row.is_empty():
         return None
     numbers = row.row(0, named=True)
-    return MeanScore(
-        **{name: numbers[name] for name in ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")}
-    )
+    names = ("dice", "dice_std", "surface_dice", "surface_dice_std", "cases")
+    return MeanScore(**{name: numbers[name] for name in names}, seeds=numbers.get("seeds"))

@@ -2,6 +2,7 @@
 
     folders ──several processes──► casescores ──► metrics ──┬──► surfaces ──► nearest    Dice, surface Dice
                                                             └──► distances               HD95, ASSD
+    shells         what share of each thin shell around an organ's surface a label map labels
     settings       what to measure: tolerances, slices, distances
     conventions    named rules for empty masks
     schema         the columns of the frame

@@ -103,14 +103,15 @@ FLARE22 = Convention(
     labelled_slices=("aorta", "inferior_vena_cava", "esophagus"),
 )  # fmt: skip
 
-# The paper states neither a tolerance nor a rule for empty masks; our reading is 1 mm and the rule of DeepMind's code.
+# The paper states neither a tolerance nor a rule for empty masks, so no convention is certainly its own. `paper` is one
+# reading: 1 mm and the rule of DeepMind's code. The default, flare21, is another: docs/decisions/0005 says why.
 # FLARE21's 1 mm comes from the challenge's DSC_NSD_eval.py. The 3 mm come from TotalSegmentator's publication
 # (Wasserthal et al., 2023); they were not checked against its code.
 CONVENTIONS: Mapping[str, Convention] = MappingProxyType(
     {
         convention.name: convention
         for convention in (
-            Convention("paper", DROPPED, 0.0, 0.0, "our reading of Jaus et al. (2025), who state none"),
+            Convention("paper", DROPPED, 0.0, 0.0, "one reading of Jaus et al. (2025), who state none"),
             Convention("raw", DROPPED, 0.0, 0.0, "DeepMind's surface-distance"),
             Convention("flare21", 1.0, 0.0, 0.0, "FLARE21 challenge"),
             FLARE22,

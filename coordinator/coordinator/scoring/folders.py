@@ -1,26 +1,31 @@
 """Scoring two folders of label maps of the same cases: a frame with one row for each case and organ.
 
+Where shells are asked for, a second frame comes from the same reading of the files.
+
 Several processes score the cases. Each process holds one case, and few cases wait in the queue, so that memory does not
 grow with the number of cases.
 """
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
 from contract.datasets import SUFFIX, case_names
 from contract.errors import CaseError, UsageError
-from coordinator.scoring.casescores import end_with_parent, score_files
+from coordinator.scoring.casescores import end_with_parent, score_files, score_files_in_shells
 from coordinator.scoring.metrics import OrganScore
-from coordinator.scoring.schema import schema
+from coordinator.scoring.schema import SHELL_SCHEMA, schema
 from coordinator.scoring.settings import Scoring
 
 Pair = tuple[Path, Path]
+T = TypeVar("T")
+Measure = Callable[[Path, Path, Mapping[int, str], Scoring], T]
+"""(reference, prediction, organs, scoring) -> what is measured in the two files."""
 
 
 def score_folders(
@@ -49,7 +54,34 @@ def score_folders(
         UsageError: one of the folders does not exist.
         CaseError: a case without a reference, an unreadable file, an id without a name, or two grids.
     """
-    reference, prediction = Path(reference), Path(prediction)
+    cases, pairs = _pair_files(Path(reference), Path(prediction))
+    by_case = _measure_pairs(score_files, pairs, organs, scoring, min(workers, len(cases)))
+    return _score_frame(zip(cases, by_case, strict=True), scoring)
+
+
+def score_folders_in_shells(
+    reference: Path | str, prediction: Path | str, organs: Mapping[int, str], scoring: Scoring, workers: int = 1
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Score two folders as `score_folders` does, and count the shells around each organ.
+
+    Returns:
+        The frame of `score_folders`; then one of `coordinator.scoring.schema.SHELL_SCHEMA`, with a row for each case,
+        organ of its reference and shell.
+    """
+    cases, pairs = _pair_files(Path(reference), Path(prediction))
+    by_case = list(_measure_pairs(score_files_in_shells, pairs, organs, scoring, min(workers, len(cases))))
+    rows = [row for case, (_, found) in zip(cases, by_case, strict=True) for organ in found for row in organ.rows(case)]
+    scores = _score_frame(zip(cases, (scores for scores, _ in by_case), strict=True), scoring)
+    return scores, pl.DataFrame(rows, schema=SHELL_SCHEMA, orient="row")
+
+
+def _pair_files(reference: Path, prediction: Path) -> tuple[list[str], Iterator[Pair]]:
+    """The cases of a prediction, and the files of each.
+
+    Raises:
+        UsageError: one of the folders does not exist.
+        CaseError: a case without a reference.
+    """
     for folder in (reference, prediction):
         if not folder.is_dir():
             raise UsageError(f"{folder}: must be a folder of <case>{SUFFIX}, but is none; check the path")
@@ -57,9 +89,11 @@ def score_folders(
     missing = sorted(set(cases) - set(case_names(reference)))
     if missing:
         raise CaseError(f"{reference}: must hold the reference of every case, but lacks {', '.join(missing)}")
-    pairs = ((reference / f"{case}{SUFFIX}", prediction / f"{case}{SUFFIX}") for case in cases)
-    scores_by_case = _score_pairs(pairs, organs, scoring, min(workers, len(cases)))
-    rows = [_make_row(case, score) for case, scores in zip(cases, scores_by_case, strict=True) for score in scores]
+    return cases, ((reference / f"{case}{SUFFIX}", prediction / f"{case}{SUFFIX}") for case in cases)
+
+
+def _score_frame(by_case: Iterable[tuple[str, list[OrganScore]]], scoring: Scoring) -> pl.DataFrame:
+    rows = [_make_row(case, score) for case, scores in by_case for score in scores]
     return pl.DataFrame(rows, schema=schema(scoring), orient="row")
 
 
@@ -71,19 +105,19 @@ def _make_row(case: str, score: OrganScore) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _score_pairs(
-    pairs: Iterable[Pair], organs: Mapping[int, str], scoring: Scoring, workers: int
-) -> Iterator[list[OrganScore]]:
-    """Yield the scores of each case, in the order of `pairs`."""
+def _measure_pairs(
+    measure: Measure[T], pairs: Iterable[Pair], organs: Mapping[int, str], scoring: Scoring, workers: int
+) -> Iterator[T]:
+    """Yield what is measured in each case, in the order of `pairs`."""
     if workers <= 1:
-        yield from (score_files(*pair, organs, scoring) for pair in pairs)
+        yield from (measure(*pair, organs, scoring) for pair in pairs)
         return
     # Not forked: polars has started threads, and a forked copy would hold their locks for ever.
     spawn = multiprocessing.get_context("spawn")
-    pending: deque[Future[list[OrganScore]]] = deque()
+    pending: deque[Future[T]] = deque()
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
         for pair in pairs:
-            pending.append(pool.submit(score_files, *pair, organs, scoring))
+            pending.append(pool.submit(measure, *pair, organs, scoring))
             if len(pending) > workers:
                 yield pending.popleft().result()
         while pending:

@@ -1,4 +1,4 @@
-"""The columns of a score frame; a module of its own, so that reading frames does not import the scoring code."""
+"""The columns of frames of scores and shells; a module of its own, so that reading these imports no scoring code."""
 
 from typing import Any
 
@@ -19,6 +19,22 @@ SCHEMA = {
     "tolerance_mm": pl.Float64,
 }
 """The columns of every score frame; `tolerance_mm` is that of `surface_dice`."""
+
+WIDTH_MM = 0.5
+"""Of a shell around an organ's surface."""
+SHELLS = 20
+"""On each side of the surface: as far as 10 mm. What lies deeper inside is one more shell; what lies further outside is
+not counted."""
+SHELL_SCHEMA = {
+    "case": pl.String,
+    "label": pl.Int64,
+    "organ": pl.String,
+    "distance_mm": pl.Float64,
+    "voxels": pl.Int64,
+    "labelled_voxels": pl.Int64,
+}
+"""The columns of a frame of shells; `distance_mm` is that of the middle of a shell to the surface, below 0 inside. Of
+large organs, a quarter of the voxels is counted."""
 
 
 def schema(scoring: Scoring) -> dict[str, Any]:

@@ -25,7 +25,7 @@ SMALLEST_STD = 5e-4
 """Of a gain between cases; a smaller one is taken as this: half of the last digit of Dice points that are printed."""
 FEWEST_JOINED = 3.0
 """With fewer degrees of freedom of seeds, Satterthwaite's approximation is too narrow."""
-FREEDOM_SHARE = 0.7
+FREEDOM_SHARE = 0.85
 """Of the seeds' degrees of freedom that counts in Satterthwaite's approximation; with all, it is too narrow."""
 LOWEST_LOG10_P = -30.0
 """Decimal logarithm of the smallest p-value."""

@@ -5,6 +5,7 @@ Times are those that earlier runs in the same folder measured, else assumed; eac
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, inf
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,8 +16,10 @@ import polars as pl
 from contract.datasets import SUFFIX
 from contract.records import read_run
 from coordinator.statistics.gains import gain, make_cube
+from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
-from coordinator.study.file import Study, TrainSettings, trainer_options
+from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
+from coordinator.study.file import Study, TrainSettings, VerdictSettings, trainer_options
 from coordinator.study.steps import NO_PRETRAIN, Plan, Step
 
 ASSUMED_STEP_S = 0.13
@@ -24,9 +27,12 @@ ASSUMED_STEP_S = 0.13
 ASSUMED_CASE_S = 60.0
 """Of one case through a generator, or through a trained network, on one recent GPU."""
 ASSUMED_STD = 0.03
-"""Of the gain in Dice from case to case."""
+"""Of the gain in Dice from case to case: an assumption, and printed as one."""
+ASSUMED_SEED_STD = 0.005
+"""Of a network's Dice from seed to seed: an assumption, and printed as one. Two networks on the same labels then differ
+by more than a Dice point in one of six pairs."""
 MODEL_BYTES = 130e6
-"""Of the paper's network."""
+"""Of a network of the trainer's default size: 31 million parameters."""
 COMPRESSED = 1 / 50
 """Bytes of a voxel in a compressed label map; real ones take 1/67, noisy ones more."""
 PACE_OPTIONS = ("patch", "filters", "batch-size")
@@ -45,18 +51,19 @@ class Pace:
         return f"{self.seconds:.2g} s {unit} ({'measured' if self.measured else 'assumed'})"
 
 
-def describe_cost(study: Study, plan: Plan, todo: Sequence[Step]) -> list[str]:
+def describe_cost(study: Study, plan: Plan, todo: Sequence[Step], confidence: float) -> list[str]:
     """Say in sentences what the steps that are still to do will cost, and what the whole study could show.
 
     Args:
         study: with resolved names.
         plan: all its steps.
         todo: those that are not done.
+        confidence: of the intervals that will decide; it is higher with more comparisons.
     """
     lines = [_describe_hours(study, todo)] if any(step.gpus for step in todo) else ["GPU hours: none"]
     lines.append(f"disk: about {_format_bytes(_disk_bytes(study, plan))} for everything")
     if study.content.train is not None:
-        lines += _describe_detectable_gains(study, plan, study.content.train)
+        lines += _describe_detectable_gains(study, plan, study.content.train, confidence)
     return lines
 
 
@@ -69,7 +76,7 @@ def _describe_hours(study: Study, todo: Sequence[Step]) -> str:
     seconds, networks = 0.0, 0
     case_paces: dict[str, Pace] = {}
     for step in (step for step in todo if step.gpus):
-        if "train" in step.arguments and step.tool == (study.trainer.name if study.trainer else None):
+        if _trainer_step_name(study, step) == "train":
             seconds += step.cases * batches * step_pace.seconds
             networks += 1
         else:
@@ -119,17 +126,26 @@ def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
 def _disk_bytes(study: Study, plan: Plan) -> float:
     """Compressed label maps and predictions, resampled images as int16, one file for each network."""
     voxels = {name: _count_voxels(study, name, cases) for name, cases in plan.about["cases"].items()}
-    versions, sources = len(study.generators), len(study.content.datasets)
-    total = sum(2 * voxels[name] * (versions + 1) * COMPRESSED for name in study.content.datasets)
-    train = study.content.train
-    if train is None:
-        return total
-    for name in study.content.datasets:
-        total += voxels[name] * (2 + (versions + 1) * COMPRESSED * (1 + train.holdout * len(train.seeds)))
-    for target in study.content.transfer:
-        total += sources * voxels[target] * (2 + (versions + 2) * COMPRESSED * train.holdout * len(train.seeds))
-    networks = sources * (versions + 1) + sources * len(study.content.transfer) * (versions + 2)
-    return total + networks * len(train.seeds) * MODEL_BYTES
+    versions = len(study.generators) + 1
+    total = sum(2 * voxels[name] * versions * COMPRESSED for name in study.content.datasets)
+    for step in plan.steps:
+        match _trainer_step_name(study, step):
+            case "prepare":
+                total += 2 * voxels[step.dataset]
+            case "prepare-labels":
+                total += voxels[step.dataset] * COMPRESSED
+            case "train":
+                total += MODEL_BYTES
+            case "predict":
+                total += voxels[step.dataset] * COMPRESSED * step.cases / len(plan.about["cases"][step.dataset])
+    return total
+
+
+def _trainer_step_name(study: Study, step: Step) -> str | None:
+    """Which of the trainer's steps it is; None where another tool does it."""
+    if study.trainer is None or step.tool != study.trainer.name:
+        return None
+    return step.arguments[step.arguments.index("--step") + 1]
 
 
 def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
@@ -141,30 +157,77 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
     return total
 
 
-def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings) -> Iterator[str]:
-    """The smallest gain that each group of networks would show."""
-    comparisons, alpha = len(study.generators), study.content.verdict.alpha
+def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, confidence: float) -> Iterator[str]:
+    """The smallest gain that each group of networks would show; none where nothing will show the noise of seeds."""
+    verdict = study.content.verdict
+    seeds = expected_seed_error(train, verdict, len(study.generators))
     groups = [(name, name, name) for name in study.content.datasets]
     groups += [
         (f"{name} to {target}", f"transfer/{target}/{name}", target)
         for target in study.content.transfer
         for name in study.content.datasets
     ]
-    for group, folder, tested in groups:
-        cases = len(plan.about["split"][tested]["holdout"])
-        std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
-        smallest = detectable_distance(Design(std or ASSUMED_STD, cases, 1 - alpha / comparisons))
-        held_out = f"{cases} held-out case{'s' * (cases != 1)}"
-        if smallest is None:
-            yield f"smallest gain that {group} would show: none at all with {held_out}; hold out at least 3"
-            continue
-        spread = f"{'measured' if std else 'assumed'} {100 * (std or ASSUMED_STD):.1f} points"
+    if seeds is None:
+        first = max(train.seeds) + 1
         yield (
-            f"smallest gain that {group} would show in 4 of 5 studies: {100 * smallest:.1f} Dice points, with "
-            f"{held_out} and {comparisons} comparison{'s' * (comparisons != 1)} (standard deviation between cases: "
-            f"{spread}; the noise of seeds is not counted"
-            f"{'' if len(train.seeds) > 1 else ', and one seed does not show it'})"
+            "smallest gain that this study would show: none, it can't tell at all, since one seed does not show how "
+            f"much networks differ by chance; add seeds, or `noise_seeds: [{first}, {first + 1}]` ({2 * len(groups)} "
+            "more networks), or `verdict.seed_std` with its source"
         )
+        return
+    comparisons = len(study.generators) * len(groups)
+    noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
+    for group, folder, tested in groups:
+        held_out, cases = len(plan.about["split"][tested]["holdout"]), len(plan.about["cases"][tested])
+        std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
+        smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, seeds))
+        with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {cases} cases in all)"
+        if smallest is None:
+            yield (
+                f"smallest gain that {group} would show: none, it can't tell at all {with_cases}; hold out at least "
+                f"{FEWEST_TESTED}, which takes {ceil(FEWEST_TESTED / train.holdout)} cases in all with "
+                f"`holdout: {train.holdout:g}`"
+            )
+            continue
+        yield (
+            f"smallest gain that {group} would show in 4 of 5 studies: {_format_points(smallest)} of Dice, "
+            f"{_format_points(smallest + verdict.margin)} to be worth it; {with_cases} and {comparisons} "
+            f"comparison{'s' * (comparisons != 1)}; standard deviation between cases "
+            f"{_format_points(std or ASSUMED_STD)} ({'measured' if std else 'assumed'}), between seeds {noise}"
+        )
+
+
+def expected_seed_error(train: TrainSettings, verdict: VerdictSettings, comparisons: int) -> SeedError | None:
+    """The seeds' part in the error of a gain, as `statistics.seednoise` will judge it; None where it will be unknown.
+
+    Args:
+        train: how many seeds there are, and how many on the reference labels alone.
+        verdict: holds the standard deviation that a user gives for networks of one seed.
+        comparisons: number of label versions beside the reference labels.
+
+    Returns:
+        That of networks with the assumed standard deviation. With one seed of every network, that of the study file.
+    """
+    seeds, base_seeds = len(train.seeds), len(train.seeds) + len(train.noise_seeds)
+    relative = (1 / seeds + 1 / base_seeds) ** 0.5
+    if base_seeds == 1:
+        std = verdict.seed_std
+        return None if std is None else SeedError(std * relative, inf, std, "given")
+    own, of_base = seeds - 1, base_seeds - 1
+    others = of_base + (comparisons - 1) * own
+    freedom = own + min(MOST_BORROWED, others) if own else others
+    freedom_of_base = of_base + min(MOST_BORROWED, comparisons * own)
+    together = relative**4 / (1 / seeds**2 / freedom + 1 / base_seeds**2 / freedom_of_base)
+    pooled = of_base + comparisons * own
+    return SeedError(ASSUMED_SEED_STD * relative, min(together, pooled), ASSUMED_SEED_STD, "assumed")
+
+
+def _describe_source(verdict: VerdictSettings, seeds: SeedError) -> str:
+    return f"the study file's, from: {verdict.seed_std_source}" if seeds.source == "given" else seeds.source
+
+
+def _format_points(std: float) -> str:
+    return f"{100 * std:.1f} points"
 
 
 def measured_std(predictions: Path, convention: str) -> float | None:

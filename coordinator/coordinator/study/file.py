@@ -42,7 +42,9 @@ class ScoreSettings(Strict):
     tolerance_mm: float = Field(default=1.0, gt=0, le=100, description="of all organs; the convention's if not given")
     also_mm: Items[float] = Field(default=(), description="further tolerances, columns of the score files")
     distances: bool = Field(default=False, description="also HD95 and average surface distance")
-    empty: str = Field(default="flare21", description="name of the convention, the rule for empty masks")
+    empty: str = Field(
+        default="flare21", description="convention: the rule for empty masks, of which the paper states none"
+    )
 
     @field_validator("empty")
     @classmethod
@@ -66,7 +68,11 @@ class ScoreSettings(Strict):
 
 
 class TrainSettings(Strict):
-    """How networks are trained, one for each label version and seed; the defaults are the paper's."""
+    """How networks are trained, one for each label version and seed.
+
+    The paper states the defaults of epochs, batches_per_epoch, learning_rate, holdout and spacing (`paper.TRAINING`).
+    It states no batch size, patch, filters or seeds, and none of the trainer's further options: those are ours.
+    """
 
     epochs: int = Field(default=1000, ge=1)
     batches_per_epoch: int = Field(default=250, ge=1)
@@ -94,7 +100,10 @@ class TrainSettings(Strict):
     @model_validator(mode="after")
     def _check_noise_seeds(self) -> "TrainSettings":
         if shared := sorted({*self.seeds} & {*self.noise_seeds}):
-            raise ValueError(f"noise_seeds: must be further seeds, but {shared} are in `seeds` already")
+            raise ValueError(
+                f"noise_seeds: must be further seeds, but {shared} are among `seeds`, which are {list(self.seeds)}; "
+                "choose others, or give fewer `seeds`"
+            )
         return self
 
 
@@ -110,7 +119,7 @@ class VerdictSettings(Strict):
         lt=1,
         description="share of cases in which a network may fail; `not worth it` needs enough cases to have seen one",
     )
-    minutes_per_mask: float = Field(default=10, gt=0, description="to draw one organ in one case; the paper's is 10")
+    minutes_per_mask: float = Field(default=10, gt=0, description="to draw one organ in one case; the paper assumes 10")
     max_hours_per_point: float | None = Field(
         default=None, gt=0, description="of annotation for each Dice point; dearer gains are not worth it"
     )
@@ -169,7 +178,7 @@ class StudyFile(Strict):
     @classmethod
     def _check_not_empty(cls, value: Any) -> Any:  # noqa: ANN401 - before validation it may be anything
         if value is None:
-            raise ValueError("must hold keys; for the paper's recipe write `train: {}`, to train nothing leave it out")
+            raise ValueError("must hold keys; for the defaults write `train: {}`, to train nothing leave it out")
         return value
 
     @model_validator(mode="after")

@@ -127,5 +127,6 @@ def _score_step(planner: Planner, dataset: DatasetCheck, base: Step, version: St
     step = Step(
         id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{dataset.name}/3-scores/{name}.parquet",
         dataset=dataset.name, label_version=name, cases=len(dataset.cases), fingerprint="",
+        also=(f"{dataset.name}/3-scores/shells/{name}.parquet",),
     )  # fmt: skip
     return complete_scoring_step(planner, step, base, version)

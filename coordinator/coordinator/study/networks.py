@@ -9,7 +9,7 @@ from coordinator.study.file import TrainSettings, trainer_options
 from coordinator.study.labelversions import base_step, refuse_unscorable
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN, Step
+from coordinator.study.steps import BASE, NO_PRETRAIN, Step, network_seeds
 from coordinator.tools.finding import Tool
 from coordinator.tools.options import option_arguments
 
@@ -26,6 +26,10 @@ class Training:
     def options(self) -> dict[str, OptionValue]:
         """All options of the trainer."""
         return self.trainer.manifest.complete_options(dict(trainer_options(self.train)))
+
+    def seeds(self, network: str) -> tuple[int, ...]:
+        """The seeds of a network; more of them on the reference labels where the study has `noise_seeds`."""
+        return network_seeds(network, self.train.seeds, self.train.noise_seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def network_steps(
         in_domain_steps = _group_steps(training, in_domain)
         steps += in_domain_steps
         models = {step.output: step for step in in_domain_steps}
-        parents = {v: {s: models[f"{name}/5-models/{v}/seed-{s}"] for s in training.train.seeds} for v in versions}
+        parents = {v: {s: models[f"{name}/5-models/{v}/seed-{s}"] for s in training.seeds(v)} for v in versions}
         for target in study.content.transfer:
             base = labels[f"{target}/2-labels/base"]
             steps += _group_steps(training, NetworkGroup(
@@ -136,7 +140,7 @@ def _group_steps(training: Training, group: NetworkGroup) -> list[Step]:
     reference = label_stores[group.reference.id]
     for network, labels in group.labels.items():
         inputs = {"store": image_store, "labels": label_stores[labels.id], "reference": reference}
-        for seed in training.train.seeds:
+        for seed in training.seeds(network):
             steps += _network_steps(training, group, network, inputs, {**options, "seed": seed})
     return steps
 

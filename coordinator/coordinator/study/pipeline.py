@@ -12,7 +12,7 @@
     RUN/<dataset>/0-work/<generator>/<step>/          output of a generator's earlier steps, such as trained folds
     RUN/<dataset>/1-raw/<generator>/                  the generator's pseudo-labels, in its own label ids
     RUN/<dataset>/2-labels/<version>/                 in the dataset's ids; `base` holds the reference labels
-    RUN/<dataset>/3-scores/<version>.parquet
+    RUN/<dataset>/3-scores/<version>.parquet          + shells/<version>.parquet, from the same reading of the files
     RUN/<dataset>/4-store/{images,<version>}/         resampled once for all versions
     RUN/<dataset>/5-models/<version>/seed-<n>/
     RUN/<dataset>/6-predictions/<version>/seed-<n>/   + scores.parquet
@@ -120,4 +120,5 @@ def _describe_study(
     if splits and study.content.train:
         about["split"] = {d: {"train": list(s.train), "holdout": list(s.holdout)} for d, s in splits.items()}
         about["seeds"] = list(study.content.train.seeds)
+        about["noise_seeds"] = list(study.content.train.noise_seeds)
     return about

@@ -12,6 +12,8 @@ from coordinator.tools.finding import Tool
 
 SCORING_VERSION = 2
 """Raise it when metrics or score files change, so that scores are computed again."""
+SHELLS_VERSION = 1
+"""The same for the further output of steps that also count shells."""
 
 CASES_PER_WORKER = 8
 """A scoring process takes a second to start, so each gets about this many cases."""
@@ -72,13 +74,14 @@ def complete_scoring_step(planner: Planner, step: Step, base: Step, prediction: 
         "reference": base.output,
         "prediction": prediction.output,
     }
+    also = [SHELLS_VERSION, *step.also] if step.also else []
     workers = max(1, min(step.cases // CASES_PER_WORKER, planner.study.content.run.threads or MOST_WORKERS))
     return step._replace(
         needs=(base.id, prediction.id),
         settings=settings,
         cpus=workers,
         memory_mb=SCORING_MB * workers,
-        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, prediction.fingerprint, settings]),
+        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, prediction.fingerprint, settings, *also]),
     )
 
 

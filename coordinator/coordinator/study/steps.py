@@ -8,7 +8,7 @@ records are named tuples: importing dataclasses alone takes longer than the rest
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ NO_PRETRAIN = "no-pretrain"
 
 
 class Step(NamedTuple):
-    """One piece of work with one output.
+    """One piece of work with one output, or with several that are made together.
 
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
@@ -44,6 +44,7 @@ class Step(NamedTuple):
         shared: whether its output is kept beside the run folders, for every study that needs the same.
         cases: number of cases (of training: epochs), for progress and cost.
         settings: of the kinds that the coordinator does itself.
+        also: further outputs, in the folder of `output` or below it.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Step(NamedTuple):
     shared: bool = False
     cases: int = 0
     settings: Mapping[str, Any] = {}
+    also: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -74,7 +76,8 @@ class Plan(NamedTuple):
         data: folder of dataset folders.
         weights: folder of trained weights; None where there is none.
         steps: in an order in which they could be done.
-        about: what the report needs: label versions, label tables, common labels, split, prompts, seeds.
+        about: what the report needs: label versions, label tables, common labels, split, prompts, seeds,
+            noise_seeds.
     """
 
     study: str
@@ -99,6 +102,17 @@ class Plan(NamedTuple):
         raise UsageError(f"{self.study}: the plan has no step {step_id!r}; `coordinator plan` lists its steps")
 
 
+def network_seeds(network: str, seeds: Sequence[int], noise_seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds of a network; those on the reference labels alone also have `train.noise_seeds`.
+
+    Args:
+        network: name of the label version that it is trained on, in-domain or before fine-tuning; or `NO_PRETRAIN`.
+        seeds: of all networks.
+        noise_seeds: further ones, which show how much a network varies with the seed alone.
+    """
+    return (*seeds, *noise_seeds) if network == BASE else tuple(seeds)
+
+
 def plan_text(plan: Plan) -> str:
     """The content of `plan.json`."""
     content = {**plan._asdict(), **plan.about, "steps": [step._asdict() for step in plan.steps]}
@@ -120,7 +134,7 @@ def read_plan(run: Path) -> Plan:
 
 def parse_step(record: Mapping[str, Any]) -> Step:
     """Make a step of its record in `plan.json`."""
-    return Step(**{**record, "needs": tuple(record["needs"]), "arguments": tuple(record["arguments"])})
+    return Step(**{**record, **{name: tuple(record.get(name, ())) for name in ("needs", "arguments", "also")}})
 
 
 def marker_file(run: Path, step_id: str) -> Path:
@@ -144,12 +158,13 @@ def log_file(run: Path, step_id: str) -> Path:
 
 
 def is_done(run: Path, step: Step) -> bool:
-    """Whether a step's output is there and has the fingerprint of this plan."""
+    """Whether all outputs of a step are there and have the fingerprint of this plan."""
     try:
         marker = json.loads(marker_file(run, step.id).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return bool(marker.get("fingerprint") == step.fingerprint) and (run / step.output).exists()
+    outputs_exist = all((run / output).exists() for output in (step.output, *step.also))
+    return bool(marker.get("fingerprint") == step.fingerprint) and outputs_exist
 
 
 def shared_folder(run: Path, step: Step) -> Path:

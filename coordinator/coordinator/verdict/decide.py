@@ -60,7 +60,7 @@ class Finding:
         masks: in the training cases' reference labels; None for a version made from these, which saves no drawing.
         hours: it takes to draw these masks.
         hours_low: fewest hours for each Dice point of gain; None without hours, or where there is certainly no gain.
-        hours_high: most hours for each Dice point; infinite where there may be no gain.
+        hours_high: most hours for each Dice point; None where there may be no gain.
     """
 
     dataset: str
@@ -133,7 +133,8 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
         for dataset in run.datasets:
             dataset_scores = scores.filter(pl.col("dataset") == dataset.name)
             organs = target_organs or {label: dataset.labels[label] for label in dataset.common}
-            if dataset_scores.is_empty() or not organs:
+            is_planned = target is not None or dataset.split is not None
+            if not organs or not is_planned or (scores.is_empty() and not run.failed_networks):
                 continue
             cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m) for m in METRIC_NAMES}
             scope = _Scope(run, results, make_test_plan(run), dataset.name, target, organs, cubes)
@@ -211,7 +212,7 @@ def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparis
     if ends := dice.interval(finding.confidence):
         finding = replace(finding, low=ends.low, high=ends.high)
         if price := price_per_point(finding.hours, ends):
-            finding = replace(finding, hours_low=price.low, hours_high=price.high)
+            finding = replace(finding, hours_low=price.low, hours_high=price.high if ends.low > 0 else None)
     if surface:
         finding = replace(finding, surface_gain=surface.gain.mean)
         if ends := surface.interval(finding.confidence):
@@ -249,10 +250,15 @@ def _needed_cases(scope: _Scope, finding: Finding, dice: _Comparison) -> int | N
 
 def _explain_missing(scope: _Scope, version: str) -> str:
     """Say why two networks can't be compared."""
-    absent = [name for name in (BASE, version) if name not in scope.cubes["dice"].versions]
-    if not absent:
-        return "the networks share no case and organ that count"
-    return f"no network on {' or '.join(absent)} has scores"
+    reasons = []
+    for name in (BASE, version):
+        failed = [
+            network for network in scope.run.failed_networks
+            if (network.dataset, network.target, network.version) == (scope.dataset, scope.target, name)
+        ]  # fmt: skip
+        if name not in scope.cubes["dice"].versions:
+            reasons.append(f"every network on {name} failed" if failed else f"no network on {name} has scores")
+    return "; ".join(reasons) or "the networks share no case and organ that count"
 
 
 def _label_gain(results: Results, dataset: str, version: str, label: int | None) -> float | None:

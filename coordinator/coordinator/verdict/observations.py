@@ -1,92 +1,150 @@
-"""The results in plain sentences; where results are missing or too few, a sentence says so."""
+"""The results in plain sentences; where results are missing or too few, a sentence says so.
 
-from collections.abc import Iterator
+They describe the labels and networks of this study, in the digits of its tables, and claim nothing beyond it: what
+holds for other cases and seeds is the verdict's to say. The one exception, whether better labels go with better
+networks, follows from a permutation test.
+"""
 
+from collections.abc import Iterator, Mapping, Sequence
+
+from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset
-from coordinator.results.summaries import MeanScore, Results
-from coordinator.statistics.correlation import Correlation, spearman
+from coordinator.results.summaries import DIGITS, MeanScore, Results
+from coordinator.statistics.correlation import p_rank_agreement, spearman
 from coordinator.study.steps import BASE
-from coordinator.verdict.sentences import join_names
+from coordinator.verdict.sentences import count_noun, join_names
+from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
 
-EQUALLY_GOOD = 0.01
-"""Networks whose Dice differs by less than this are called equally good."""
+TABLE_DIGITS = 3
+"""Of Dice as a share of 1: tables show tenths of a percent. Versions that are equal in these are called equal."""
 
 
 def describe_results(run: Run, results: Results) -> list[str]:
     """Describe the results: one paragraph for each dataset, and one on what they cannot show."""
-    paragraphs = [" ".join(_describe_dataset(results, dataset)) for dataset in run.datasets]
+    share = make_test_plan(run).share
+    paragraphs = [" ".join(_describe_dataset(run, results, dataset, share)) for dataset in run.datasets]
     return [*paragraphs, " ".join(_describe_limits(run))]
 
 
-def _describe_dataset(results: Results, dataset: RunDataset) -> Iterator[str]:
+def _describe_dataset(run: Run, results: Results, dataset: RunDataset, alpha: float) -> Iterator[str]:
     labels = {v: score for v in dataset.versions if (score := results.labels(dataset.name, v))}
     networks = {v: score for v in (BASE, *dataset.versions) if (score := results.model(dataset.name, v))}
     yield from _describe_labels(dataset, labels)
     if dataset.split:
-        yield from _describe_networks(dataset, networks)
-        yield from _describe_trend(labels, networks)
+        failed = {version for name, version in count_failed(run.failed_networks) if name == dataset.name}
+        yield from _describe_networks(dataset, networks, failed)
+        yield from _describe_trend(labels, networks, alpha)
 
 
-def _describe_labels(dataset: RunDataset, quality: dict[str, MeanScore]) -> Iterator[str]:
+def _describe_labels(dataset: RunDataset, quality: Mapping[str, MeanScore]) -> Iterator[str]:
     if not quality:
         yield f"On {dataset.name}, no label version could be scored."
         return
-    best, worst = _best_and_worst(quality)
-    if best == worst:
+    dice = _round_dice(quality)
+    best, worst = _highest_and_lowest(dice)
+    if len(quality) == 1:
         yield (
-            f"On {dataset.name}, the pseudo-labels of {best} have Dice {_percent(quality[best].dice)} with the "
-            "reference labels."
+            f"On {dataset.name}, the pseudo-labels of {best[0]} have Dice {_percent(dice[best[0]])} with the reference "
+            "labels."
         )
-        return
-    yield (
-        f"On {dataset.name}, the pseudo-labels of {best} agree best with the reference labels (Dice "
-        f"{_percent(quality[best].dice)}), those of {worst} least ({_percent(quality[worst].dice)})."
-    )
+    elif best == worst:
+        yield (
+            f"On {dataset.name}, the pseudo-labels of {join_names(best)} all have Dice {_percent(dice[best[0]])} with "
+            "the reference labels: in the digits of the tables they are equal."
+        )
+    else:
+        yield (
+            f"On {dataset.name}, the pseudo-labels of {join_names(best)} agree best with the reference labels (Dice "
+            f"{_percent(dice[best[0]])}), those of {join_names(worst)} least ({_percent(dice[worst[0]])})."
+        )
+    yield from _describe_counts(quality)
 
 
-def _describe_networks(dataset: RunDataset, networks: dict[str, MeanScore]) -> Iterator[str]:
-    on_pseudo_labels = {version: score for version, score in networks.items() if version != BASE}
+def _describe_networks(dataset: RunDataset, networks: Mapping[str, MeanScore], failed: set[str]) -> Iterator[str]:
     if not networks:
-        yield "No network was tested, so what better labels gain remains open."
+        why = "All networks that were tested failed" if failed else "No network was tested"
+        yield f"{why}, so what better labels gain remains open."
         return
+    dice = _round_dice(networks)
     if BASE in networks:
         held_out = len(dataset.held_out)
         yield (
-            f"The network trained on the reference labels reaches Dice {_percent(networks[BASE].dice)} on the "
+            f"The network trained on the reference labels has Dice {_percent(dice[BASE])} on the "
             f"{'held-out case' if held_out == 1 else f'{held_out} held-out cases'}."
         )
     else:
-        yield "The network trained on the reference labels has no scores, so the others can't be compared with it."
+        why = "failed" if BASE in failed else "has no scores"
+        yield f"The network trained on the reference labels {why}, so the others can't be compared with it."
+    on_pseudo_labels = {version: value for version, value in dice.items() if version != BASE}
     if not on_pseudo_labels:
         return
-    best, worst = _best_and_worst(on_pseudo_labels)
-    if best == worst:
-        yield f"Trained on the pseudo-labels of {best}, it reaches {_percent(on_pseudo_labels[best].dice)}."
-        return
-    yield (
-        f"Of the networks trained on pseudo-labels, that of {best} is best ({_percent(on_pseudo_labels[best].dice)}"
-        f"{_describe_distance(on_pseudo_labels[best], networks.get(BASE))}), that of {worst} worst "
-        f"({_percent(on_pseudo_labels[worst].dice)})."
-    )
+    best, worst = _highest_and_lowest(on_pseudo_labels)
+    distance = _describe_distance(dice[best[0]], dice.get(BASE))
+    if len(on_pseudo_labels) == 1:
+        yield f"That on the pseudo-labels of {best[0]} has {_percent(dice[best[0]])}{distance}."
+    elif best == worst:
+        yield (
+            f"Those on the pseudo-labels of {join_names(best)} all have {_percent(dice[best[0]])}{distance}: in the "
+            "digits of the tables they are equal."
+        )
+    else:
+        yield (
+            f"Of the networks trained on pseudo-labels, {_those_of(best)} the highest Dice ({_percent(dice[best[0]])}"
+            f"{distance}), {_those_of(worst)} the lowest ({_percent(dice[worst[0]])})."
+        )
+    yield from _describe_counts(networks)
 
 
-def _describe_trend(labels: dict[str, MeanScore], networks: dict[str, MeanScore]) -> Iterator[str]:
-    versions = sorted((v for v in labels if v in networks), key=lambda version: (labels[version].dice, version))
+def _describe_trend(labels: Mapping[str, MeanScore], networks: Mapping[str, MeanScore], alpha: float) -> Iterator[str]:
+    """Compare the order of label versions with that of their networks."""
+    label_dice, network_dice = _round_dice(labels), _round_dice(networks)
+    versions = sorted((v for v in labels if v in networks), key=lambda version: (label_dice[version], version))
     if len(versions) < 2:
         return
     worst, best = versions[0], versions[-1]
-    label_gain = labels[best].dice - labels[worst].dice
-    network_gain = networks[best].dice - networks[worst].dice
-    yield (
-        f"From the worst to the best pseudo-labels ({worst} to {best}), the labels' Dice rises by "
-        f"{_percent(label_gain)} points and the network's Dice {_describe_change(network_gain)}."
-    )
-    correlation = spearman([labels[v].dice for v in versions], [networks[v].dice for v in versions])
-    if correlation is not None:
+    label_gain = label_dice[best] - label_dice[worst]
+    if round(label_gain, TABLE_DIGITS) == 0:
+        return
+    if len(versions) == 2:
         yield (
-            f"Over the {len(versions)} versions of pseudo-labels, {_describe_correlation(correlation.value)} (rank "
-            f"correlation {_with_interval(correlation)})."
+            f"From {worst} to {best}, the labels' Dice rises by {_percent(label_gain)} points and these networks' Dice "
+            f"{_describe_change(network_dice[best] - network_dice[worst])}; two label versions show no trend."
         )
+        return
+    yield _describe_order([label_dice[v] for v in versions], [network_dice[v] for v in versions], alpha)
+
+
+def _describe_order(labels: Sequence[float], networks: Sequence[float], alpha: float) -> str:
+    """Describe whether better labels went with better networks; a claim only where chance would rarely do the same.
+
+    Args:
+        labels: Dice of three or more label versions, not all equal.
+        networks: Dice of their networks.
+        alpha: of the one-sided permutation test, its share in the report's test plan.
+    """
+    versions = f"{len(labels)} label versions"
+    correlation, p = spearman(labels, networks), p_rank_agreement(labels, networks)
+    if correlation is None or p is None:
+        return f"The networks of these {versions} are equal in the digits of the tables, whatever their labels."
+    if correlation.value <= 0:
+        return (
+            f"Better labels did not go with better networks among these {versions} (rank correlation "
+            f"{_signed(correlation.value)}). That is no evidence that they do, and no test that they don't."
+        )
+    agreement = (
+        f"the {versions} and their networks rank {'alike' if correlation.value > 1 - 1e-9 else 'partly alike'} (rank "
+        f"correlation {_signed(correlation.value)}"
+    )
+    if len(labels) >= FEWEST_VERSIONS and p <= alpha + 1e-12:
+        return (
+            f"Better labels went with better networks: {agreement}; chance alone ranks as much alike in "
+            f"{_one_in(p)} orders)."
+        )
+    too_few = f"fewer than {FEWEST_VERSIONS}" if len(labels) < FEWEST_VERSIONS else "they"
+    return (
+        f"{agreement[0].upper()}{agreement[1:]}), but chance alone ranks as much alike in {_one_in(p)} orders: "
+        f"{too_few} can't tell whether better labels go with better networks."
+    )
 
 
 def _describe_limits(run: Run) -> Iterator[str]:
@@ -102,48 +160,69 @@ def _describe_limits(run: Run) -> Iterator[str]:
         return
     counts = f"{held_out[0]}" if len(held_out) == 1 else f"{held_out[0]} to {held_out[-1]}"
     cases = f"{counts} held-out case{'s' * (held_out[-1] != 1)}"
-    if len(run.seeds) == 1:
-        yield f"One seed, {cases}: how much another seed would change is not known, and no interval includes it."
+    if run.noise_seeds:
+        yield (
+            f"{count_noun(len(run.seeds), 'seed')} of each network and {len(run.noise_seeds)} more of "
+            f"that on the reference labels, {cases}: means are over all of a version's seeds."
+        )
+    elif len(run.seeds) == 1:
+        yield f"One seed, {cases}: how much another seed would change these numbers is not known from this study."
     else:
-        yield f"{len(run.seeds)} seeds, {cases}: means are over seeds, and intervals include cases and seeds."
+        yield f"{len(run.seeds)} seeds, {cases}: means are over seeds."
+    yield "These paragraphs describe the networks of this study; what holds beyond them, only the verdict says."
 
 
-def _best_and_worst(scores: dict[str, MeanScore]) -> tuple[str, str]:
-    """The versions of highest and of lowest Dice; of equals the first."""
-    return max(scores, key=lambda v: scores[v].dice), min(scores, key=lambda v: scores[v].dice)
+def _round_dice(scores: Mapping[str, MeanScore]) -> dict[str, float]:
+    """Version -> Dice in the digits of the tables, rounded as they are."""
+    printed = {version: _percent(round(score.dice, DIGITS)) for version, score in scores.items()}
+    return {version: round(float(percent) / 100, TABLE_DIGITS) for version, percent in printed.items()}
 
 
-def _describe_distance(score: MeanScore, base: MeanScore | None) -> str:
+def _highest_and_lowest(dice: Mapping[str, float]) -> tuple[list[str], list[str]]:
+    """All versions of the highest Dice, and all of the lowest."""
+    highest, lowest = max(dice.values()), min(dice.values())
+    return [v for v in dice if dice[v] == highest], [v for v in dice if dice[v] == lowest]
+
+
+def _describe_counts(scores: Mapping[str, MeanScore]) -> Iterator[str]:
+    """Warn where means are over different numbers of cases."""
+    counts = {score.cases for score in scores.values()}
+    if len(counts) > 1:
+        yield f"Not all of these are means over the same cases ({min(counts)} to {max(counts)} cases)."
+
+
+def _those_of(versions: Sequence[str]) -> str:
+    subject, verb = ("that", "has") if len(versions) == 1 else ("those", "have")
+    return f"{subject} of {join_names(versions)} {verb}"
+
+
+def _describe_distance(dice: float, base: float | None) -> str:
     if base is None:
         return ""
-    difference = base.dice - score.dice
-    if abs(difference) < EQUALLY_GOOD:
-        return ", within a point of the network on the reference labels"
+    difference = round(base - dice, TABLE_DIGITS)
+    if difference == 0:
+        return ", as much as the network on the reference labels"
     side = "below" if difference > 0 else "above"
     return f", {_percent(abs(difference))} points {side} the network on the reference labels"
 
 
 def _describe_change(difference: float) -> str:
-    if abs(difference) < EQUALLY_GOOD:
-        return "changes by less than a point"
-    return f"{'rises' if difference > 0 else 'falls'} by {_percent(abs(difference))}"
+    rounded = round(difference, TABLE_DIGITS)
+    if rounded == 0:
+        return "stays the same in the digits of the tables"
+    return f"{'rises' if rounded > 0 else 'falls'} by {_percent(abs(rounded))}"
 
 
-def _with_interval(correlation: Correlation) -> str:
-    if correlation.interval is None:
-        return f"{correlation.value:.2f}; three versions give no interval"
-    low, high = correlation.interval
-    return f"{correlation.value:.2f}, 95 % interval {low:.2f} to {high:.2f}"
+def _one_in(p: float) -> str:
+    """A share of orders, such as "1 of 6" or "about 3 of 10"."""
+    if p > 0.3:
+        return f"{100 * p:.0f} of 100"
+    one_in = round(1 / p)
+    return f"{'' if abs(one_in * p - 1) < 1e-6 else 'about '}1 of {one_in:,}"
 
 
-def _describe_correlation(correlation: float) -> str:
-    if correlation >= 0.9:
-        return "better labels went with better networks throughout"
-    if correlation >= 0.5:
-        return "better labels mostly went with better networks"
-    if correlation > -0.5:
-        return "better labels did not reliably go with better networks"
-    return "better labels went with worse networks"
+def _signed(correlation: float) -> str:
+    return f"{correlation:.2f}".replace("-", "−")  # noqa: RUF001 - a minus sign
 
 
 def _percent(share: float) -> str:

@@ -48,10 +48,10 @@ class Outcome:
 
 def decide(evidence: Evidence, settings: VerdictSettings) -> Outcome:
     """Decide whether the reference labels are worth it, beside one label version."""
-    if not evidence.intervals:
-        return Outcome(CANNOT_TELL, "there is nothing to compare")
     if evidence.cases < FEWEST_TESTED:
         return Outcome(CANNOT_TELL, f"{evidence.cases} held-out case{'s' * (evidence.cases != 1)}")
+    if not evidence.intervals:
+        return Outcome(CANNOT_TELL, "there is nothing to compare")
     if not evidence.seeds_known:
         return Outcome(CANNOT_TELL, ONE_SEED)
     margins = {"dice": settings.margin, "surface_dice": settings.surface_margin}

@@ -65,9 +65,9 @@ def _describe_price(finding: Finding, settings: VerdictSettings) -> str:
 
 def format_price(finding: Finding) -> str:
     """Hours for each Dice point, as an interval; a dash where there is none."""
-    if finding.hours_low is None or finding.hours_high is None:
+    if finding.hours_low is None:
         return NO_NUMBER
-    if finding.hours_high == float("inf"):
+    if finding.hours_high is None:
         return f"at least {format_hours(finding.hours_low)} hours"
     return f"{format_hours(finding.hours_low)} to {format_hours(finding.hours_high)} hours"
 

@@ -13,6 +13,7 @@ Outcomes are read from the intervals that are shown. Tests in order would give o
 ways of being wrong, and one that was right in one way would not have kept the share of the others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.results.run import Run
@@ -54,9 +55,20 @@ class TestPlan:
 
 def make_test_plan(run: Run) -> TestPlan:
     """Count what the study set out to compare, whether or not it got that far."""
-    trained = [dataset for dataset in run.datasets if dataset.split is not None]
-    verdicts = sum(len(dataset.versions) for dataset in trained) * (1 + len(run.transfers))
-    orders = sum(len(dataset.versions) >= FEWEST_VERSIONS for dataset in trained)
-    pretraining = len(trained) * len(run.transfers)
-    columns = len(run.transfers) if len(trained) > 1 else 0
-    return TestPlan(run.verdict.alpha, verdicts, orders + pretraining + columns)
+    trained = [len(dataset.versions) for dataset in run.datasets if dataset.split is not None]
+    return plan_tests(run.verdict.alpha, trained, len(run.transfers))
+
+
+def plan_tests(alpha: float, versions: Sequence[int], targets: int) -> TestPlan:
+    """Count the comparisons of a study.
+
+    Args:
+        alpha: chance that any claim is wrong.
+        versions: number of label versions beside the reference labels, of each dataset that networks are trained on.
+        targets: number of target datasets.
+    """
+    verdicts = sum(versions) * (1 + targets)
+    orders = sum(count >= FEWEST_VERSIONS for count in versions)
+    pretraining = len(versions) * targets
+    columns = targets if len(versions) > 1 else 0
+    return TestPlan(alpha, verdicts, orders + pretraining + columns)

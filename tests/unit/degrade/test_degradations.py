@@ -7,7 +7,7 @@ import pytest
 from degrade_tool import degradations
 from degrade_tool.applying import apply_errors
 from degrade_tool.degradations import degrade, mean_dice
-from degrade_tool.drawing import Recipe, draw_errors, left_right_pairs
+from degrade_tool.drawing import Recipe, draw_errors, left_right_pairs, random_of_all_cases
 from degrade_tool.fields import draw_field
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -163,6 +163,90 @@ def test_the_mean_boundary_shift_is_what_was_asked_for():
 
     thickness_mm = [1.5 * float(n) / (120 * 120) for n in left]
     assert np.mean(thickness_mm) == pytest.approx(36 - 6, abs=0.6)
+
+
+def vary_anatomy(case: int) -> NDArray[np.uint8]:
+    """Two ellipsoids whose places and sizes differ from case to case; ORGANS names them liver and spleen."""
+    x, y, z = np.meshgrid(np.arange(80), np.arange(60), np.arange(24), indexing="ij")
+    array = np.zeros(x.shape, np.uint8)
+    array[((x - 25 - case) / (16 + case)) ** 2 + ((y - 30) / 18) ** 2 + ((z - 12) / 8) ** 2 < 1] = 5
+    array[((x - 64) / 9) ** 2 + ((y - 25 - 2 * case) / (10 + case)) ** 2 + ((z - 11) / 7) ** 2 < 1] = 40
+    return array
+
+
+def random_of_case(seed: int, name: str) -> Callable[..., np.random.Generator]:
+    case = Case(name, None, None, {})  # type: ignore[arg-type]
+    return lambda *purpose: case.random(seed, *purpose)
+
+
+def volume_errors(
+    recipe: Recipe, random: Callable[[int], Callable[..., np.random.Generator]]
+) -> dict[int, list[float]]:
+    """Organ -> relative volume error in each of six cases, at Dice 0.85."""
+    errors: dict[int, list[float]] = {5: [], 40: []}
+    for case in range(6):
+        reference = vary_anatomy(case)
+        result = degrade(reference, SPACING_MM, ORGANS, recipe, random(case), 0.85)
+        assert result.dice == pytest.approx(0.85, abs=0.01)
+        for i, of_organ in errors.items():
+            of_organ.append(float((result.labels == i).sum() / (reference == i).sum() - 1))
+    return errors
+
+
+def test_consistent_errors_have_one_sign_for_each_organ_and_unbiased_ones_both():
+    boundary = {"erosion_mm": 2.0, "dilation_mm": 2.0}
+    signs = set()
+
+    unbiased = volume_errors(Recipe(**boundary), lambda case: random_of_case(3, f"case_{case}"))
+    for seed in range(6):
+        consistent = volume_errors(Recipe(**boundary, consistent=True), lambda case, s=seed: random_of_all_cases(s))
+        for organ, errors in consistent.items():
+            assert min(errors) > 0.02 or max(errors) < -0.02
+            signs.add((organ, errors[0] > 0))
+
+    assert signs == {(5, False), (5, True), (40, False), (40, True)}
+    assert all(min(errors) < -0.02 and max(errors) > 0.02 for errors in unbiased.values())
+
+
+def test_consistent_errors_cut_the_same_end_and_miss_the_same_organ_in_every_case():
+    missing = Recipe(missing_slices=0.3, consistent=True)
+    missed = Recipe(missed_organs=0.5, consistent=True)
+    ends, organs = set(), set()
+
+    for case in range(6):
+        reference = vary_anatomy(case)
+        cut = degrade(reference, SPACING_MM, ORGANS, missing, random_of_all_cases(0)).labels
+        slices = np.flatnonzero((reference == 5).any(axis=(0, 1)))
+        left = np.flatnonzero((cut == 5).any(axis=(0, 1)))
+        assert (np.diff(left) == 1).all()
+        assert len(left) == len(slices) - int(0.3 * len(slices))
+        ends.add("lower" if left[0] != slices[0] else "upper")
+        shown = degrade(reference, SPACING_MM, ORGANS, missed, random_of_all_cases(0)).labels
+        organs.add(frozenset(np.unique(shown).tolist()))
+
+    assert len(ends) == len(organs) == 1
+
+
+def test_a_consistent_error_grows_with_a_lower_target_and_keeps_its_sign(labels: NDArray[np.uint8]):
+    recipe = Recipe(erosion_mm=1, dilation_mm=1, consistent=True)
+
+    good, poor = (degrade(labels, SPACING_MM, ORGANS, recipe, random_of_all_cases(5), t) for t in (0.9, 0.7))
+
+    assert (good.dice, poor.dice) == (pytest.approx(0.9, abs=0.01), pytest.approx(0.7, abs=0.01))
+    wrong = good.labels != labels
+    assert (poor.labels[wrong] == good.labels[wrong]).all()
+    assert (poor.labels != labels).sum() > wrong.sum()
+
+
+def test_a_consistent_field_is_the_same_in_millimetres_around_the_middle_of_the_organs():
+    coarse = draw_field(np.random.default_rng(0), (40, 40, 40), (2.0, 2.0, 2.0), 20.0, (20.0, 20.0, 20.0))
+    fine = draw_field(np.random.default_rng(0), (90, 80, 100), (1.0, 1.0, 1.0), 20.0, (50.0, 30.0, 60.0))
+
+    around = np.arange(-15, 15)
+
+    values = coarse.values_at(*([20 + around] * 3))
+    assert values.std() == pytest.approx(1, abs=0.2)
+    assert np.allclose(fine.values_at(50 + 2 * around, 30 + 2 * around, 60 + 2 * around), values, atol=1e-5)
 
 
 def test_deformation_moves_by_millimetres_whatever_the_spacing():

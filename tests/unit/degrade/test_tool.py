@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -57,6 +58,25 @@ def test_the_tool_says_what_it_reached_and_a_second_run_does_nothing(
     run = json.loads((tmp_path / "phantom" / "degrade-errors" / "run.json").read_text())
     assert run["options"]["target-dice"] == 0.8
     assert len(run["outputs"]) == 2
+
+
+def test_a_consistent_run_draws_each_organ_too_small_or_too_large_in_all_cases(
+    start: Callable[..., int], phantom: Path, tmp_path: Path
+):
+    boundary = ["--deformation-mm", "0", "--missing-slices", "0", "--missed-organs", "0"]
+
+    code = start(phantom, tmp_path, "--target-dice", "0.8", "--consistent", *boundary)
+
+    assert code == 0
+    grows: dict[int, set[bool]] = {}
+    for file in sorted((tmp_path / "phantom" / "degrade-errors").glob("*.nii.gz")):
+        reference, result = (
+            np.asarray(nib.load(path).dataobj) for path in (phantom / "phantom" / "labels" / file.name, file)
+        )
+        for label in np.unique(reference[reference > 0]):
+            grows.setdefault(int(label), set()).add(bool((result == label).sum() > (reference == label).sum()))
+    assert {len(signs) for signs in grows.values()} == {1}
+    assert set.union(*grows.values()) == {False, True}
 
 
 def test_a_target_below_the_range_is_refused(

@@ -1,11 +1,12 @@
 """The methods section."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from helpers.reports import make_report
-from helpers.runs import make_run
+from helpers.reports import make_report, visible_text
+from helpers.runs import make_run, write_json
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +29,15 @@ def test_the_methods_cite_what_was_used_in_the_order_of_first_use(made: Path):
     cited = [int(n) for group in re.findall(r"\[([\d, ]+)\]", text) for n in group.split(", ")]
     assert list(dict.fromkeys(cited)) == list(range(1, len(works) + 1))
     assert (made / "references.bib").read_text(encoding="utf-8").count("\n@") + 1 == len(works)
+
+
+def test_the_methods_name_the_further_networks_on_the_reference_labels(tmp_path: Path):
+    run = make_run(tmp_path)
+    plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
+    write_json(run / "plan.json", {**plan, "noise_seeds": [5, 6]})
+
+    text = visible_text(make_report(run) / "index.html")
+
+    assert "On the reference labels, further networks (seeds 5 and 6) showed how much a network varies" in text
+    assert "on the reference labels alone also 5, 6" in text
+    assert "1 seed of each network and 2 more of that on the reference labels" in text

@@ -184,10 +184,10 @@ def test_the_reading_says_what_was_found_and_how_sure_it_is(run: Path):
         "the pseudo-labels of nnunet agree best with the reference labels (Dice 85.0), those of medsam least (50.0)"
         in text
     )
-    assert "The network trained on the reference labels reaches Dice 85.0 on the 2 held-out cases." in text
-    assert "that of nnunet is best (80.0, 5.0 points below the network on the reference labels)" in text
-    assert "the labels&#39; Dice rises by 35.0 points and the network&#39;s Dice rises by 35.0" in text
-    assert "One seed, 2 held-out cases: how much another seed would change is not known" in text
+    assert "The network trained on the reference labels has Dice 85.0 on the 2 held-out cases." in text
+    assert "that of nnunet has the highest Dice (80.0, 5.0 points below the network on the reference labels)" in text
+    assert "the labels&#39; Dice rises by 35.0 points and these networks&#39; Dice rises by 35.0" in text
+    assert "One seed, 2 held-out cases: how much another seed would change these numbers is not known" in text
 
 
 def test_what_failed_is_listed_with_its_reason(run: Path):

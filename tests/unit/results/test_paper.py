@@ -3,6 +3,8 @@
 Not testable from its tables: the correlation of label quality with in-domain performance (Fig. 2 has no numbers).
 """
 
+import math
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,8 +13,7 @@ from coordinator.results import paper
 from coordinator.statistics.components import Components, compare_components, complete_part
 from coordinator.statistics.correlation import spearman
 from coordinator.statistics.gains import Gain
-from coordinator.statistics.hypotheses import p_below_margin, p_equivalent
-from coordinator.statistics.intervals import interval, p_different
+from coordinator.statistics.intervals import interval, p_different, p_equivalent, p_less
 from coordinator.statistics.quintiles import quintiles
 
 DATASETS = ["btcv", "word", "amos", "ct1k", "abdomenatlas"]
@@ -33,7 +34,7 @@ def over(table: str, better: str, worse: str, metric: str = "dice") -> Gain:
     """Gains over the datasets that both networks converged on, each a case."""
     pairs = zip(row(table, better, metric), row(table, worse, metric), strict=True)
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return Gain(np.array([a - b for a, b in both]), tuple(map(str, range(len(both)))), 1)
+    return Gain(np.array([a - b for a, b in both]), tuple(map(str, range(len(both)))), len(both) - 1)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_what_is_missing_is_missing_and_nothing_else():
         assert set(null.rows()) == {("stunet-base", d, None, None, None, None) for d in dashes}
 
 
-def test_a_cell_is_found_by_our_names():
-    assert paper.cell("label_quality", "medsam-lite", "amos22") == {
+def test_a_cell_is_found_by_our_name_of_the_dataset():
+    assert paper.cell("label_quality", "medsam", "amos22") == {
         "dice": 59.9, "dice_std": 23.7, "surface_dice": 51.9, "surface_dice_std": 7.2
     }  # fmt: skip
     assert paper.cell("label_quality", "totalseg", "btcv") is None
@@ -117,7 +118,36 @@ def test_finding_medsam_has_the_worst_labels_everywhere():
             assert min(quality, key=lambda v: quality[v]) == "medsam"
 
 
-def test_finding_larger_stunets_make_better_labels_but_for_one_cell():
+def is_root_of_mean(mean: float, std: float) -> bool:
+    """Whether some mean that is printed as this one has a square root that is printed as this deviation."""
+    return math.sqrt(mean - 0.05) < std + 0.05 and math.sqrt(mean + 0.05) > std - 0.05
+
+
+def test_table_1s_deviation_of_surface_dice_is_the_root_of_its_mean_in_32_of_33_cells():
+    """So it is not eq. 2; the deviations of Dice, and those of Tables 2 and 3, are no such roots."""
+    cells = paper.table("label_quality")
+    odd = [
+        (v, d) for v, d, mean, std in cells.select("version", "dataset", "surface_dice", "surface_dice_std").rows()
+        if not is_root_of_mean(mean, std)
+    ]  # fmt: skip
+
+    assert (cells.height, odd) == (33, [("stunet-base", "amos")])
+    assert not any(is_root_of_mean(mean, std) for mean, std in cells.select("dice", "dice_std").rows())
+    for table in ("segthor", "flare"):
+        tuned = paper.table(table).drop_nulls()
+        assert sum(is_root_of_mean(m, s) for m, s in tuned.select("surface_dice", "surface_dice_std").rows()) == 0
+
+
+def test_the_odd_cells_mean_is_likely_a_misprint():
+    """Its deviation, 8.3, is the root of a mean of 68.1 to 69.7, between those of the next smaller and larger STU-Net."""
+    cell = paper.cell("label_quality", "stunet-base", "amos22")
+    small, large = (paper.cell("label_quality", f"stunet-{size}", "amos22") for size in ("small", "large"))
+
+    assert (cell["surface_dice"], cell["surface_dice_std"]) == (66.7, 8.3)
+    assert small["surface_dice"] < (cell["surface_dice_std"] - 0.05) ** 2 < large["surface_dice"]
+
+
+def test_finding_larger_stunets_make_better_labels_but_for_the_odd_cell():
     sizes = ["stunet-small", "stunet-base", "stunet-large", "stunet-huge"]
     falls = []
     for metric in ("dice", "surface_dice"):
@@ -127,7 +157,7 @@ def test_finding_larger_stunets_make_better_labels_but_for_one_cell():
             if known != sorted(known):
                 falls.append((metric, dataset))
 
-    assert falls == [("surface_dice", "amos")]  # 66.8 for S, 66.7 for B
+    assert falls == [("surface_dice", "amos")]  # 66.8 for S, 66.7 (likely a misprint) for B
 
 
 def test_finding_pretraining_helps_on_average_but_not_in_every_cell():
@@ -143,13 +173,16 @@ def test_finding_pretraining_helps_on_average_but_not_in_every_cell():
 
 
 def test_finding_label_quality_hardly_matters_for_pretraining_is_an_equivalence_on_flare():
-    """Within half a Dice point, the five datasets being the cases; on SegTHOR, five datasets don't suffice for that."""
-    for version in PRETRAINED[1:]:
-        assert p_equivalent(over("flare", "base", version), 0.5) < 0.05
+    """Within half a Dice point, the five datasets being the cases; on SegTHOR, five datasets don't suffice for that.
+
+    Nor do three on FLARE, where the networks on two other datasets have a dash.
+    """
+    shown = [version for version in PRETRAINED[1:] if p_equivalent(over("flare", "base", version), 0.5) < 0.05]
+    assert shown == [version for version in PRETRAINED[1:] if version != "stunet-base"]
     assert p_equivalent(over("segthor", "base", "medsam"), 0.5) > 0.05
-    low, high = interval(over("segthor", "base", "medsam"))
-    assert low < -0.5 and high > 0.5
-    assert p_below_margin(over("segthor", "base", "medsam"), 2.0) < 0.05
+    ends = interval(over("segthor", "base", "medsam"))
+    assert ends.low < -0.5 and ends.high > 0.5
+    assert p_less(over("segthor", "base", "medsam"), 2.0) < 0.05
 
 
 def test_finding_medsams_gap_narrows_from_labels_to_pretraining():
@@ -157,7 +190,7 @@ def test_finding_medsams_gap_narrows_from_labels_to_pretraining():
     finetuned = over("segthor", "nnunet", "medsam")
 
     assert labels.mean == pytest.approx(29.88)
-    assert interval(labels)[0] > 10
+    assert interval(labels).low > 10
     assert finetuned.mean == pytest.approx(0.26)
 
 

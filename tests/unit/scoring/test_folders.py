@@ -10,7 +10,8 @@ import pytest
 from helpers.surface_oracle import oracle_dice, oracle_distances, oracle_surface_dice
 
 from contract.errors import CaseError, UsageError
-from coordinator.scoring.folders import _score_pairs, score_folders
+from coordinator.scoring.casescores import score_files
+from coordinator.scoring.folders import _measure_pairs, score_folders, score_folders_in_shells
 from coordinator.scoring.metrics import OrganScore
 from coordinator.scoring.schema import SCHEMA
 from coordinator.scoring.settings import Scoring
@@ -53,6 +54,19 @@ def test_a_row_a_case_and_organ_with_the_scores_of_the_oracle(folders: Folders):
         assert [row[column] for column in columns] == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
+def test_shells_come_beside_the_same_scores(folders: Folders, tmp_path: Path):
+    scores = score_folders(*folders, ORGANS, Scoring())
+
+    beside, shells = score_folders_in_shells(*folders, ORGANS, Scoring(), workers=2)
+
+    scores.write_parquet(tmp_path / "alone.parquet")
+    beside.write_parquet(tmp_path / "beside.parquet")
+    assert (tmp_path / "alone.parquet").read_bytes() == (tmp_path / "beside.parquet").read_bytes()
+    inside = shells.filter(pl.col("distance_mm") < 0).group_by("case", "organ").agg(pl.col("voxels").sum())
+    expected = scores.filter(pl.col("reference_voxels") > 0).select("case", "organ", "reference_voxels")
+    assert inside.sort("case", "organ").rows() == expected.sort("case", "organ").rows()
+
+
 def test_the_frame_is_the_same_bytes_for_any_number_of_processes(folders: Folders, tmp_path: Path):
     for workers in (1, 2):
         score_folders(*folders, ORGANS, Scoring(), workers).write_parquet(tmp_path / f"{workers}.parquet")
@@ -68,7 +82,7 @@ def test_only_a_few_cases_are_pending_at_a_time(folders: Folders):
             drawn.append(n)
             yield folders[0] / f"case_{n % 7}.nii.gz", folders[1] / f"case_{n % 7}.nii.gz"
 
-    stream = _score_pairs(pairs(), ORGANS, Scoring(), workers=2)
+    stream = _measure_pairs(score_files, pairs(), ORGANS, Scoring(), workers=2)
     first: list[OrganScore] = next(stream)
     second = next(stream)
     stream.close()

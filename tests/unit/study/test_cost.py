@@ -1,18 +1,26 @@
 """The cost of a study before it runs, on one of two tiny phantoms."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from helpers.planning import NamedCode
 
 from coordinator.datasets.phantom import make_phantom
+from coordinator.statistics.gains import Cube
+from coordinator.statistics.seednoise import seed_error
 from coordinator.study import cost
-from coordinator.study.file import load_study
-from coordinator.study.steps import Plan, Step
+from coordinator.study.cost import ASSUMED_SEED_STD, describe_cost, expected_seed_error, measured_std
+from coordinator.study.file import Study, TrainSettings, VerdictSettings, load_study
+from coordinator.study.pipeline import make_plan
+from coordinator.study.steps import network_seeds
 from coordinator.tools.finding import find_tools
 
+TOOLS = find_tools()
 OPTIONS = {"patch": "auto", "filters": "auto", "batch-size": 2}
 
 
@@ -46,64 +54,142 @@ def test_a_cases_time_is_of_that_tool_and_never_of_training():
 
 
 @pytest.fixture
-def study(tmp_path: Path):
+def study(tmp_path: Path) -> Callable[..., Study]:
+    """A study of six tiny phantoms and one label version beside the reference labels."""
     make_phantom(tmp_path / "data" / "toy", cases=6, shape=(16, 16, 8))
-    (tmp_path / "study.yaml").write_text(
-        "name: s\ndatasets: [toy]\ngenerators: [{name: d, tool: degrade}]\n"
-        "train: {epochs: 10, batches_per_epoch: 100, holdout: 0.5}\n",
-        encoding="utf-8",
+
+    def make(seeds: str = "", further: str = "") -> Study:
+        (tmp_path / "study.yaml").write_text(
+            "name: s\ndatasets: [toy]\ngenerators: [{name: d, tool: degrade}]\n"
+            f"train: {{epochs: 10, batches_per_epoch: 100, holdout: 0.5{seeds}}}\n{further}",
+            encoding="utf-8",
+        )
+        return load_study(tmp_path / "study.yaml", TOOLS)
+
+    return make
+
+
+def cost_of(study: Study) -> list[str]:
+    plan = make_plan(study, runner=NamedCode())
+    return describe_cost(study, plan, [step._replace(gpus=int("train" in step.arguments)) for step in plan.steps], 0.95)
+
+
+def test_hours_are_networks_times_steps_times_seconds(study: Callable[..., Study]) -> None:
+    # 10 epochs of 100 batches at 0.13 s are 130 s: six networks take 0.2 hours, four 0.1.
+    assert cost_of(study())[0] == ("GPU hours: about 0.2 on one GPU (6 networks, 0.13 s a step of training (assumed))")
+    assert cost_of(study(", seeds: [0], noise_seeds: [1, 2]"))[0].startswith("GPU hours: about 0.1 on one GPU (4 netw")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "disk"),
+    [(", seeds: [0]", "0.3 GB"), (", seeds: [0], noise_seeds: [1, 2]", "0.5 GB"), ("", "0.8 GB")],
+)
+def test_disk_is_of_two_networks_four_or_six_of_130_mb(seeds: str, disk: str, study: Callable[..., Study]) -> None:
+    assert cost_of(study(seeds))[1] == f"disk: about {disk} for everything"
+
+
+def test_the_smallest_gain_names_cases_comparisons_and_both_kinds_of_noise(study: Callable[..., Study]) -> None:
+    line = cost_of(study())[-1]
+
+    assert re.fullmatch(
+        r"smallest gain that toy would show in 4 of 5 studies: 1\d\.\d points of Dice, 1\d\.\d points to be worth it; "
+        r"with 3 held-out cases \(of 6 cases in all\) and 1 comparison; standard deviation between cases 3\.0 points "
+        r"\(assumed\), between seeds 0\.5 points \(assumed\)",
+        line,
+    ), line
+    shown, worth_it = (float(number) for number in re.findall(r"([\d.]+) points", line)[:2])
+    assert worth_it == pytest.approx(shown + 1.0)
+
+
+def test_more_comparisons_show_only_larger_gains(study: Callable[..., Study]) -> None:
+    made = study()
+    plan = make_plan(made, runner=NamedCode())
+
+    lines = [describe_cost(made, plan, (), confidence)[-1] for confidence in (0.95, 0.99)]
+    one, many = (float(re.findall(r"([\d.]+) points", line)[0]) for line in lines)
+    assert one < many
+
+
+def test_one_seed_can_not_tell_at_all(study: Callable[..., Study]) -> None:
+    assert cost_of(study(", seeds: [7]"))[2:] == [
+        "smallest gain that this study would show: none, it can't tell at all, since one seed does not show how much "
+        "networks differ by chance; add seeds, or `noise_seeds: [8, 9]` (2 more networks), or `verdict.seed_std` with its "
+        "source"
+    ]
+
+
+def test_one_seed_can_tell_with_a_standard_deviation_from_elsewhere(study: Callable[..., Study]) -> None:
+    given = "verdict: {seed_std: 0.004, seed_std_source: five seeds on word}\n"
+
+    assert cost_of(study(", seeds: [0]", given))[-1].endswith(
+        "between seeds 0.4 points (the study file's, from: five seeds on word)"
     )
-    return load_study(tmp_path / "study.yaml", find_tools())
 
 
-def plan_of(holdout: int) -> Plan:
-    cases = [f"phantom_{i:03d}" for i in range(1, 7)]
-    split = {"toy": {"train": cases[holdout:], "holdout": cases[:holdout]}}
-    train = Step("toy/5-models/d/seed-0", "tool", "x", "toy", "d", "", tool="trainer", gpus=1, cases=10,
-                 arguments=("--step", "train"))  # fmt: skip
-    return Plan("s", "data", None, (train,), {"cases": {"toy": cases}, "split": split})
+def test_one_seed_can_tell_with_networks_that_show_the_noise_of_seeds(study: Callable[..., Study]) -> None:
+    assert cost_of(study(", seeds: [0], noise_seeds: [1, 2]"))[-1].endswith("between seeds 0.5 points (assumed)")
 
 
-def test_hours_are_networks_times_steps_times_seconds_and_disk_is_of_the_images(study):
-    plan = plan_of(3)
+@pytest.mark.parametrize("train", [
+    TrainSettings(), TrainSettings(seeds=(0, 1)), TrainSettings(seeds=(0,), noise_seeds=(1, 2)),
+    TrainSettings(seeds=(0, 1), noise_seeds=(2,)),
+])  # fmt: skip
+@pytest.mark.parametrize("comparisons", [2, 3, 7])
+def test_the_noise_of_seeds_is_as_well_known_as_the_verdict_will_know_it(
+    train: TrainSettings, comparisons: int
+) -> None:
+    """The seeds of all versions vary alike; the verdict's own rule is the oracle."""
+    versions = ("base", *(f"v{i}" for i in range(comparisons)))
+    networks = len(train.seeds) + len(train.noise_seeds)
+    scores = np.full((len(versions), 40, networks, 1), np.nan)
+    for i, version in enumerate(versions):
+        seeds = network_seeds(version, train.seeds, train.noise_seeds)
+        spread = np.linspace(-1, 1, len(seeds)) if len(seeds) > 1 else np.zeros(1)
+        spread *= ASSUMED_SEED_STD / (spread.std(ddof=1) if len(seeds) > 1 else 1)
+        spread *= 1 if i > 1 else 1 - 1e-9  # base and v0 are the calmer ones by a hair, since the rule differs at a tie
+        scores[i, :, : len(seeds), 0] = 0.8 + spread
+    cube = Cube(versions, tuple(map(str, range(40))), tuple(range(networks)), (1,), scores)
 
-    hours, disk, gain = cost.describe_cost(study, plan, plan.steps)
+    judged = seed_error(cube, "base", "v0")
+    expected = expected_seed_error(train, VerdictSettings(), comparisons)
 
-    # 10 epochs of 100 batches at 0.13 s are 130 s.
-    assert hours == "GPU hours: about 0.0 on one GPU (1 network, 0.13 s a step of training (assumed))"
-    # Two networks of 130 MB; the images are 6 x 2048 voxels.
-    assert disk == "disk: about 0.3 GB for everything"
-    # (t_{2; 0.975} + t_{2; 0.8}) * 3 / sqrt 3 = (4.3027 + 1.0607) * 1.7321 = 9.29
-    assert gain.startswith(
-        "smallest gain that toy would show in 4 of 5 studies: 9.3 Dice points, with 3 held-out cases and 1 "
+    assert judged is not None and expected is not None
+    assert expected.std == pytest.approx(judged.std)
+    assert expected.freedom == pytest.approx(judged.freedom)
+
+
+def test_two_held_out_cases_can_not_tell_and_it_is_said_how_many_cases_would_do(study: Callable[..., Study]) -> None:
+    few = study("").file
+    few.write_text(few.read_text(encoding="utf-8").replace("0.5", "0.25"), encoding="utf-8")
+
+    assert cost_of(load_study(few, TOOLS))[-1] == (
+        "smallest gain that toy would show: none, it can't tell at all with 2 held-out cases (of 6 cases in all); hold out "
+        "at least 3, which takes 12 cases in all with `holdout: 0.25`"
     )
-    assert "assumed 3.0 points" in gain and "one seed does not show it" in gain
 
 
-def test_two_held_out_cases_could_show_nothing(study):
-    assert "none at all with 2 held-out cases" in cost.describe_cost(study, plan_of(2), ())[-1]
-
-
-def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study):
+def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study: Callable[..., Study]) -> None:
+    made = study()
     for version, dice in {"base": [0.9, 0.8, 0.7], "d": [0.8, 0.8, 0.8]}.items():
         frame = pl.DataFrame({
             "case": ["a", "b", "c"], "label": [1, 1, 1], "organ": ["liver"] * 3, "dice": dice, "surface_dice": dice,
             "reference_voxels": [9, 9, 9], "prediction_voxels": [9, 9, 9],
         })  # fmt: skip
-        folder = study.run_folder / f"toy/6-predictions/{version}/seed-0"
+        folder = made.run_folder / f"toy/6-predictions/{version}/seed-0"
         folder.mkdir(parents=True)
         frame.write_parquet(folder / "scores.parquet")
 
     # Gains of 0.1, 0 and -0.1.
-    assert cost.measured_std(study.run_folder / "toy/6-predictions", "flare21") == pytest.approx(
+    assert measured_std(made.run_folder / "toy/6-predictions", "flare21") == pytest.approx(
         np.std([1, 0, -1], ddof=1) / 10
     )
-    assert "measured 10.0 points" in cost.describe_cost(study, plan_of(3), ())[-1]
+    assert "between cases 10.0 points (measured)" in cost_of(made)[-1]
 
 
-def test_what_earlier_runs_recorded_is_found_beside_the_run_folder(study):
-    folder = study.run_folder.parent / "other/toy/5-models/base/seed-0"
+def test_what_earlier_runs_recorded_is_found_beside_the_run_folder(study: Callable[..., Study]) -> None:
+    made = study()
+    folder = made.run_folder.parent / "other/toy/5-models/base/seed-0"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(record(100)), encoding="utf-8")
 
-    assert "2 s a step of training (measured)" in cost.describe_cost(study, plan_of(3), plan_of(3).steps)[0]
+    assert "2 s a step of training (measured)" in cost_of(made)[0]

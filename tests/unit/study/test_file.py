@@ -1,14 +1,16 @@
 """Study files: what they may say, and what is said about mistakes in them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from contract.errors import UsageError
-from coordinator.study.file import load_study, trainer_options
+from coordinator.study.file import TrainSettings, VerdictSettings, load_study, trainer_options
 from coordinator.study.template import study_template
 from coordinator.tools.finding import Tool, find_tools
 
+STUDIES = Path(__file__).resolve().parents[3] / "studies"
 MINIMAL = "name: toy\ndatasets: [toy]\ngenerators: [medsam]\n"
 
 
@@ -34,7 +36,9 @@ def test_a_short_study_has_defaults_for_everything_else(study: Path, tools: dict
     assert loaded.run_folder == study.parent / "runs" / "toy"
 
 
-def test_an_empty_train_section_is_the_papers_recipe(study: Path, tools: dict[str, Tool]) -> None:
+def test_an_empty_train_section_takes_the_defaults_which_are_the_papers_where_it_states_one(
+    study: Path, tools: dict[str, Tool]
+) -> None:
     study.write_text(MINIMAL + "train: {}\n")
 
     loaded = load_study(study, tools)
@@ -51,7 +55,22 @@ def test_an_empty_train_section_is_the_papers_recipe(study: Path, tools: dict[st
 def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str, Tool]) -> None:
     study.write_text(study_template(["word", "btcv"], "data"))
 
-    assert [g.name for g in load_study(study, tools).generators] == ["medsam-lite", "degraded-90", "degraded-70"]
+    loaded = load_study(study, tools)
+
+    assert [g.name for g in loaded.generators] == ["medsam-lite", "degraded-90", "degraded-70"]
+    assert (loaded.content.train, loaded.content.verdict) == (TrainSettings(), VerdictSettings())
+
+
+def test_what_the_printed_file_only_suggests_may_be_uncommented(study: Path, tools: dict[str, Tool]) -> None:
+    suggested = re.sub(r"^( +)# (\w+: )", r"\1\2", study_template(["word"], "data"), flags=re.MULTILINE)
+    study.write_text(suggested.replace("  seeds: [0, 1, 2]", "  # seeds: [0, 1, 2]"))
+
+    content = load_study(study, tools).content
+
+    assert content.train is not None
+    assert (content.train.seeds, content.train.noise_seeds) == ((0,), (1, 2))
+    assert (content.verdict.max_hours_per_point, content.verdict.seed_std) == (100, 0.005)
+    assert content.verdict.seed_std_source == "five seeds of base on this dataset"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +83,13 @@ def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str
         ("train: {holdout: 1.5}", "train.holdout: must be less than 1, but it is 1.5"),
         ("train: {seeds: []}", "train.seeds"),
         ("train: {seeds: [1, 1]}", "seeds must be different"),
-        ("train:", "for the paper's recipe write `train: {}`"),
+        ("train: {noise_seeds: [4, 4]}", "train.noise_seeds: seeds must be different and not negative, but are [4, 4]"),
+        ("train: {noise_seeds: [-1]}", "train.noise_seeds: seeds must be different and not negative, but are [-1]"),
+        (
+            "train: {noise_seeds: [1, 2, 3]}",
+            "train: noise_seeds: must be further seeds, but [1, 2] are among `seeds`, which are [0, 1, 2]; choose others",
+        ),
+        ("train:", "for the defaults write `train: {}`"),
         ("train: {options: {batch-sise: 2}}", "has no option 'batch-sise'; did you mean `batch-size`?"),
         ("score: {tolerance_mm: 0}", "score.tolerance_mm: must be greater than 0, but it is 0 (int)"),
         ("score: {empty: flair}", "unknown convention 'flair'; did you mean `flare22`?"),
@@ -72,6 +97,10 @@ def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str
         ("transfer: [segthor]", "transfer: needs networks to fine-tune, but there is no `train` section"),
         ("verdict: {margin: 0}", "verdict.margin: must be greater than 0, but it is 0 (int)"),
         ("verdict: {minutes: 5}", "verdict.minutes: unknown key"),
+        ("verdict: {failure_rate: 0}", "verdict.failure_rate: must be greater than 0, but it is 0 (int)"),
+        ("verdict: {seed_std: 0.005}", "verdict: seed_std and seed_std_source: give both or neither"),
+        ("verdict: {seed_std_source: a paper}", "verdict: seed_std and seed_std_source: give both or neither"),
+        ("verdict: {seed_std: 0.005, seed_std_source: ''}", "verdict.seed_std_source"),
         ("exclude: {tay: {a: b}}", "'tay' is no dataset of this study; did you mean `toy`?"),
         ("name: Has Blanks", "name: String should match pattern"),
     ],
@@ -119,3 +148,12 @@ def test_a_study_shows_as_one_line(study: Path, tools: dict[str, Tool]) -> None:
     study.write_text(MINIMAL + "train: {}\n")
 
     assert repr(load_study(str(study), tools)) == "<Study toy: toy; medsam; networks: trained by trainer>"
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.rglob("*.yaml")), ids=lambda file: file.stem)
+def test_every_study_of_the_repository_is_read_and_its_networks_show_the_noise_of_seeds(
+    file: Path, tools: dict[str, Tool]
+) -> None:
+    train = load_study(file, tools).content.train
+
+    assert train is None or len((*train.seeds, *train.noise_seeds)) > 1

@@ -130,6 +130,14 @@ def test_another_way_of_scoring_redoes_scores_alone(plan: Callable[..., Plan], s
     assert changed(before, after) == {step.id for step in before.steps if step.kind in {"score", "score-predictions"}}
 
 
+def test_scores_of_label_versions_come_with_shells_and_those_of_networks_do_not(plan: Callable[..., Plan]) -> None:
+    also = {step.id: step.also for step in plan(STUDY + TRAIN).steps if step.also}
+
+    assert also == {
+        f"toy/3-scores/{version}": (f"toy/3-scores/shells/{version}.parquet",) for version in ("medsam", "degraded")
+    }
+
+
 def test_a_convention_that_differs_in_tables_alone_redoes_nothing(plan: Callable[..., Plan]) -> None:
     assert changed(plan(STUDY + TRAIN), plan(STUDY + TRAIN + "score: {empty: word}\n")) == set()
 

@@ -1,0 +1,99 @@
+"""Networks of a study: which seeds each has, from which network it is fine-tuned, and how many there are."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.planning import NamedCode
+
+from coordinator.datasets.check import CaseCheck, DatasetCheck
+from coordinator.study.file import load_study
+from coordinator.study.pipeline import make_plan
+from coordinator.study.steps import Plan, Step
+from coordinator.tools.finding import find_tools
+
+TOOLS = find_tools()
+SEVEN = ", ".join(f"{{name: d{i}, tool: degrade, options: {{target-dice: 0.{i}}}}}" for i in range(2, 9))
+"""Seven generators: with the reference labels eight versions, as in the paper."""
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Callable[..., Plan]:
+    """Plans a study of dataset toy; target is one more dataset."""
+    checks = {case: CaseCheck((), (), image_sha256=f"i{case}", labels_sha256=f"l{case}") for case in "abcde"}
+    toy = DatasetCheck("toy", {1: "liver"}, tuple("abcde"), checks, {}, ())
+
+    def make(train: str, generators: str = SEVEN, further: str = "") -> Plan:
+        (tmp_path / "study.yaml").write_text(
+            f"name: s\ndatasets: [toy]\ngenerators: [{generators}]\ntrain: {{{train}}}\n{further}", encoding="utf-8"
+        )
+        return make_plan(
+            load_study(tmp_path / "study.yaml", TOOLS), {"toy": toy, "target": replace(toy, name="target")}, NamedCode()
+        )
+
+    return make
+
+
+def networks(plan: Plan) -> list[Step]:
+    return [step for step in plan.steps if "/5-models/" in step.id]
+
+
+def seeds(plan: Plan, folder: str) -> dict[str, list[int]]:
+    """Name of each network in a folder -> its seeds."""
+    found: dict[str, list[int]] = {}
+    for step in networks(plan):
+        if step.id.startswith(f"{folder}/5-models/"):
+            found.setdefault(step.label_version, []).append(int(step.id.rpartition("-")[2]))
+    return found
+
+
+def test_noise_seeds_make_a_study_of_eight_versions_a_quarter_dearer_and_three_seeds_thrice_as_dear(
+    plan: Callable[..., Plan],
+) -> None:
+    one, noise, three = (
+        len(networks(plan(train))) for train in ("seeds: [0]", "seeds: [0], noise_seeds: [1, 2]", "seeds: [0, 1, 2]")
+    )
+
+    assert (one, noise, three) == (8, 10, 24)
+    assert noise / one == 1.25
+
+
+def test_three_seeds_are_the_default(plan: Callable[..., Plan]) -> None:
+    made = plan("", "medsam")
+
+    assert seeds(made, "toy") == {"base": [0, 1, 2], "medsam": [0, 1, 2]}
+    assert (made.about["seeds"], made.about["noise_seeds"]) == ([0, 1, 2], [])
+
+
+def test_noise_seeds_are_those_of_the_reference_labels_alone(plan: Callable[..., Plan]) -> None:
+    made = plan("seeds: [0], noise_seeds: [5, 6]", "medsam")
+
+    assert seeds(made, "toy") == {"base": [0, 5, 6], "medsam": [0]}
+    assert (made.about["seeds"], made.about["noise_seeds"]) == ([0], [5, 6])
+
+
+def test_noise_seeds_are_tested_as_all_networks_are(plan: Callable[..., Plan]) -> None:
+    made = plan("seeds: [0], noise_seeds: [5]", "medsam")
+
+    scores = made.step("toy/6-predictions/base/seed-5/scores")
+    assert scores.settings["seed"] == 5
+    assert scores.settings["reference"] == "toy/2-labels/base"
+    assert made.step("toy/5-models/base/seed-5").inputs == made.step("toy/5-models/base/seed-0").inputs
+
+
+def test_noise_seeds_are_fine_tuned_too_each_from_its_own_network(plan: Callable[..., Plan]) -> None:
+    made = plan("seeds: [0], noise_seeds: [5]", "medsam", "transfer: [target]\n")
+
+    assert seeds(made, "transfer/target/toy") == {"no-pretrain": [0], "base": [0, 5], "medsam": [0]}
+    assert made.step("transfer/target/toy/5-models/base/seed-5").inputs["parent"] == "toy/5-models/base/seed-5"
+
+
+def test_noise_seeds_redo_nothing_that_was_done_without_them(plan: Callable[..., Plan]) -> None:
+    before = {step.id: step.fingerprint for step in plan("seeds: [0]", further="transfer: [target]\n").steps}
+    after = {
+        step.id: step.fingerprint for step in plan("seeds: [0], noise_seeds: [1]", further="transfer: [target]\n").steps
+    }
+
+    assert {step: after[step] for step in before} == before
+    assert all("/base/seed-1" in step for step in after.keys() - before.keys())
