@@ -68,6 +68,23 @@ def test_one_step_reads_the_results_of_another_below_inputs(stepped: Place) -> N
     assert given.returncode == 0, given.stderr
 
 
+def test_an_input_that_a_person_made_counts_by_its_files(stepped: Place) -> None:
+    manifest = stepped.tool / "manifest.yaml"
+    manifest.write_text(
+        manifest.read_text().replace("{summary: counts}", "{summary: counts, optional_inputs: [split]}")
+    )
+    split = stepped.data / "split"
+    split.mkdir()
+    (split / "holdout.txt").write_text("a\n")
+    stepped.run("--step", "count")
+    same = stepped.run("--step", "count")
+    (split / "holdout.txt").write_text("b\n")
+    other = stepped.run("--step", "count")
+
+    assert "already done" in same.stderr
+    assert other.returncode == 0 and "already done" not in other.stderr
+
+
 def test_a_step_that_asks_for_an_input_that_nobody_makes_is_refused(stepped: Place) -> None:
     manifest = stepped.tool / "manifest.yaml"
     manifest.write_text(manifest.read_text().replace("counted: count}", "counted: cuont}"))

@@ -46,7 +46,7 @@ def make_run(folder: Path, held_out: int, seeds: tuple[int, ...] = (0, 1, 2), no
     write_json(folder / "plan.json", {
         "study": "known", "versions": {"word": [*LABELS]}, "labels": {"word": table, "segthor": table},
         "common_labels": {"word": [1, 2]}, "split": {"word": split, "segthor": split}, "seeds": list(seeds),
-        "transfer": ["segthor"], "steps": [], "prompts": {},
+        "transfer": ["segthor"], "steps": [], "marks": {v: {"made_from_reference": True} for v in ("degraded-90", "degraded-55")},
         "verdict": {"margin": 0.01, "alpha": 0.05, "minutes_per_mask": 30},
     })  # fmt: skip
     for i, (version, quality) in enumerate(LABELS.items()):

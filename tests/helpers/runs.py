@@ -21,6 +21,10 @@ SHAPE = (48, 40, 20)
 # Oblique, with voxels that are no cubes and an axis that grows to the left, so that turns and mirrors show.
 AFFINE = np.array([[-2.0, 0.1, 0, 60], [0.1, 1.5, 0, -30], [0, 0, 3.0, 100], [0, 0, 0, 1]])
 SHIFTS = {"nnunet": 0.5, "medsam": 2.5, "totalseg": 1.0, "stunet-base": 1.1}
+MARKS = {
+    "nnunet": {"made_from_reference": True, "prompted_from_reference": False, "labeller_saw_held_out": True},
+    "medsam": {"made_from_reference": True, "prompted_from_reference": True, "labeller_saw_held_out": False},
+}
 CASES = ("case_0", "case_1", "case_2", "case_3", "case_4")
 HELD_OUT = CASES[2:]
 
@@ -114,7 +118,7 @@ def plan(data: Path) -> dict[str, object]:
         "labels": {"word": {str(i): organ for i, organ in ORGANS.items()}}, "common_labels": {"word": [1, 2, 3]},
         "excluded_labels": {"word": {}}, "cases": {"word": list(CASES)}, "transfer": [], "seeds": [0],
         "split": {"word": {"train": [c for c in CASES if c not in HELD_OUT], "holdout": list(HELD_OUT)}},
-        "prompts": {"nnunet": None, "medsam": "ground-truth", "totalseg": None, "stunet-base": None},
+        "marks": MARKS,
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ def make_scored_run(
     write_json(folder / "plan.json", {
         "study": "scored", "steps": [], "versions": {"word": [*versions]}, "labels": {"word": table, TARGET: table},
         "common_labels": {"word": [*ORGANS]}, "split": {"word": split, TARGET: split}, "transfer": [TARGET],
-        "seeds": [*seeds], "prompts": {}, "verdict": {"margin": 0.01, "alpha": 0.05, "minutes_per_mask": 10},
+        "seeds": [*seeds], "marks": {}, "verdict": {"margin": 0.01, "alpha": 0.05, "minutes_per_mask": 10},
     })  # fmt: skip
     (folder / "study.yaml").write_text("name: scored\ntrain: {}\nscore: {empty: flare21}\n", encoding="utf-8")
     for version in versions:

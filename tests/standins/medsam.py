@@ -52,7 +52,7 @@ BOXES = 4
 """Of a slice in a step, at most."""
 LEARNING_RATE = 3e-3
 AS_IN_TRAINING = Settings(
-    40.0, 400.0, vit_b.CROP, BoxRule(around="component", min_area=1, margin=0.0, jitter=5), seed=SEED
+    40.0, 400.0, vit_b.CROP, BoxRule(around="component", corners="outer", min_area=1, margin=0.0, jitter=5), seed=SEED
 )
 MASK = 256
 """Rows and columns of the decoder's masks."""

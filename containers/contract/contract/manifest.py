@@ -3,6 +3,7 @@
 `<tool> describe` prints it, the coordinator plans with it, and the tool's command line is made from it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -113,6 +114,16 @@ class Check(yamlfiles.Strict):
     options: dict[str, OptionValue] = Field(default_factory=dict)
 
 
+class LabelTraining(yamlfiles.Strict):
+    """That a tool trains networks on the reference labels before it labels the cases."""
+
+    without_held_out: dict[str, OptionValue] = Field(
+        default_factory=dict,
+        description="options with which it learns nothing from a study's held-out cases; where none are named, it "
+        "always learns from the labels of all cases",
+    )
+
+
 class Upstream(yamlfiles.Strict):
     """Whose method a tool wraps."""
 
@@ -137,6 +148,9 @@ class Manifest(yamlfiles.Strict):
     prompts: Literal["ground-truth"] | None = Field(
         default=None, description="where a promptable model's prompts come from"
     )
+    trains_on_labels: LabelTraining | None = Field(
+        default=None, description="given where it trains networks on the reference labels"
+    )
     resources: Resources = Resources()
     default_variant: str
     variants: dict[str, Variant] = Field(min_length=1)
@@ -148,6 +162,10 @@ class Manifest(yamlfiles.Strict):
     def _check_names(self) -> "Manifest":
         self.variant(self.default_variant)
         self.complete_options(dict(self.check.options))
+        if self.trains_on_labels is not None:
+            if "labels" not in self.needs:
+                raise ValueError("trains_on_labels: must come with `needs: [labels]`, but that is missing; add it")
+            self.complete_options(dict(self.trains_on_labels.without_held_out))
         for name, option in self.options.items():
             if unknown := set(option.steps) - set(self.steps):
                 raise ValueError(f"options.{name}.steps: {sorted(unknown)[0]!r} is no step of this tool")
@@ -162,6 +180,15 @@ class Manifest(yamlfiles.Strict):
     def is_self_contained(self) -> bool:
         """Whether all steps can be done one after the other, without inputs from outside."""
         return not any(source in OUTSIDE_INPUTS for step in self.steps.values() for source in step.inputs.values())
+
+    def learns_held_out(self, options: Mapping[str, OptionValue]) -> bool:
+        """Whether it learns, with these options, from the labels of cases that a study holds out."""
+        return self.trains_on_labels is not None and not self.leaves_held_out(options)
+
+    def leaves_held_out(self, options: Mapping[str, OptionValue]) -> bool:
+        """Whether it must know, with these options, which cases a study holds out, and learns nothing from them."""
+        apart = self.trains_on_labels.without_held_out if self.trains_on_labels else {}
+        return bool(apart) and all(options.get(name) == value for name, value in apart.items())
 
     def option_names(self, step: str | None) -> tuple[str, ...]:
         """Names of the options that a step's results depend on."""

@@ -86,7 +86,10 @@ def write_run(folder: Path, content: Mapping[str, object]) -> None:
 
 
 def outputs_digest(folder: Path) -> str:
-    """Digest of what a folder's `run.json` says was written; the same results have the same digest."""
+    """Digest of what a folder's `run.json` says was written, or of its files where a person made it, without one."""
+    if not (folder / RUN).is_file():
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return digest({str(path.relative_to(folder)): file_sha256(path) for path in files})
     return digest(read_run(folder).get("outputs", {}))
 
 

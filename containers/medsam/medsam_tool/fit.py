@@ -38,6 +38,15 @@ class Fit:
         x, y = self.column_scale, self.row_scale
         return column_min * x, row_min * y, (column_max + 1) * x - 1, (row_max + 1) * y - 1
 
+    def scale_corners(self, box: Box) -> Box:
+        """Scale a box of the picture by its pixels' indices, as MedSAM_Inference.py does.
+
+        A picture's last pixel 3 at scale 2 becomes 6: the box ends where the copy of that pixel begins.
+        """
+        column_min, row_min, column_max, row_max = box
+        x, y = self.column_scale, self.row_scale
+        return column_min * x, row_min * y, column_max * x, row_max * y
+
     def clip_box(self, box: Box) -> Box:
         """Cut a box of the network's input at the picture's edges."""
         rows, columns = self.resized_shape

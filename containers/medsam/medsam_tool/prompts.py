@@ -28,6 +28,8 @@ class BoxRule:
 
     Attributes:
         around: one box around each connected part (8 neighbours) of an organ in a slice, or one around all of them.
+        corners: a box ends with the last of the network's pixels that show its last labelled pixel (outer), as in
+            MedSAM's training, or at that pixel's index times the scale (index), as in MedSAM_Inference.py.
         min_area: connected parts with fewer pixels of the slice get no box.
         margin: enlarges every side, in 256ths of the network's input: pixels of LiteMedSAM's, 4 pixels of MedSAM's.
         jitter: enlarges each side by its own random whole number of the network's pixels as well, from 0 to this many
@@ -35,6 +37,7 @@ class BoxRule:
     """
 
     around: Literal["component", "organ"]
+    corners: Literal["outer", "index"]
     min_area: int
     margin: float
     jitter: int
@@ -67,10 +70,11 @@ def make_prompts(reference: LabelMap, fit: Fit, rule: BoxRule, random: RandomOfL
         enough.
     """
     prompts = []
+    scale = fit.scale_box if rule.corners == "outer" else fit.scale_corners
     for label in np.unique(reference[reference > 0]).tolist():
         numbers = random(label)
         for box in mask_boxes(reference == label, rule):
-            prompts.append(Prompt(label, _perturb_box(fit.scale_box(box), fit, rule, numbers)))
+            prompts.append(Prompt(label, _perturb_box(scale(box), fit, rule, numbers)))
     return prompts
 
 

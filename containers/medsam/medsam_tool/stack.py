@@ -46,6 +46,7 @@ def read_settings(options: Mapping[str, OptionValue], flavour: Flavour) -> Setti
     crop = flavour.CROP if options["crop"] == "auto" else options["crop"]
     rule = BoxRule(
         around="organ" if options["boxes"] == "organ" else "component",
+        corners="index" if options["box-corners"] == "index" else "outer",
         min_area=int(options["min-area"]),
         margin=float(options["box-margin"]),
         jitter=int(options["box-jitter"]),

@@ -1,6 +1,6 @@
-"""A five-fold cross-validation of nnU-Net: every case is labelled by a model that never saw it.
+"""A five-fold cross-validation of nnU-Net: every case is labelled by a network that never saw it.
 
-images, labels ──► prepare: fingerprint ── plan ── preprocess ── held-out cases of each fold
+images, labels ──► prepare: fingerprint ── plan ── preprocess ── cases of each fold
                       │
                       ├──► fold-0: train on the other folds' cases ── label its own ──┐
                       ├──► …                                                          ├──► collect

@@ -13,13 +13,15 @@ from nnunet_tool.labelids import LabelIds
 FOLDS = 5
 FILE = "cases.json"
 PLANS = "nnUNetPlans"
+HOLDOUT = "holdout.txt"
+"""File of the input `split`: the cases that a study holds out, one a line."""
 
 
 def assign_folds(cases: Sequence[str], seed: int) -> tuple[tuple[str, ...], ...]:
-    """Deal cases out to five folds, depending only on their sorted names and the seed.
+    """Deal the cases that networks are trained on out to five folds, depending only on their sorted names and the seed.
 
     Returns:
-        The held-out cases of each fold, sorted: every case in one fold, sizes that differ by one at most.
+        The cases of each fold, sorted: every case in one fold, sizes that differ by one at most.
 
     Raises:
         UsageError: fewer than five cases.
@@ -27,11 +29,39 @@ def assign_folds(cases: Sequence[str], seed: int) -> tuple[tuple[str, ...], ...]
     if len(cases) < FOLDS:
         raise UsageError(
             f"nnunet: a five-fold cross-validation must have at least {FOLDS} readable cases, but there are "
-            f"{len(cases)}; add cases, or repair those that were set aside"
+            f"{len(cases)} to train on; add cases, or repair those that were set aside"
         )
     order = np.random.Generator(np.random.Philox(key=seed)).permutation(len(cases))
     dealt = [sorted(cases)[i] for i in order]
     return tuple(tuple(sorted(dealt[fold::FOLDS])) for fold in range(FOLDS))
+
+
+def share_out(cases: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Share cases that no network is trained on out to the folds whose networks label them, by their sorted names."""
+    return tuple(tuple(sorted(cases)[fold::FOLDS]) for fold in range(FOLDS))
+
+
+def read_held_out(context: Context) -> frozenset[str]:
+    """The cases of this run that a study holds out, with `--folds-over training`; none with `--folds-over all`.
+
+    Raises:
+        UsageError: the list of held-out cases is not there, is empty, or names a case that the dataset has not.
+    """
+    if not context.manifest.leaves_held_out(context.options):
+        return frozenset()
+    file = (context.optional_input_folder("split") or context.arguments.inputs / "split") / HOLDOUT
+    try:
+        names = file.read_text(encoding="utf-8").split()
+    except OSError as error:
+        raise UsageError(
+            f"{file}: must name the held-out cases for --folds-over training, but: {error.strerror}; studies with a "
+            "section `train` give it; outside of one, mount a folder with it as /in/split, or leave the option out"
+        ) from None
+    unknown = sorted(set(names) - set(context.dataset.cases()))
+    if not names or unknown:
+        came = f"names {', '.join(unknown)}" if unknown else "names none"
+        raise UsageError(f"{file}: must name held-out cases of {context.dataset.name}, but {came}; correct the file")
+    return frozenset(names) & frozenset(context.cases)
 
 
 def refuse_shard(context: Context) -> None:
@@ -51,9 +81,10 @@ class Prepared:
         dataset: nnU-Net's name of the dataset, and of the folder of its files.
         configuration: 3d_fullres or 2d.
         organs: label id of the dataset -> organ.
-        folds: held-out cases of each fold.
-        ids_of_cases: case -> label ids that occur in it.
+        folds: the own cases of each fold: its network labels them, and those of the other folds are trained on them.
+        ids_of_cases: case of a fold -> label ids that occur in it.
         set_aside: case -> why it can't be read.
+        apart: cases that a study holds out, by the fold whose network labels them; no network is trained on them.
     """
 
     dataset: str
@@ -62,6 +93,7 @@ class Prepared:
     folds: tuple[tuple[str, ...], ...]
     ids_of_cases: Mapping[str, tuple[int, ...]]
     set_aside: Mapping[str, str]
+    apart: tuple[tuple[str, ...], ...] = ((),) * FOLDS
 
     @property
     def label_ids(self) -> LabelIds:
@@ -71,6 +103,10 @@ class Prepared:
     def training_cases(self, fold: int) -> tuple[str, ...]:
         """Cases of the other four folds, sorted."""
         return tuple(sorted(case for k, held in enumerate(self.folds) if k != fold for case in held))
+
+    def labelled_cases(self, fold: int) -> tuple[str, ...]:
+        """Cases that the network of a fold labels: its own, then its share of those that a study holds out."""
+        return (*self.folds[fold], *self.apart[fold])
 
     def absent_ids(self, fold: int) -> tuple[int, ...]:
         """Label ids of the dataset that occur in no training case of a fold: its model can't learn them."""
@@ -82,8 +118,8 @@ class Prepared:
         return tuple(self.organs[i] for i in self.absent_ids(fold))
 
     def fold_of(self, case: str) -> int | None:
-        """The fold that a case is held out of; None where it is in none."""
-        return next((fold for fold, held in enumerate(self.folds) if case in held), None)
+        """The fold whose network labels a case; None where there is none."""
+        return next((fold for fold in range(FOLDS) if case in self.labelled_cases(fold)), None)
 
     def splits(self) -> list[dict[str, list[str]]]:
         """nnU-Net's `splits_final.json`."""
@@ -99,6 +135,7 @@ def write_prepared(folder: Path, prepared: Prepared) -> None:
             "configuration": prepared.configuration,
             "labels": [{"id": i, "organ": organ} for i, organ in sorted(prepared.organs.items())],
             "folds": [list(held) for held in prepared.folds],
+            "apart": [list(cases) for cases in prepared.apart],
             "found": {case: list(ids) for case, ids in sorted(prepared.ids_of_cases.items())},
             "set_aside": dict(sorted(prepared.set_aside.items())),
         },
@@ -121,6 +158,7 @@ def read_prepared(folder: Path) -> Prepared:
             folds=tuple(tuple(held) for held in content["folds"]),
             ids_of_cases={case: tuple(ids) for case, ids in content["found"].items()},
             set_aside=content["set_aside"],
+            apart=tuple(tuple(cases) for cases in content["apart"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file}: must be what the step `prepare` wrote, but: {error}; run that step again") from None

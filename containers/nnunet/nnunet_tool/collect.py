@@ -25,10 +25,35 @@ class Collected:
 
 
 def load(context: Context) -> Collected:
-    """Open the results of the folds."""
+    """Open the results of the folds, and record which network labelled the cases that a study holds out.
+
+    Raises:
+        ContractError: a network was trained on one of these.
+    """
     folders = [context.input_folder(f"fold-{fold}") for fold in range(FOLDS)]
     folds = {fold: (folder, read_record(folder)) for fold, folder in enumerate(folders)}
-    return Collected(read_prepared(context.input_folder("prepare")), folds)
+    prepared = read_prepared(context.input_folder("prepare"))
+    refuse_trained_on_held_out(prepared, folds)
+    context.facts["folds_over"] = context.options["folds-over"]
+    context.facts["held_out_labelled_by"] = {
+        case: f"fold-{fold}" for fold, cases in enumerate(prepared.apart) for case in cases
+    }
+    return Collected(prepared, folds)
+
+
+def refuse_trained_on_held_out(prepared: Prepared, folds: Mapping[int, tuple[Path, FoldRecord]]) -> None:
+    """Refuse folds of which one was trained on a case that the study holds out.
+
+    Raises:
+        ContractError: names the cases and the fold.
+    """
+    apart = {case for cases in prepared.apart for case in cases}
+    for fold, (_, record) in folds.items():
+        if seen := sorted(apart & set(record.trained_on)):
+            raise ContractError(
+                f"{', '.join(seen)}: must be unknown to all networks, since the study holds them out, but that of "
+                f"fold-{fold} was trained on them"
+            )
 
 
 def segment(collected: Collected, case: Case) -> LabelMap:

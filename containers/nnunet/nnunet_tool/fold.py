@@ -1,7 +1,7 @@
-"""Steps `fold-0` … `fold-4`: train on the cases of the other four folds, then label the held-out ones.
+"""Steps `fold-0` … `fold-4`: train on the cases of the other four folds, then label the fold's own.
 
-CASE.nii.gz           label map of each held-out case, in the dataset's ids, on the case's own grid
-fold.json             the cases that were trained on, counted from the batches, and those that are held out
+CASE.nii.gz           label map of each case that it labels, in the dataset's ids, on the case's own grid
+fold.json             the cases that were trained on, counted from the batches, and those that were labelled
 log.csv               learning rate, losses and Dice of each epoch
 checkpoint_final.pth  the model, as nnU-Net names it
 
@@ -34,7 +34,7 @@ LOG = "log.csv"
 
 
 def run_fold(context: Context, fold: int) -> None:
-    """Train a fold and label its held-out cases.
+    """Train a fold's network and label its cases, and its share of those that a study holds out.
 
     Raises:
         UsageError: no results of `prepare`, no such device, a loss that is not finite.
@@ -47,15 +47,15 @@ def run_fold(context: Context, fold: int) -> None:
     make_deterministic(context.threads)
     run_config = _run_config(context, fold, device)
     _report_fold(context, prepared, fold, device)
-    settings, held_out = read_train_settings(context.options), prepared.folds[fold]
+    settings, cases = read_train_settings(context.options), prepared.labelled_cases(fold)
     with fold_trainer(folder, prepared, fold, settings, device) as trainer:
         trained = _train_or_restore(context, trainer, run_config)
         atomic.write_text(context.folder / LOG, _format_log(trained.log))
-        for case in held_out:
+        for case in cases:
             _label_case(context, trainer, prepared, case)
-    foldrecord.write_record(context.folder, FoldRecord(fold, trained.drawn, held_out))
+    foldrecord.write_record(context.folder, FoldRecord(fold, trained.drawn, cases))
     (context.folder / checkpoint.STATE).unlink(missing_ok=True)
-    context.progress.end(f"fold-{fold}: {len(held_out)} held-out cases labelled")
+    context.progress.end(f"fold-{fold}: {len(cases)} cases labelled")
 
 
 def _run_config(context: Context, fold: int, device: torch.device) -> RunConfig:
@@ -91,7 +91,7 @@ def _train_or_restore(context: Context, trainer: FoldTrainer, run_config: RunCon
         _remove_results(folder, keep_model=trained is not None)
     log = [] if trained or overwrite else checkpoint.restore_state(folder, run_config, trainer)
     total, done = trainer.settings.epochs, len(trained.log if trained else log)
-    context.progress.begin(total + len(trainer.held_out), f"fold-{trainer.fold}", done=done)
+    context.progress.begin(total + len(trainer.labelled), f"fold-{trainer.fold}", done=done)
     return trained or _train(context, trainer, run_config, log)
 
 

@@ -17,18 +17,18 @@ class FoldRecord:
     Attributes:
         fold: 0..4.
         trained_on: case -> patches of it that a training step was taken on, counted from the batches.
-        held_out: the cases that the model labelled.
+        labelled: the cases that the model labelled.
     """
 
     fold: int
     trained_on: Mapping[str, int]
-    held_out: tuple[str, ...]
+    labelled: tuple[str, ...]
 
 
 def write_record(folder: Path, record: FoldRecord) -> None:
     """Write `fold.json`."""
     content = {"fold": record.fold, "trained_on": dict(sorted(record.trained_on.items()))}
-    atomic.write_json(folder / FILE, {**content, "held_out": list(record.held_out)})
+    atomic.write_json(folder / FILE, {**content, "labelled": list(record.labelled)})
 
 
 def read_record(folder: Path) -> FoldRecord:
@@ -40,6 +40,6 @@ def read_record(folder: Path) -> FoldRecord:
     file = folder / FILE
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return FoldRecord(content["fold"], content["trained_on"], tuple(content["held_out"]))
+        return FoldRecord(content["fold"], content["trained_on"], tuple(content["labelled"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file}: must be what the fold's step wrote, but: {error}; run that step again") from None

@@ -8,7 +8,7 @@ The folder is nnU-Net's `nnUNet_preprocessed`. An interrupted run starts over.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 from contract import CaseError, Context, UsageError, Volume, atomic, log_line
 from contract.volumes import read_image, read_labels
 from nnunet_tool import arrays
-from nnunet_tool.cases import FOLDS, Prepared, assign_folds, refuse_shard, write_prepared
+from nnunet_tool.cases import (
+    FOLDS,
+    Prepared,
+    assign_folds,
+    read_held_out,
+    refuse_shard,
+    share_out,
+    write_prepared,
+)
 from nnunet_tool.environment import make_deterministic
 from nnunet_tool.fingerprint import CaseFingerprint, case_fingerprint, dataset_fingerprint
 from nnunet_tool.labelids import LabelIds
@@ -36,16 +44,18 @@ def prepare(context: Context) -> None:
     """Plan, preprocess and deal out the cases.
 
     Raises:
-        UsageError: fewer than five readable cases, names that nnU-Net can't tell apart, an option that doesn't fit.
+        UsageError: fewer than five readable cases, names that nnU-Net can't tell apart, an option that doesn't fit, no
+            list of the held-out cases where one is needed.
     """
     settings = read_plan_settings(context.options)
     refuse_shard(context)
     _refuse_names(context.cases)
     make_deterministic(context.threads)
+    held_out = read_held_out(context)
     _empty_folder(context.folder)
     ids = LabelIds(tuple(context.dataset.labels))
-    context.progress.begin(2 * len(context.cases), "prepare")
-    survey = _survey_cases(context, ids)
+    context.progress.begin(2 * len(context.cases) - len(held_out), "prepare")
+    survey = _survey_cases(context, ids, held_out)
     prepared = Prepared(
         dataset=f"Dataset001_{context.dataset.name}",
         configuration=context.arguments.variant,
@@ -53,6 +63,7 @@ def prepare(context: Context) -> None:
         folds=assign_folds(list(survey.ids_of_cases), int(context.options["seed"])),
         ids_of_cases=survey.ids_of_cases,
         set_aside=survey.set_aside,
+        apart=share_out(survey.held_out),
     )
     folder = context.folder / prepared.dataset
     folder.mkdir()
@@ -87,20 +98,29 @@ def _empty_folder(folder: Path) -> None:
 
 @dataclass(slots=True)
 class _Survey:
-    """What was read from all cases."""
+    """What was read from all cases; of held-out ones only that their images can be read."""
 
     fingerprints: list[CaseFingerprint] = field(default_factory=list)
     ids_of_cases: dict[str, tuple[int, ...]] = field(default_factory=dict)
     set_aside: dict[str, str] = field(default_factory=dict)
+    held_out: list[str] = field(default_factory=list)
 
 
-def _survey_cases(context: Context, ids: LabelIds) -> _Survey:
-    """Read every case once: its fingerprint and its organs, or why it is set aside."""
-    survey = _Survey()
+def _survey_cases(context: Context, ids: LabelIds, held_out: Collection[str]) -> _Survey:
+    """Read every case once: its fingerprint and its organs, or why it is set aside.
+
+    Labels of held-out cases are not read, and their images are in no fingerprint: the plan must not depend on them.
+    """
+    survey, learned_from = _Survey(), len(context.cases) - len(held_out)
     for case in context.cases:
         try:
-            image, labels = _read_case(context, case, ids)
-            survey.fingerprints.append(case_fingerprint(image, labels, len(context.cases)))
+            image = _read_image(context, case)
+            if case in held_out:
+                survey.held_out.append(case)
+                context.progress.advance(case, "read, held out")
+                continue
+            labels = _read_labels(context, case, image, ids)
+            survey.fingerprints.append(case_fingerprint(image, labels, learned_from))
         except CaseError as error:
             survey.set_aside[case] = str(error)
             context.progress.advance(case, f"set aside: {error}", failed=True)
@@ -110,17 +130,26 @@ def _survey_cases(context: Context, ids: LabelIds) -> _Survey:
     return survey
 
 
-def _read_case(context: Context, case: str, ids: LabelIds) -> tuple[Volume, NDArray[np.int16]]:
-    """Image, and (X, Y, Z) labels in nnU-Net's ids.
+def _read_image(context: Context, case: str) -> Volume:
+    """The image of a case.
 
     Raises:
-        CaseError: either can't be read, or all voxels of the image are 0, which nnU-Net crops away.
+        CaseError: it can't be read, or all of its voxels are 0, which nnU-Net crops away.
     """
     file = context.dataset.image(case)
     image = read_image(file)
     if not image.array.any():
         raise CaseError(f"{file}: image must show something, but all of its voxels are 0; copy it again")
-    return image, ids.to_nnunet(read_labels(context.dataset.label(case), image, context.dataset.labels))
+    return image
+
+
+def _read_labels(context: Context, case: str, image: Volume, ids: LabelIds) -> NDArray[np.int16]:
+    """(X, Y, Z) labels of a case in nnU-Net's ids.
+
+    Raises:
+        CaseError: they can't be read, or don't fit the image.
+    """
+    return ids.to_nnunet(read_labels(context.dataset.label(case), image, context.dataset.labels))
 
 
 def _dataset_json(context: Context, prepared: Prepared) -> dict[str, Any]:
@@ -145,7 +174,8 @@ def _preprocess(
     """Crop, normalise and resample a case, and store it as nnU-Net does."""
     manager = PlansManager(plans)
     configuration = manager.get_configuration(context.arguments.variant)
-    image, labels = _read_case(context, case, ids)
+    image = _read_image(context, case)
+    labels = _read_labels(context, case, image, ids)
     data, segmentation, properties = DefaultPreprocessor(verbose=False).run_case_npy(
         arrays.image_array(image), arrays.reverse_axes(labels)[None], arrays.properties(image), manager,
         configuration, dataset_json,
@@ -172,4 +202,7 @@ def _report_problems(context: Context, prepared: Prepared) -> None:
     for fold, organs in absent.items():
         log_line(f"{fold}: no training case has {', '.join(organs)}; its cases will not get it")
     readable, aside = len(prepared.ids_of_cases), len(prepared.set_aside)
-    context.progress.end(f"{readable} cases in {FOLDS} folds, {aside} set aside")
+    apart = sum(len(cases) for cases in prepared.apart)
+    context.progress.end(
+        f"{readable} cases in {FOLDS} folds, {f'{apart} held out, ' if apart else ''}{aside} set aside"
+    )

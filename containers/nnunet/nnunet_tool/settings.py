@@ -35,7 +35,7 @@ class TrainSettings:
     Attributes:
         epochs: of a fold.
         iterations: batches that an epoch trains on.
-        validation_iterations: batches of held-out cases that are evaluated after each epoch, only for the log.
+        validation_iterations: batches of the fold's own cases that are evaluated after each epoch, only for the log.
         learning_rate: of the first epoch; falls to 0 polynomially.
         mirroring: flip patches in training, and average over flips in prediction.
         seed: of initial weights, patches and augmentation.

@@ -36,7 +36,7 @@ class Epoch:
     Attributes:
         learning_rate: of its steps.
         train_loss: mean over its batches.
-        validation_loss: mean over batches of held-out cases, after it.
+        validation_loss: mean over batches of the fold's own cases, after it.
         validation_dice: of these batches: mean over the organs in them; NaN where there are none.
     """
 
@@ -51,13 +51,13 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
 
     Attributes:
         settings: set by `fold_trainer`, since nnU-Net inspects the arguments of `__init__`.
-        held_out: the fold's own cases.
+        labelled: the cases that its network labels.
         unlearned: nnU-Net's ids of organs that no training case has.
         drawn: training case -> patches of it that a step was taken on.
     """
 
     settings: TrainSettings
-    held_out: tuple[str, ...]
+    labelled: tuple[str, ...]
     unlearned: list[int]
     drawn: Counter[str]
 
@@ -106,7 +106,7 @@ class FoldTrainer(nnUNetTrainer):  # type: ignore[misc]
         return outcome
 
     def run_epoch(self, check: Callable[[], None]) -> Epoch:
-        """Train for an epoch, then evaluate batches of held-out cases, only for the log.
+        """Train for an epoch, then evaluate batches of the fold's own cases, only for the log.
 
         Args:
             check: raises where the run is to stop; called before each step.
@@ -171,7 +171,7 @@ def fold_trainer(
     ):
         trainer = FoldTrainer(plans, prepared.configuration, fold, load_json(str(files / "dataset.json")), device)
         trainer.device = device  # nnU-Net takes the first GPU, whichever was chosen
-        trainer.settings, trainer.held_out, trainer.drawn = settings, prepared.folds[fold], Counter()
+        trainer.settings, trainer.labelled, trainer.drawn = settings, prepared.labelled_cases(fold), Counter()
         trainer.unlearned = [prepared.label_ids.ids.index(i) + 1 for i in prepared.absent_ids(fold)]
         trainer.num_epochs, trainer.initial_lr = settings.epochs, settings.learning_rate
         stages = trainer.configuration_manager.network_arch_init_kwargs["n_stages"]

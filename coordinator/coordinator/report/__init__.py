@@ -87,7 +87,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         verdict=verdict_tables(all_findings, run),
         observations=describe_results(run, results),
         label_quality=tables.label_quality_table(run, results),
-        consistency=[table for d in run.datasets if (table := consistency_table(run, d))],
+        consistency=[found for d in run.datasets if (found := consistency_table(run, d))],
         label_organs=[table for table in label_organs if table.columns],
         in_domain=tables.in_domain_table(run, results),
         model_organs=[table for table in model_organs if table.columns],

@@ -84,9 +84,15 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
             yield f"{version} was made with {tools[version]}{_describe_upstream(manifests, tools[version], cited)}."
         else:
             yield f"Which tool made {version} was not recorded."
-    prompted = [version for version in run.versions if run.prompts.get(version) == "ground-truth"]
-    if prompted:
+    if made := [version for version, marks in run.marks.items() if marks.made_from_reference]:
+        yield f"The labels of {join_names(made)} were made from the reference labels."
+    if prompted := [version for version, marks in run.marks.items() if marks.prompted_from_reference]:
         yield f"The prompts of {join_names(prompted)} were made from the reference labels."
+    if informed := [version for version, marks in run.marks.items() if marks.labeller_saw_held_out]:
+        yield (
+            f"The networks that labelled the training cases of {join_names(informed)} were trained with labels of "
+            "held-out cases as well."
+        )
     yield (
         "Pseudo-labels were mapped to each dataset's organs by name; organs that some generator can't give are left "
         "out of all means."

@@ -6,12 +6,16 @@ from pathlib import Path
 import polars as pl
 
 from coordinator.report.failed import FAILED
-from coordinator.report.tables import PROMPTED, Row, ScoreTable
+from coordinator.report.marks import MADE, PROMPTED, SAW_HELD_OUT
+from coordinator.report.tables import Row, ScoreTable
 from coordinator.report.texttables import TextTable
 from coordinator.results.summaries import DIGITS
 from coordinator.verdict.sentences import NO_NUMBER
 
-LATEX = {"±": r"$\pm$", PROMPTED: r"$\dagger$", NO_NUMBER: "--", FAILED: "---", "<": "$<$", ">": "$>$", "−": "$-$"}  # noqa: RUF001
+LATEX = {
+    "±": r"$\pm$", PROMPTED: r"$\dagger$", MADE: r"$\ddagger$", SAW_HELD_OUT: r"\S{}", NO_NUMBER: "--",
+    FAILED: "---", "<": "$<$", ">": "$>$", "−": "$-$",  # noqa: RUF001
+}  # fmt: skip
 
 
 def write_table(table: ScoreTable | TextTable, folder: Path) -> None:

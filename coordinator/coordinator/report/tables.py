@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from coordinator.report.failed import FAILED, add_failed_seeds, failed_notes, note_seeds
+from coordinator.report.marks import mark_notes, mark_version
 from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset, Transfer
 from coordinator.results.summaries import DIGITS, METRICS, MeanScore, Results
@@ -17,7 +18,6 @@ from coordinator.statistics.quintiles import quintiles
 from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import NO_NUMBER, count_noun
 
-PROMPTED = "†"
 BOLD = "Bold: the highest mean among pseudo-labels in each column, of these cases; no test says that it is the best."
 
 
@@ -99,7 +99,7 @@ def label_quality_table(run: Run, results: Results) -> ScoreTable | None:
         "mean ± standard deviation in percent.",
         columns=tuple(_counted(d.name, d.sound_cases) for d in run.datasets),
         rows=_version_rows(run, run.versions, lambda d, v: results.labels(d.name, v), lambda d: d.sound_cases, {}),
-        notes=(*_prompt_notes(run, run.versions), BOLD),
+        notes=(*mark_notes(run, run.versions), BOLD),
         tidy=results.label_summary,
     )
 
@@ -121,7 +121,7 @@ def in_domain_table(run: Run, results: Results) -> ScoreTable | None:
             _count_held_out,
             failed,
         ),
-        notes=(*_prompt_notes(run, run.versions), BOLD, *failed_notes(run)),
+        notes=(*mark_notes(run, run.versions), BOLD, *failed_notes(run)),
         tidy=tidy,
     )
 
@@ -146,7 +146,7 @@ def transfer_table(run: Run, results: Results, transfer: Transfer) -> ScoreTable
         "percent.",
         columns=tuple(dataset.name for dataset in run.datasets),
         rows=_colour_quintiles(rows),
-        notes=(*_prompt_notes(run, run.versions), BOLD, "Colours order means, however little they differ.",
+        notes=(*mark_notes(run, run.versions), BOLD, "Colours order means, however little they differ.",
                "Columns: the dataset of the label versions. Coloured by quintile of a column and metric, from worst to "
                "best.", *failed_notes(run, target)),
         tidy=tidy,
@@ -201,7 +201,7 @@ def _organ_table(
         rows=tuple(rows),
         notes=(
             *_excluded_notes(dataset),
-            *_prompt_notes(run, versions),
+            *mark_notes(run, versions),
             *(failed_notes(run, dataset=dataset.name) if failed else ()),
         ),
         tidy=dataset_scores,
@@ -234,7 +234,7 @@ def _version_rows(
                 else Cell(failed=n > 0)
                 for s, note, n in zip(scores, counts, fails, strict=True)
             )
-            rows.append(Row(_mark_prompted(run, version), "", title, cells))
+            rows.append(Row(mark_version(run, version), "", title, cells))
     return _mark_best(rows, skip=(BASE, NO_PRETRAIN))
 
 
@@ -306,7 +306,7 @@ def _head_organs(run: Run, scores: pl.DataFrame, version: str, failed: int) -> s
     """The head of a label version's column, with the number of seeds where some are missing."""
     kept = scores.filter(pl.col("version") == version)["seeds"].to_list() if "seeds" in scores.columns else []
     seeds = note_seeds(run, max(kept, default=None), failed)
-    return f"{_mark_prompted(run, version)}{f' ({seeds})' if seeds else ''}"
+    return f"{mark_version(run, version)}{f' ({seeds})' if seeds else ''}"
 
 
 def _note_count(count: int, expected: int | None) -> str:
@@ -319,15 +319,6 @@ def _counted(name: str, cases: int | None) -> str:
 
 def _count_held_out(dataset: RunDataset) -> int | None:
     return len(dataset.held_out) if dataset.split else None
-
-
-def _mark_prompted(run: Run, version: str) -> str:
-    return f"{version} {PROMPTED}" if run.prompts.get(version) == "ground-truth" else version
-
-
-def _prompt_notes(run: Run, versions: Sequence[str]) -> tuple[str, ...]:
-    prompted = [version for version in versions if run.prompts.get(version) == "ground-truth"]
-    return (f"{PROMPTED} Its prompts were made from the reference labels.",) if prompted else ()
 
 
 def _excluded_notes(dataset: RunDataset) -> tuple[str, ...]:

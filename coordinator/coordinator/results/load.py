@@ -30,6 +30,7 @@ from coordinator.results.run import (
     Transfer,
 )
 from coordinator.study.file import ScoreSettings, VerdictSettings
+from coordinator.study.marks import Marks
 from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
 
@@ -90,6 +91,8 @@ def load_run(run: Path | str) -> Run:
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds, noise_seeds = _read_seeds(plan)
     records = _Records()
+    if "marks" not in plan:
+        records.missing.append("which label versions were made from the reference labels: plan.json does not say")
     for dataset in datasets:
         _collect_labels(run, dataset, records)
         common = {label: dataset.labels[label] for label in dataset.common}
@@ -108,7 +111,7 @@ def load_run(run: Path | str) -> Run:
         train=study.get("train"),
         seeds=seeds,
         noise_seeds=noise_seeds,
-        prompts=plan.get("prompts", {}),
+        marks={v: Marks(**plan.get("marks", {}).get(v, {})) for dataset in datasets for v in dataset.versions},
         datasets=datasets,
         label_scores=_concat(records.label_scores, LABEL_SCORES),
         label_shells=_concat(records.label_shells, LABEL_SHELLS),

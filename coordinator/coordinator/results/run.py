@@ -10,6 +10,7 @@ import polars as pl
 from coordinator.results.failednetworks import FailedNetwork
 from coordinator.scoring.schema import SCHEMA, SHELL_SCHEMA
 from coordinator.study.file import ScoreSettings, VerdictSettings
+from coordinator.study.marks import Marks
 from coordinator.study.split import Split
 
 NAMES = {"dataset": pl.String, "version": pl.String}
@@ -122,7 +123,7 @@ class Run:
         train: the study file's section `train`; None where it trains nothing.
         seeds: of the networks on each label version.
         noise_seeds: further seeds of the networks on the reference labels, which show the noise of seeds.
-        prompts: version -> where its prompts come from; None without prompts.
+        marks: version -> how it depends on the reference labels.
         datasets: in the study's order.
         label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
             case and organ; the columns of `coordinator.scoring.score_folders` after dataset and version.
@@ -148,7 +149,7 @@ class Run:
     train: Mapping[str, Any] | None
     seeds: tuple[int, ...]
     noise_seeds: tuple[int, ...]
-    prompts: Mapping[str, str | None]
+    marks: Mapping[str, Marks]
     datasets: tuple[RunDataset, ...]
     label_scores: pl.DataFrame
     label_shells: pl.DataFrame
@@ -182,8 +183,7 @@ class Run:
 
     def made_from_reference(self, version: str) -> bool:
         """Whether a label version was made from the reference labels: without these it could not be had."""
-        used = {tool.record.get("tool") for tool in self.tools if tool.version == version and tool.stage == "labels"}
-        return self.prompts.get(version) == "ground-truth" or DEGRADED in used
+        return self.marks.get(version, Marks()).made_from_reference
 
     @property
     def tolerances(self) -> str:

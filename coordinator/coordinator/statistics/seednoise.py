@@ -3,8 +3,8 @@
 Each label version's networks show their own noise, from few seeds. The others on the same cases show more of it, but
 one version may be restless where the others are calm. So a version's variance is judged by both:
 
-    noisier than the others      its own variance, with its own degrees of freedom
-    calmer than the others       the larger of its own and a mean with theirs, which counts as 4 degrees of freedom more
+    clearly noisier              its own variance, with its own degrees of freedom
+    else                         the larger of its own and a mean with theirs, which counts as 4 degrees of freedom more
     only one other               its own variance
     one seed                     that of the others
     nobody has two seeds         what the study file says, else unknown
@@ -24,6 +24,8 @@ MOST_BORROWED = 4.0
 """Degrees of freedom that the other versions may add to those of one. More would hide a version that is noisier."""
 
 
+CLEARLY_NOISIER = 1.5
+"""A version whose variance exceeds that of the others by this factor borrows nothing from them."""
 FEWEST_OTHERS = 2
 """Where a version is compared with the only other one, nothing shows whether both are equally noisy."""
 
@@ -91,7 +93,7 @@ def _judge(noises: Mapping[str, _Noise], version: str) -> tuple[float, float]:
     pool = max(sum(noise.variance * noise.freedom for noise in others) / freedom, 0.0)
     if own is None:
         return pool, freedom
-    if own.variance > pool:
+    if own.variance > CLEARLY_NOISIER * pool:
         return own.variance, own.freedom
     borrowed = min(MOST_BORROWED, freedom)
     mean = (own.variance * own.freedom + pool * borrowed) / (own.freedom + borrowed)

@@ -9,8 +9,12 @@ from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Generator, Study
 from coordinator.study.labelmappings import IdMapping
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
+from coordinator.study.split import Split
 from coordinator.study.steps import BASE, Step
 from coordinator.tools.options import option_arguments
+
+SPLIT = "split"
+"""The input of a tool that holds the lists of cases."""
 
 
 def refuse_unscorable(dataset: DatasetCheck) -> None:
@@ -30,12 +34,24 @@ def refuse_unscorable(dataset: DatasetCheck) -> None:
         )
 
 
-def label_version_steps(planner: Planner, dataset: DatasetCheck, mappings: Mapping[str, IdMapping]) -> list[Step]:
-    """Reference labels; then for each generator its raw output, the remap, the scores."""
+def label_version_steps(
+    planner: Planner, dataset: DatasetCheck, mappings: Mapping[str, IdMapping], split: Split | None
+) -> list[Step]:
+    """Reference labels; then for each generator its raw output, the remap, the scores.
+
+    Args:
+        planner: of the study.
+        dataset: whose label versions.
+        mappings: generator -> how its label ids become the dataset's.
+        split: of the dataset; None where nothing is trained.
+
+    Raises:
+        UsageError: weights are missing, or a generator is to learn nothing from held-out cases, but there are none.
+    """
     name, count, base = dataset.name, len(dataset.cases), base_step(dataset)
     steps = [base]
     for generator in planner.study.generators:
-        generator_steps = _generator_steps(planner, dataset, generator)
+        generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, split))
         raw, to_target = generator_steps[-1], mappings[generator.name].to_target
         remap = Step(
             id=f"{name}/2-labels/{generator.name}", kind="remap", output=f"{name}/2-labels/{generator.name}",
@@ -57,20 +73,45 @@ def base_step(dataset: DatasetCheck) -> Step:
     )  # fmt: skip
 
 
-def _generator_steps(planner: Planner, dataset: DatasetCheck, generator: Generator) -> list[Step]:
+def _find_split(generator: Generator, split: Split | None) -> Split | None:
+    """The split, for a generator whose results depend on it: one that learns nothing from held-out cases.
+
+    Raises:
+        UsageError: the study holds no cases out.
+    """
+    if not generator.tool.manifest.leaves_held_out(generator.options):
+        return None
+    if split is None:
+        training = generator.tool.manifest.trains_on_labels
+        options = ", ".join(f"{k}: {v}" for k, v in (training.without_held_out if training else {}).items())
+        raise UsageError(
+            f"generators: {generator.name} with `{options}` learns nothing from held-out cases, but this study "
+            "trains no networks and holds none out; add a section `train`, or leave the option out"
+        )
+    return split
+
+
+def _generator_steps(planner: Planner, dataset: DatasetCheck, generator: Generator, split: Split | None) -> list[Step]:
     """The steps of one generator, most often one; the last writes its pseudo-labels."""
     names = list(generator.tool.manifest.steps)
     if not names:
-        return [_generator_step(planner, dataset, generator, None, {})]
+        return [_generator_step(planner, dataset, generator, None, {}, split)]
     steps: dict[str, Step] = {}
     for name in names:
-        inputs = {key: steps[source] for key, source in generator.tool.manifest.steps[name].inputs.items()}
-        steps[name] = _generator_step(planner, dataset, generator, name, inputs)
+        described = generator.tool.manifest.steps[name]
+        inputs = {key: steps[source] for key, source in described.inputs.items() if source != SPLIT}
+        needs_split = SPLIT in {*described.inputs.values(), *described.optional_inputs}
+        steps[name] = _generator_step(planner, dataset, generator, name, inputs, split if needs_split else None)
     return list(steps.values())
 
 
 def _generator_step(
-    planner: Planner, dataset: DatasetCheck, generator: Generator, name: str | None, inputs: Mapping[str, Step]
+    planner: Planner,
+    dataset: DatasetCheck,
+    generator: Generator,
+    name: str | None,
+    inputs: Mapping[str, Step],
+    split: Split | None,
 ) -> Step:
     """One step of a generator.
 
@@ -80,6 +121,7 @@ def _generator_step(
         generator: its tool, variant and options.
         name: of the step in the manifest; None for a tool without steps.
         inputs: name below /in -> the step whose output it is.
+        split: of the dataset, where the step's results depend on it.
     """
     manifest = generator.tool.manifest
     shows_labels = "labels" in manifest.reads(name)
@@ -89,7 +131,7 @@ def _generator_step(
     step = Step(
         id=output, kind="tool", output=output, dataset=dataset.name, label_version=generator.name, fingerprint="",
         needs=tuple(step.id for step in inputs.values()), shows_labels=shows_labels, cases=len(dataset.cases),
-        inputs={"split": f"{dataset.name}/split", **{key: step.output for key, step in inputs.items()}},
+        inputs={SPLIT: f"{dataset.name}/split", **{key: step.output for key, step in inputs.items()}},
         arguments=(
             "--dataset", dataset.name, "--variant", generator.variant, *(("--step", name) if name else ()),
             "--label-version", generator.name, "--cases", "@split/all.txt", *option_arguments(generator.options),
@@ -100,6 +142,7 @@ def _generator_step(
         "labels": label_table(dataset),
         "before": {key: step.fingerprint for key, step in inputs.items()},
         "weights": _weights_sha256(planner.study, generator),
+        **({} if split is None else {"split": [split.train, split.holdout]}),
     }
     return planner.complete_tool_step(step, generator.tool, dependencies, name)
 

@@ -23,6 +23,7 @@ of the cases it reads, and the fingerprints of the steps before it. Only a step 
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from contract.datasets import open_dataset
@@ -32,6 +33,7 @@ from coordinator.runners.choose import choose_runner
 from coordinator.study.file import Study
 from coordinator.study.labelmappings import IdMapping, find_id_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
+from coordinator.study.marks import find_marks
 from coordinator.study.networks import Training, network_steps
 from coordinator.study.planner import Planner, label_table
 from coordinator.study.split import Split, split_cases
@@ -51,7 +53,8 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         datasets writes: into the study's run folder, so that the next check is fast.
 
     Raises:
-        UsageError: a tool is not built, a dataset has no labels or too few cases, a label mapping is missing.
+        UsageError: a tool is not built, a dataset has no labels or too few cases, a label mapping is missing, a
+            generator is to learn nothing from held-out cases and there are none.
     """
     if checked is None:
         checked = check_datasets(study)
@@ -65,9 +68,11 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         dataset = checked[name]
         refuse_unscorable(dataset)
         mappings[name] = {g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators}
-        steps += label_version_steps(planner, dataset, mappings[name])
+        if study.content.train is not None:
+            splits[name] = split_cases(dataset.cases, study.content.train, name)
+        steps += label_version_steps(planner, dataset, mappings[name], splits.get(name))
     if study.content.train is not None and study.trainer is not None:
-        for name in (*study.content.datasets, *study.content.transfer):
+        for name in study.content.transfer:
             splits[name] = split_cases(checked[name].cases, study.content.train, name)
         steps += network_steps(Training(planner, study.trainer, study.content.train), checked, splits, steps)
     return Plan(
@@ -112,7 +117,9 @@ def _describe_study(
             d: [i for i, organ in checked[d].labels.items() if organ not in excluded[d]] for d in datasets
         },
         "excluded_labels": excluded,
-        "prompts": {g.name: g.tool.manifest.prompts for g in study.generators},
+        "marks": {
+            g.name: asdict(find_marks(g.tool.manifest, g.options, has_held_out=bool(splits))) for g in study.generators
+        },
         "transfer": list(study.content.transfer),
         "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},

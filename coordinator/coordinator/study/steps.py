@@ -76,7 +76,7 @@ class Plan(NamedTuple):
         data: folder of dataset folders.
         weights: folder of trained weights; None where there is none.
         steps: in an order in which they could be done.
-        about: what the report needs: label versions, label tables, common labels, split, prompts, seeds,
+        about: what the report needs: label versions, label tables, common labels, split, marks, seeds,
             noise_seeds.
     """
 

@@ -148,12 +148,7 @@ def _describe_order(labels: Sequence[float], networks: Sequence[float], alpha: f
 
 
 def _describe_limits(run: Run) -> Iterator[str]:
-    prompted = [version for version in run.versions if run.prompts.get(version) == "ground-truth"]
-    if prompted:
-        yield (
-            f"The prompts of {join_names(prompted)} were made from the reference labels, so a user without labels "
-            f"would not get {'its' if len(prompted) == 1 else 'their'} quality."
-        )
+    yield from _describe_marks(run)
     held_out = sorted({len(dataset.held_out) for dataset in run.datasets if dataset.split})
     if not held_out:
         yield "This study trains no networks: it shows how good the labels are, not what better labels gain."
@@ -170,6 +165,22 @@ def _describe_limits(run: Run) -> Iterator[str]:
     else:
         yield f"{len(run.seeds)} seeds, {cases}: means are over seeds."
     yield "These paragraphs describe the networks of this study; what holds beyond them, only the verdict says."
+
+
+def _describe_marks(run: Run) -> Iterator[str]:
+    """What the reference labels had to do with the label versions."""
+    made = [version for version in run.versions if run.made_from_reference(version)]
+    if made:
+        yield (
+            f"The labels of {join_names(made)} were made from the reference labels, so a user without reference labels "
+            f"could not have {'it' if len(made) == 1 else 'them'}."
+        )
+    informed = [version for version in run.versions if run.marks[version].labeller_saw_held_out]
+    if informed:
+        yield (
+            f"The networks that labelled the training cases of {join_names(informed)} were trained with labels of "
+            f"held-out cases; networks trained on {'it' if len(informed) == 1 else 'them'} may score too high."
+        )
 
 
 def _round_dice(scores: Mapping[str, MeanScore]) -> dict[str, float]:

@@ -59,7 +59,9 @@ class BoxesAsTheyAre:
         return boxes, None
 
 
-WHOLE_SLICES = Settings(40.0, 400.0, "none", BoxRule(around="component", min_area=1, margin=0.0, jitter=0), seed=0)
+WHOLE_SLICES = Settings(
+    40.0, 400.0, "none", BoxRule(around="component", corners="outer", min_area=1, margin=0.0, jitter=0), seed=0
+)
 BODY_ALONE = replace(WHOLE_SLICES, crop="body")
 AT_LEAST_34_PIXELS = replace(WHOLE_SLICES, boxes=replace(WHOLE_SLICES.boxes, min_area=34))
 

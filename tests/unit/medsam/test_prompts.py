@@ -1,18 +1,28 @@
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+from medsam_tool import vit_b
 from medsam_tool.fit import Fit, fit_keeping_aspect, fit_stretching
 from medsam_tool.prompts import BoxRule, Prompt, RandomOfLabel, make_prompts, mask_boxes
+from medsam_tool.stack import read_settings
 from numpy.typing import NDArray
 
 from contract import Case
+from contract.manifest import load_manifest
+
+TOOL = Path(__file__).resolve().parents[3] / "containers" / "medsam"
 
 
 def rule(
-    around: Literal["component", "organ"] = "component", min_area: int = 1, margin: float = 0.0, jitter: int = 0
+    around: Literal["component", "organ"] = "component",
+    min_area: int = 1,
+    margin: float = 0.0,
+    jitter: int = 0,
+    corners: Literal["outer", "index"] = "outer",
 ) -> BoxRule:
-    return BoxRule(around, min_area, margin, jitter)
+    return BoxRule(around, corners, min_area, margin, jitter)
 
 
 def small(rows: int, columns: int) -> Fit:
@@ -93,6 +103,43 @@ def test_the_margin_is_in_256ths_of_the_networks_input():
     assert prompt.box == (240 - 20, 160 - 20, 271 + 20, 183 + 20)
 
 
+def test_index_without_a_margin_is_the_box_of_medsams_inference():
+    """MedSAM_Inference.py: box_np / [W, H, W, H] * 1024, of [x_min, y_min, x_max, y_max] as np.min and np.max give them.
+
+    With 512 pixels the default ends one of the network's pixels later.
+    """
+    reference = np.zeros((256, 512), dtype=np.uint8)
+    reference[20:23, 100:131] = 2
+    rows, columns = np.nonzero(reference)
+    of_upstream = np.array([columns.min(), rows.min(), columns.max(), rows.max()]) / [512, 256, 512, 256] * 1024
+
+    (at_index,) = make_prompts(reference, large(256, 512), rule(corners="index"), no_random)
+    (at_outer_edge,) = make_prompts(reference, large(256, 512), rule(corners="outer"), no_random)
+
+    assert at_index.box == tuple(of_upstream) == (200, 80, 260, 88)
+    assert at_outer_edge.box == (200, 80, 261, 91)
+
+
+def test_outer_is_the_box_of_medsams_training():
+    """train_one_gpu.py: the mask is resized to the network's pixels first, then np.min and np.max of its indices."""
+    reference = np.zeros((256, 256), dtype=np.uint8)
+    reference[20:23, 100:131] = 2
+    rows, columns = np.nonzero(np.kron(reference, np.ones((4, 4), np.uint8)))
+
+    (prompt,) = make_prompts(reference, large(256, 256), rule(corners="outer"), no_random)
+
+    assert prompt.box == (columns.min(), rows.min(), columns.max(), rows.max()) == (400, 80, 523, 91)
+
+
+def test_corners_of_a_shrunken_picture_may_lie_between_pixels():
+    reference = np.zeros((512, 512), dtype=np.uint8)
+    reference[21:24, 101:132] = 2
+
+    (prompt,) = make_prompts(reference, small(512, 512), rule(corners="index", margin=1.0), no_random)
+
+    assert prompt.box == (50.5 - 1, 10.5 - 1, 65.5 + 1, 11.5 + 1)
+
+
 def test_boxes_end_at_the_pictures_edge_not_in_the_padding():
     reference = np.zeros((50, 200), dtype=np.uint8)
     reference[40:, 150:] = 1
@@ -163,3 +210,13 @@ def test_another_seed_gives_other_jitter(case: Case):
     }
 
     assert len(boxes) == 5
+
+
+def test_the_options_choose_where_a_box_ends():
+    manifest = load_manifest(TOOL)
+    default = read_settings(manifest.complete_options({}), vit_b)
+    of_inference = read_settings(manifest.complete_options({"box-corners": "index", "box-margin": 0.0}), vit_b)
+
+    assert default.boxes == rule(margin=1.0, corners="outer")
+    assert of_inference.boxes == rule(margin=0.0, corners="index")
+    assert of_inference.crop == "none"  # MedSAM shows whole slices

@@ -1,7 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nnunet_tool.cases import Prepared, assign_folds, read_prepared, write_prepared
+from nnunet_tool.cases import Prepared, assign_folds, read_prepared, share_out, write_prepared
 
 from contract import UsageError
 
@@ -27,7 +28,7 @@ def test_folds_depend_on_names_and_seed_and_not_on_the_order_they_come_in():
 
 
 def test_fewer_than_five_cases_are_refused_with_their_number():
-    with pytest.raises(UsageError, match="must have at least 5 readable cases, but there are 4"):
+    with pytest.raises(UsageError, match="must have at least 5 readable cases, but there are 4 to train on"):
         assign_folds(["a", "b", "c", "d"], seed=0)
 
 
@@ -58,3 +59,15 @@ def test_what_prepare_wrote_is_read_as_it_was(tmp_path: Path):
 def test_a_folder_that_prepare_did_not_write_is_named(tmp_path: Path):
     with pytest.raises(UsageError, match=f"{tmp_path}/cases.json: must be what the step `prepare` wrote"):
         read_prepared(tmp_path)
+
+
+def test_held_out_cases_are_shared_out_and_trained_on_by_no_fold(tmp_path: Path):
+    own = make_prepared((("a",), ("b",), ("c",), ("d",), ("e",)), a=(3,), b=(3,), c=(3,), d=(3,), e=(3,))
+    dealt = replace(own, apart=share_out(["w", "u", "v", "x", "y", "t"]))
+
+    assert dealt.apart == (("t", "y"), ("u",), ("v",), ("w",), ("x",))
+    assert dealt.labelled_cases(0) == ("a", "t", "y") and dealt.fold_of("y") == 0
+    assert dealt.training_cases(0) == ("b", "c", "d", "e")
+    assert dealt.splits() == own.splits()
+    write_prepared(tmp_path, dealt)
+    assert read_prepared(tmp_path) == dealt

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from nnunet_tool.cases import Prepared
-from nnunet_tool.collect import Collected, segment
+from nnunet_tool.collect import Collected, refuse_trained_on_held_out, segment
 from nnunet_tool.foldrecord import FoldRecord
 
 from contract import Case, CaseError, ContractError
@@ -48,3 +49,14 @@ def test_a_case_that_was_set_aside_fails_with_the_reason(tmp_path: Path, case: C
 def test_a_case_that_prepare_was_not_given_fails(tmp_path: Path, case: Case):
     with pytest.raises(CaseError, match="y: must be one of the cases of `prepare`, but is not"):
         segment(make_collected(tmp_path, {}), Case("y", case.image, None, case.organs))
+
+
+def test_a_network_that_was_trained_on_a_case_that_the_study_holds_out_is_refused(tmp_path: Path):
+    """Whichever fold labels that case: its labels would have reached the labels of training cases."""
+    prepared = replace(make_collected(tmp_path, {}).prepared, apart=(("t",), (), (), (), ()))
+    folds = {fold: (tmp_path, FoldRecord(fold, {"t": 1} if fold == 3 else {}, FOLDS[fold])) for fold in range(5)}
+
+    with pytest.raises(
+        ContractError, match="t: must be unknown to all networks, .* that of fold-3 was trained on them"
+    ):
+        refuse_trained_on_held_out(prepared, folds)

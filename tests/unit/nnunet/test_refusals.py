@@ -34,7 +34,21 @@ def test_a_case_that_cannot_be_read_is_set_aside_and_reported_in_the_end(bench: 
 def test_fewer_than_five_cases_are_refused(bench: Workbench):
     log = bench.run("few", *SHORT, "--cases", "a,b,c,d", code=2)
 
-    assert "must have at least 5 readable cases, but there are 4" in log
+    assert "must have at least 5 readable cases, but there are 4 to train on" in log
+
+
+def test_folds_over_training_cases_need_a_list_of_held_out_ones(bench: Workbench):
+    log = bench.run("no-split", *SHORT, "--folds-over", "training", code=2)
+
+    assert "/split/holdout.txt: must name the held-out cases for --folds-over training, but: No such file" in log
+    assert "mount a folder with it as /in/split, or leave the option out" in log
+
+    wrong = bench.folder / "wrong-split"
+    wrong.mkdir()
+    (wrong / "holdout.txt").write_text("a\nnobody\n")
+    log = bench.run("wrong-split", *SHORT, "--folds-over", "training", code=2, split=wrong)
+
+    assert "holdout.txt: must name held-out cases of toy, but names nobody; correct the file" in log
 
 
 def test_a_part_of_the_cases_is_refused(bench: Workbench):

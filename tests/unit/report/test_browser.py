@@ -126,12 +126,12 @@ def test_tables_are_sorted_by_numbers_and_both_lines_of_a_version_stay_together(
 
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "descending"
-    assert first_column(page, "label-quality") == ["nnunet", "totalseg", "stunet-base", "medsam †"]
+    assert first_column(page, "label-quality") == ["nnunet ‡ §", "totalseg", "stunet-base", "medsam †"]
     assert table.locator("tbody tr").evaluate_all("rows => rows.map(r => r.className)") == ["first", "second"] * 4
 
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending"
-    assert first_column(page, "label-quality") == ["medsam †", "stunet-base", "totalseg", "nnunet"]
+    assert first_column(page, "label-quality") == ["medsam †", "stunet-base", "totalseg", "nnunet ‡ §"]
 
     head.locator("button").click()
     assert head.get_attribute("aria-sort") is None

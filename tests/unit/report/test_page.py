@@ -55,6 +55,7 @@ class Tables(HTMLParser):
 
 
 METRICS = {"Dice": "dice", "Surface Dice": "surface_dice"}
+SIGNS = "( [†‡§])+$"
 
 
 def in_csv(name: str, frame: pl.DataFrame, head: str, metric: str, column: str) -> tuple[float, float]:
@@ -71,10 +72,10 @@ def test_every_number_of_the_page_s_tables_is_the_one_in_the_csv(made: Path):
         frame = pl.read_csv(made / "tables" / f"{name}.csv")
         if name.startswith("cases"):
             continue
-        columns = [text.removesuffix(" †").strip() for text, _ in rows[0][2:]]
+        columns = [re.sub(SIGNS, "", text).strip() for text, _ in rows[0][2:]]
         for (head, _), (metric, _), *cells in rows[1:]:
             for column, (text, value) in zip(columns, cells, strict=True):
-                organ_or_version = re.sub(r"( †|n = \d+)$", "", head)
+                organ_or_version = re.sub(rf"({SIGNS}|n = \d+$)", "", head)
                 mean, std = in_csv(name, frame, organ_or_version, metric, column)
                 assert (text, value) == (f"{mean:.1f} ± {std:.1f}", f"{mean:.4f}")
                 seen += 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from helpers.reports import make_report, visible_text
+from helpers.runs import MARKS
 
 from contract.errors import UsageError
 from coordinator.report import write_report
@@ -60,7 +61,7 @@ def run(tmp_path: Path) -> Path:
         "study": "demo-study", "versions": {"word": versions}, "labels": {"word": {str(i): o for i, o in ORGANS.items()}},
         "common_labels": {"word": [1, 2]}, "excluded_labels": {"word": {"rectum": "totalseg has no such class"}},
         "split": {"word": {"train": cases[:2], "holdout": cases[2:]}},
-        "prompts": {"nnunet": None, "medsam": "ground-truth", "totalseg": None}, "seeds": [0], "steps": [],
+        "marks": MARKS, "seeds": [0], "steps": [],
     }  # fmt: skip
     write_json(folder / "plan.json", plan)
     aside = {"case_9": ["label and image must share one grid"]}
@@ -141,12 +142,12 @@ def test_table_1_has_mean_and_deviation_of_each_version(run: Path):
     text = (make_report(run) / "tables/label-quality.md").read_text(encoding="utf-8")
 
     # nnunet: organ means 90 and 80, each with values +10, 0, 0, -10: sigma sqrt(200/4) = 7.1.
-    assert "| nnunet | Dice | **85.0 ± 7.1** |" in text
+    assert "| nnunet ‡ § | Dice | **85.0 ± 7.1** |" in text
     assert "|  | Surface Dice | **75.0 ± 0.0** |" in text
     # medsam: three cases: sqrt(200/3) = 8.2.
     assert "| medsam † | Dice | 50.0 ± 8.2 (n = 3) |" in text
     assert "word (4 cases)" in text
-    assert "† Its prompts were made from the reference labels." in text
+    assert "† Its prompts were made from the reference labels:" in text
 
 
 def test_a_version_without_a_network_has_a_dash(run: Path):
@@ -160,7 +161,7 @@ def test_latex_is_escaped(run: Path):
     text = (make_report(run) / "tables/label-quality.tex").read_text(encoding="utf-8")
 
     assert r"medsam $\dagger$ & Dice & 50.0 $\pm$ 8.2 (n = 3) \\" in text
-    assert r"nnunet & Dice & \textbf{85.0 $\pm$ 7.1} \\" in text
+    assert r"nnunet $\ddagger$ \S{} & Dice & \textbf{85.0 $\pm$ 7.1} \\" in text
 
 
 def test_csv_holds_the_numbers_behind_the_table(run: Path):

@@ -175,3 +175,39 @@ def test_one_case_is_too_few_to_train_on(plan: Callable[..., Plan]) -> None:
 def test_a_dataset_without_labels_cannot_be_studied(plan: Callable[..., Plan]) -> None:
     with pytest.raises(UsageError, match="toy: a study compares label versions with reference labels"):
         plan(STUDY, replace(checked("a", "b"), labels={}))
+
+
+TWO_NNUNETS = """
+name: toy
+datasets: [toy]
+generators: [nnunet, {name: nnunet-clean, tool: nnunet, options: {folds-over: training}}]
+"""
+
+
+def test_only_a_generator_that_leaves_held_out_cases_out_depends_on_the_split(plan: Callable[..., Plan]) -> None:
+    cases = checked(*"abcdefghij")
+    before = plan(TWO_NNUNETS + "train: {}\n", cases)
+    redone = changed(before, plan(TWO_NNUNETS + "train: {split_seed: 1}\n", cases))
+
+    assert "toy/0-work/nnunet-clean/prepare" in redone
+    assert "toy/3-scores/nnunet-clean" in redone
+    assert not any(
+        "/nnunet/" in step for step in redone if step.startswith(("toy/0-work", "toy/1-raw", "toy/2-labels"))
+    )
+    assert before.step("toy/0-work/nnunet-clean/prepare").inputs["split"] == "toy/split"
+
+
+def test_the_plan_says_whose_labeller_has_seen_held_out_cases(plan: Callable[..., Plan]) -> None:
+    marks = plan(TWO_NNUNETS + "train: {}\n", checked(*"abcdefghij")).about["marks"]
+
+    assert {version: mark["labeller_saw_held_out"] for version, mark in marks.items()} == {
+        "nnunet": True, "nnunet-clean": False,
+    }  # fmt: skip
+    assert all(mark["made_from_reference"] for mark in marks.values())
+
+
+def test_leaving_held_out_cases_out_needs_a_study_that_holds_some_out(plan: Callable[..., Plan]) -> None:
+    with pytest.raises(
+        UsageError, match="nnunet-clean with `folds-over: training` learns nothing from held-out cases, but"
+    ):
+        plan(TWO_NNUNETS, checked(*"abcdefghij"))

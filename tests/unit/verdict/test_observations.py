@@ -37,7 +37,7 @@ def describe(folder: Path, labels: Mapping[str, float], networks: Mapping[str, f
     write_json(folder / "plan.json", {
         "study": "known", "versions": {"word": [*labels]}, "labels": {"word": {"1": "liver"}}, "steps": [],
         "common_labels": {"word": [1]}, "split": {"word": {"train": CASES[:2], "holdout": CASES[2:]}}, "seeds": [0],
-        "prompts": {},
+        "marks": {},
     })  # fmt: skip
     for version, dice in labels.items():
         cases = CASES[:labelled] if version == [*labels][-1] else CASES

@@ -1,0 +1,36 @@
+"""What a reader must know of how a label version was made; it follows from its tool's manifest and its options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contract.manifest import Manifest, OptionValue
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How a label version depends on the reference labels.
+
+    Attributes:
+        made_from_reference: its tool was shown the reference labels, so without these it could not be had.
+        prompted_from_reference: its tool's prompts were made from them.
+        labeller_saw_held_out: the networks that labelled its training cases were trained with labels of held-out cases.
+    """
+
+    made_from_reference: bool = False
+    prompted_from_reference: bool = False
+    labeller_saw_held_out: bool = False
+
+
+def find_marks(manifest: Manifest, options: Mapping[str, OptionValue], *, has_held_out: bool) -> Marks:
+    """The marks of a label version.
+
+    Args:
+        manifest: of its tool.
+        options: all of the tool's.
+        has_held_out: whether the study holds cases out; where it trains nothing, it does not.
+    """
+    return Marks(
+        made_from_reference="labels" in manifest.needs,
+        prompted_from_reference=manifest.prompts is not None,
+        labeller_saw_held_out=has_held_out and manifest.learns_held_out(options),
+    )
