@@ -63,8 +63,9 @@ def _notes(run: Run) -> tuple[str, ...]:
     return (
         "The words follow from the tests, not from the paper. What is not shown may still be true: “can't tell” never "
         "means that there is no difference.",
-        f"The tests are counted in the verdict's plan; p-values are multiplied by its {plan.verdicts + plan.tests} "
-        f"comparisons, so they are compared with {plan.alpha:g}.",
+        f"The tests are counted in the verdict's plan. So that p-values can be compared with {plan.alpha:g}, they are "
+        f"multiplied by its {plan.verdicts + plan.tests} comparisons; those of label versions by "
+        f"{plan.alpha / (1 - plan.confidence):.3g}, since organs have a share of these comparisons.",
         "Pre-training: networks fine-tuned from the reference labels' network against networks from scratch, by case "
         "and seed. Label versions: as “equivalent” in the verdict; the p-value is that of the least certain one. "
         "Datasets and labels: variance components. What is shown holds for these datasets and label versions; for "
