@@ -1,7 +1,7 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
     run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, consistency, cases, distances, dose, worklist,
-                                                  │         rankings, papercomparison
+                                                  │         rankings, papercomparison, paperfindings
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
                                                   ├──► methods, training, emptymasks, references    bib
@@ -23,6 +23,7 @@ from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
 from coordinator.report.page import Content, render_page
 from coordinator.report.papercomparison import compare_with_paper
+from coordinator.report.paperfindings import paper_finding_table
 from coordinator.report.rankings import ranking_table
 from coordinator.report.tablefiles import write_table
 from coordinator.report.verdict import verdict_tables
@@ -34,6 +35,7 @@ from coordinator.results.summaries import Results, compute_results
 from coordinator.verdict.decide import findings
 from coordinator.verdict.dose import find_improvements
 from coordinator.verdict.observations import describe_results
+from coordinator.verdict.paperfindings import paper_findings
 from coordinator.verdict.sentences import describe_findings
 
 
@@ -89,8 +91,9 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         label_organs=[table for table in label_organs if table.columns],
         in_domain=tables.in_domain_table(run, results),
         model_organs=[table for table in model_organs if table.columns],
-        transfers=[table for t in run.transfers if (table := tables.transfer_table(run, results, t))],
+        transfers=[tuned for t in run.transfers if (tuned := tables.transfer_table(run, results, t))],
         distances=distance_tables(run),
+        paper_findings=[t for t in [paper_finding_table(run, paper_findings(run, results, all_findings))] if t],
         dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],
         worklist=[table for table in [worklist_table(run)] if table],

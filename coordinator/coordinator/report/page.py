@@ -33,6 +33,7 @@ class Content:
         in_domain: the table of networks; None where no network has scores.
         model_organs: one for each dataset that has networks with scores.
         transfers: Tables 2 and 3, one for each target.
+        paper_findings: the paper's findings, tested in this study; at most one table.
         distances: HD95 and average surface distance of label versions, networks and targets.
         dose_tables: dose and response, one for each dataset that has degraded label versions.
         dose_curves: the same, drawn.
@@ -56,6 +57,7 @@ class Content:
     in_domain: ScoreTable | None
     model_organs: Sequence[ScoreTable]
     transfers: Sequence[ScoreTable]
+    paper_findings: Sequence[TextTable]
     distances: Sequence[TextTable]
     dose_tables: Sequence[TextTable]
     dose_curves: Sequence[Picture]
@@ -75,8 +77,8 @@ class Content:
         single = [table for table in (self.label_quality, self.in_domain) if table]
         return [
             *single, *self.label_organs, *self.model_organs, *self.transfers, *self.distances,
-            *self.consistency, *self.verdict, *self.dose_tables, *self.worklist, *self.paper_comparisons,
-            *self.rankings,
+            *self.consistency, *self.verdict, *self.paper_findings, *self.dose_tables, *self.worklist,
+            *self.paper_comparisons, *self.rankings,
         ]  # fmt: skip
 
     @property

@@ -95,11 +95,8 @@ def load_run(run: Path | str) -> Run:
         records.missing.append("which label versions were made from the reference labels: plan.json does not say")
     for dataset in datasets:
         _collect_labels(run, dataset, records)
-        common = {label: dataset.labels[label] for label in dataset.common}
-        group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
-        for version in (BASE, *dataset.versions) if dataset.split else ():
-            for seed in network_seeds(version, seeds, noise_seeds):
-                _collect_network(run, group, version, seed, records)
+        if dataset.split:
+            _collect_networks(run, dataset, (seeds, noise_seeds), records)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
     )
@@ -202,6 +199,17 @@ def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
         )
         if (run / place).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
             records.label_shells += _read_frames(run, f"{dataset.name}/3-scores/shells/{version}.parquet", "", [])
+
+
+def _collect_networks(
+    run: Path, dataset: RunDataset, seeds: tuple[tuple[int, ...], tuple[int, ...]], records: _Records
+) -> None:
+    """Collect all networks of a dataset; `seeds` are those of every version and the further ones of base."""
+    common = {label: dataset.labels[label] for label in dataset.common}
+    group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
+    for version in (BASE, *dataset.versions):
+        for seed in network_seeds(version, *seeds):
+            _collect_network(run, group, version, seed, records)
 
 
 def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, records: _Records) -> None:

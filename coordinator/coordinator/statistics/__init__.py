@@ -7,6 +7,7 @@
                     ├──► power        smallest detectable gain, cases needed
                     └──► failures     rare failures that the cases can't exclude
     label quality and network quality of the label versions ──► correlation
+    networks of several datasets and label versions ──► components: do scores vary more between datasets or versions?
     values of a column ──► quintiles
 
 `tests/benchmarks/calibration.py` (part of `make bench`) measures whether the intervals cover as often as they claim.

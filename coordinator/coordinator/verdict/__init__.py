@@ -2,6 +2,7 @@
 
 results ──┬──► decide          worth it, not worth it, or can't tell; with interval, cost and reason
           ├──► dose            how much better labels must be before the network is better
+          ├──► paperfindings   the paper's findings, tested
           ├──► ranking         ranks of label versions under each convention
           ├──► worklist        the masks on which label versions disagree most
           └──► sentences, observations    the verdict and the results in words

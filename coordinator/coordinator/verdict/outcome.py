@@ -17,6 +17,7 @@ from coordinator.statistics.intervals import FEWEST_TESTED, Interval
 from coordinator.study.file import VerdictSettings
 
 WORTH_IT, GAIN, NOT_WORTH_IT, CANNOT_TELL = "worth it", "a gain, size open", "not worth it", "can't tell"
+ONE_SEED = "one seed: another seed may change the difference by as much"
 METRIC_NAMES = {"dice": "Dice", "surface_dice": "Surface Dice"}
 
 ASSUMPTIONS = {
@@ -59,7 +60,7 @@ def decide(evidence: Evidence, settings: VerdictSettings) -> Outcome:
     if not evidence.intervals:
         return Outcome(CANNOT_TELL, "there is nothing to compare")
     if not evidence.seeds:
-        return Outcome(CANNOT_TELL, "one seed: another seed may change the difference by as much")
+        return Outcome(CANNOT_TELL, ONE_SEED)
     outcome = _read_intervals(evidence, settings)
     if outcome.outcome == CANNOT_TELL or not (assumption := ASSUMPTIONS[evidence.seeds]):
         return outcome

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from coordinator.results import paper
+from coordinator.statistics.components import Components, compare_components, complete_part
 from coordinator.statistics.correlation import spearman
 from coordinator.statistics.gains import Gain
-from coordinator.statistics.hypotheses import p_below_margin, p_equivalent
-from coordinator.statistics.intervals import interval, p_different
+from coordinator.statistics.intervals import interval, p_different, p_equivalent, p_less
 from coordinator.statistics.quintiles import quintiles
 
 DATASETS = ["btcv", "word", "amos", "ct1k", "abdomenatlas"]
@@ -34,7 +34,7 @@ def over(table: str, better: str, worse: str, metric: str = "dice") -> Gain:
     """Gains over the datasets that both networks converged on, each a case."""
     pairs = zip(row(table, better, metric), row(table, worse, metric), strict=True)
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return Gain(np.array([a - b for a, b in both]), tuple(map(str, range(len(both)))), 1)
+    return Gain(np.array([a - b for a, b in both]), tuple(map(str, range(len(both)))), len(both) - 1)
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,16 @@ def test_finding_pretraining_helps_on_average_but_not_in_every_cell():
 
 
 def test_finding_label_quality_hardly_matters_for_pretraining_is_an_equivalence_on_flare():
-    """Within half a Dice point, the five datasets being the cases; on SegTHOR, five datasets don't suffice for that."""
-    for version in PRETRAINED[1:]:
-        assert p_equivalent(over("flare", "base", version), 0.5) < 0.05
+    """Within half a Dice point, the five datasets being the cases; on SegTHOR, five datasets don't suffice for that.
+
+    Nor do three on FLARE, where the networks on two other datasets have a dash.
+    """
+    shown = [version for version in PRETRAINED[1:] if p_equivalent(over("flare", "base", version), 0.5) < 0.05]
+    assert shown == [version for version in PRETRAINED[1:] if version != "stunet-base"]
     assert p_equivalent(over("segthor", "base", "medsam"), 0.5) > 0.05
-    low, high = interval(over("segthor", "base", "medsam"))
-    assert low < -0.5 and high > 0.5
-    assert p_below_margin(over("segthor", "base", "medsam"), 2.0) < 0.05
+    ends = interval(over("segthor", "base", "medsam"))
+    assert ends.low < -0.5 and ends.high > 0.5
+    assert p_less(over("segthor", "base", "medsam"), 2.0) < 0.05
 
 
 def test_finding_medsams_gap_narrows_from_labels_to_pretraining():
@@ -187,7 +190,7 @@ def test_finding_medsams_gap_narrows_from_labels_to_pretraining():
     finetuned = over("segthor", "nnunet", "medsam")
 
     assert labels.mean == pytest.approx(29.88)
-    assert interval(labels)[0] > 10
+    assert interval(labels).low > 10
     assert finetuned.mean == pytest.approx(0.26)
 
 
@@ -200,10 +203,35 @@ def test_finding_label_quality_does_not_reliably_order_pretrained_networks():
         assert found.interval[0] < 0 < found.interval[1]
 
 
-def test_finding_scores_vary_more_by_dataset_than_by_label_version():
+def vary(table: str, metric: str, versions: list[str]) -> Components:
+    """How much a table's columns and rows vary; rows with a dash are left out."""
+    grid = np.array([[column(table, d, metric)[v] for v in versions] for d in DATASETS], dtype=float)
+    columns, rows = complete_part(np.isfinite(grid))
+    assert [versions[row] for row in rows] == [v for v in versions if v != "stunet-base"]
+    return compare_components(grid[np.ix_(columns, rows)][..., np.newaxis])
+
+
+@pytest.mark.parametrize(
+    ("table", "metric", "is_shown"),
+    [
+        ("segthor", "dice", True),
+        ("segthor", "surface_dice", True),
+        ("flare", "surface_dice", True),
+        ("flare", "dice", False),
+    ],
+)
+def test_finding_scores_vary_more_by_dataset_than_by_label_version_is_shown_but_for_dice_on_flare(
+    table, metric, is_shown
+):
+    """Means over cases are all that is printed, so this holds for the paper's held-out cases."""
+    assert (vary(table, metric, PRETRAINED).p_columns <= 0.05 / 4) is is_shown
+
+
+def test_finding_scores_vary_more_by_column_than_by_row_is_not_shown_for_dice_with_no_pretrain_as_a_row():
+    """The paper's words, "more crucial than pre-training", count that row, too; in surface Dice it is shown even so."""
+    rows = ["no-pretrain", *PRETRAINED]
+
+    assert vary("segthor", "dice", rows).p_columns == pytest.approx(0.125, abs=0.001)
+    assert vary("flare", "dice", rows).p_columns == pytest.approx(0.663, abs=0.001)
     for table in ("segthor", "flare"):
-        for metric in ("dice", "surface_dice"):
-            complete = [d for d in DATASETS if None not in column(table, d, metric).values()]
-            grid = np.array([[column(table, d, metric)[v] for d in complete] for v in PRETRAINED])
-            if (table, metric) != ("flare", "dice"):  # there both are 0.1 points
-                assert grid.mean(axis=0).std() > 3 * grid.mean(axis=1).std()
+        assert vary(table, "surface_dice", rows).p_columns <= 0.05 / 4
