@@ -9,7 +9,7 @@ from coordinator.report.failed import describe_failed
 from coordinator.report.texttables import TextTable
 from coordinator.results.run import DEGRADED, Run, RunDataset
 from coordinator.study.steps import BASE
-from coordinator.verdict.dose import Improvement, describe_smallest_gain, next_improvements
+from coordinator.verdict.dose import Improvement, describe_errors, describe_smallest_gain, next_improvements
 from coordinator.verdict.sentences import format_gain, format_points
 
 
@@ -28,7 +28,11 @@ def dose_table(run: Run, dataset: RunDataset, improvements: Sequence[Improvement
             "networks shown to be better",
         ),
         rows=tuple(_row(improvement) for improvement in next_improvements(improvements)),
-        notes=(describe_smallest_gain(improvements), "Intervals are those of the verdict's plan of tests."),
+        notes=(
+            describe_smallest_gain(improvements),
+            describe_errors(run, dataset),
+            "Intervals are those of the verdict's plan of tests.",
+        ),
         tidy=pl.DataFrame([{**asdict(i), "is_shown": i.is_shown} for i in improvements], infer_schema_length=None),
     )
 

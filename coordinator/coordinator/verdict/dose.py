@@ -86,6 +86,21 @@ def describe_smallest_gain(improvements: Sequence[Improvement]) -> str:
     )
 
 
+def describe_errors(run: Run, dataset: RunDataset) -> str:
+    """Say what the levels' errors mean for the curve: those drawn anew for each case largely cancel out in training."""
+    records = [t.record for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED]
+    kinds = {bool(record.get("options", {}).get("consistent")) for record in records}
+    if kinds == {True}:
+        return "The errors of these levels are the same in every case, as of a labelling protocol."
+    drawn_anew = (
+        "errors that are drawn anew for each case. Such errors largely cancel out over cases, so labels of the same "
+        "Dice may cost a network more if their errors are the same in every case"
+    )
+    if kinds == {False}:
+        return f"These levels have {drawn_anew}."
+    return f"Some of these levels have {drawn_anew}; the others have such errors, so the two don't make one curve."
+
+
 def _quality_levels(run: Run, results: Results, dataset: RunDataset) -> dict[str, float]:
     """Degraded label versions and the reference labels, worst first -> Dice of their labels."""
     degraded = {t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED}
