@@ -51,7 +51,7 @@ class Finding:
         base_seeds: networks on the reference labels that have scores.
         seed_std: standard deviation of one network's Dice over seeds, the larger of the two; None where it is unknown.
         seed_source: where it comes from: "measured", "measured on others" or "given"; empty where it is unknown.
-        p_gain: p-value of no difference in Dice, multiplied by the number of comparisons.
+        p_gain: p-value of no difference in Dice, multiplied by the number of comparisons; None without noise of seeds.
         p_equivalent: p-value of a difference in Dice of the margin or more, multiplied likewise.
         outcome: "worth it", "a gain, size open", "not worth it" or "can't tell".
         reason: what the outcome rests on, or why it is open.
@@ -203,12 +203,14 @@ def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparis
         finding,
         gain=dice.gain.mean,
         cases=len(dice.gain.cases), seeds=seeds[finding.version], base_seeds=seeds[BASE],
-        p_gain=min(1.0, tests * p_different(dice.gain, dice.seeds)),
-        p_equivalent=min(1.0, tests * p_equivalent(dice.gain, margin, dice.seeds)),
         left_out=tuple(scope.organs[label] for label in dice.gain.left_out),
     )  # fmt: skip
     if dice.seeds:
-        finding = replace(finding, seed_std=dice.seeds.networks, seed_source=dice.seeds.source)
+        finding = replace(
+            finding, seed_std=dice.seeds.networks, seed_source=dice.seeds.source,
+            p_gain=min(1.0, tests * p_different(dice.gain, dice.seeds)),
+            p_equivalent=min(1.0, tests * p_equivalent(dice.gain, margin, dice.seeds)),
+        )  # fmt: skip
     if ends := dice.interval(finding.confidence):
         finding = replace(finding, low=ends.low, high=ends.high)
         if price := price_per_point(finding.hours, ends):

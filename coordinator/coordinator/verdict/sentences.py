@@ -44,9 +44,10 @@ def _describe_gain(finding: Finding) -> str:
     surface = "" if finding.surface_gain is None else (
         f", and in Surface Dice {format_gain(finding.surface_gain, finding.surface_low, finding.surface_high)}"
     )  # fmt: skip
+    verb = "Trained" if finding.target is None else "Pre-trained"
     left_out = f"; without {join_names(finding.left_out)}, which fewer than 3 cases have" if finding.left_out else ""
     return (
-        f"Trained on the reference labels instead of these{labels} the network's Dice on the held-out cases differs by "
+        f"{verb} on the reference labels instead of these{labels} the network's Dice on the held-out cases differs by "
         f"{format_gain(finding.gain, finding.low, finding.high)} points{surface}{left_out}"
     )
 
