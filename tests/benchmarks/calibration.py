@@ -1,6 +1,6 @@
 """The verdict keeps its promises: studies with known truth, simulated, each judged as the report judges.
 
-coverage     93 to 98 %    of 95 % intervals hold the true gain
+coverage     93 to 98 %    of 95 % intervals hold the true gain; at least 93 % where one version is noisier than the others
 outcomes     <= 5 %        of studies have any wrong outcome, over all label versions and both metrics
 power        ± 5 points    of the four in five studies that are announced to show a gain
 
@@ -36,7 +36,7 @@ CASES = (3, 5, 8, 10, 20, 40, 200)
 SETTINGS = VerdictSettings(surface_margin=0.02)
 MARGIN = SETTINGS.margin
 BELOW = MARGIN - 1e-6
-COVERAGE, ERROR, POWER = (0.93, 0.98), (0.0, 0.05), (0.75, 0.85)
+COVERAGE, AT_LEAST, ERROR, POWER = (0.93, 0.98), (0.93, 1.0), (0.0, 0.05), (0.75, 0.85)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Line:
         promised: the fewest cases from which coverage is promised; None where it never is.
         outcomes_promised: whether the rate of wrong outcomes is.
         datasets: datasets in one study, each of this shape.
+        coverage: that is promised. Where one version is noisier, the calm ones are judged by it as well, so that their
+            intervals are wider than need be.
     """
 
     what: str
@@ -58,6 +60,7 @@ class Line:
     promised: int | None = 3
     outcomes_promised: bool = True
     datasets: int = 1
+    coverage: tuple[float, float] = COVERAGE
 
 
 MIXED = (0.0, 0.0, MARGIN / 2, BELOW, MARGIN, MARGIN, 2 * MARGIN)
@@ -73,9 +76,9 @@ LINES = (
     Line("noisy seeds (1 point)", Shape((0.0,) * 7, seed_std=0.01), (5, 40, 200)),
     Line("noisy seeds, 2 of each", Shape((0.0,) * 7, seed_std=0.01, seeds=2), (5, 20, 40)),
     Line("noisy seeds, 5 of each", Shape((MARGIN,) * 7, seed_std=0.01, seeds=5), (5, 20, 40)),
-    Line("one version's seeds 7 times noisier", Shape((0.0,) * 7, seed_std=0.003, restless=7.0), (5, 20, 40)),
-    Line("the same, 2 versions", Shape((0.0,) * 2, seed_std=0.003, restless=7.0), (5, 20, 40)),
-    Line("the same, 1 version", Shape((0.0,), seed_std=0.003, restless=7.0), (5, 20, 40)),
+    Line("one version's seeds 7 times noisier", Shape((0.0,) * 7, seed_std=0.003, restless=7.0), (5, 20, 40), coverage=AT_LEAST),
+    Line("the same, 2 versions", Shape((0.0,) * 2, seed_std=0.003, restless=7.0), (5, 20, 40), coverage=AT_LEAST),
+    Line("the same, 1 version", Shape((0.0,), seed_std=0.003, restless=7.0), (5, 20, 40), coverage=AT_LEAST),
     Line("the same, 2 seeds of each", Shape((0.0,) * 2, seed_std=0.003, restless=7.0, seeds=2), (5, 40), promised=None),
     Line("1 seed, 3 on the reference", Shape((0.0,) * 7, seeds=1, noise_seeds=2), (5, 40, 200)),
     Line("1 seed, 5 on the reference", Shape((BELOW,) * 7, seeds=1, noise_seeds=4), (5, 20, 40)),
@@ -154,7 +157,9 @@ def rows(studies: int, key: int) -> Iterator[Row]:
     for number, line in enumerate(LINES):
         found = {cases: simulate(line, cases, studies, key + number) for cases in line.cases}
         coverage = {cases: share for cases, (share, _, _) in found.items()}
-        yield Row(f"{line.what}: coverage", coverage, None if line.promised is None else COVERAGE, line.promised or 0)
+        yield Row(
+            f"{line.what}: coverage", coverage, None if line.promised is None else line.coverage, line.promised or 0
+        )
         yield Row("  wrong", {c: w for c, (_, w, _) in found.items()}, ERROR if line.outcomes_promised else None)
         yield Row("  told", {c: t for c, (_, _, t) in found.items()}, None)
     for confidence in (0.95, 0.995):
@@ -170,7 +175,7 @@ def _describe(row: Row) -> str:
     if row.goal is None:
         return ""
     low, high = (100 * end for end in row.goal)
-    goal = f"{low:g} to {high:g} %" if low else f"<= {high:g} %"
+    goal = f">= {low:g} %" if high == 100 else f"{low:g} to {high:g} %" if low else f"<= {high:g} %"
     since = f" from {row.promised} cases" if row.promised > min(row.shares) else ""
     return f"{goal}{since}   {'met' if row.met else 'NOT MET'}"
 

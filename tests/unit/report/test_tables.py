@@ -21,5 +21,5 @@ def test_all_that_show_the_highest_mean_are_bold(tmp_path: Path):
     table = label_quality_table(loaded, compute_results(loaded))
 
     bold = {row.head for row in table.rows if row.metric == "Dice" and row.cells[0].best}
-    assert bold == {"nnunet", "totalseg"}
+    assert bold == {"nnunet ‡ §", "totalseg"}
     assert any("no test says that it is the best" in note for note in table.notes)

@@ -182,7 +182,7 @@ def test_a_network_that_did_not_converge_has_an_em_dash_and_no_colour(tmp_path):
     assert "word to segthor: degraded-55, seed 0 did not converge: the loss is nan" in text
     html = (tmp_path / "out/index.html").read_text(encoding="utf-8")
     assert html.count("fifth-1") >= 2 and "fifth-None" not in html
-    assert "can&#39;t tell (no network on degraded-55 has scores)" in text
+    assert "can&#39;t tell (every network on degraded-55 failed)" in text
 
 
 def test_tables_of_two_reports_are_the_same_bytes(tmp_path):
