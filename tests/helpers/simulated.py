@@ -168,13 +168,14 @@ def judge_study(study: SimulatedStudy, settings: VerdictSettings, tests: int = 0
         found = gain(study.dice, "base", version)
         surface = gain(study.surface, "base", version)
         assert found is not None and surface is not None
-        seeds = seed_error(study.dice, "base", version, settings.seed_std)
+        seeds = seed_error(study.dice.without(found.left_out), "base", version, settings.seed_std)
+        surface_seeds = seed_error(study.surface.without(surface.left_out), "base", version)
         intervals: dict[str, Interval] = {}
         if ends := interval(found, seeds, plan.confidence):
             intervals["dice"] = ends
-        if ends := interval(surface, seed_error(study.surface, "base", version, settings.seed_std), plan.confidence):
+        if (surface_seeds or not seeds) and (ends := interval(surface, surface_seeds, plan.confidence)):
             intervals["surface_dice"] = ends
-        evidence = Evidence(intervals, len(found.cases), seeds.source if seeds else "", hours=None)
+        evidence = Evidence(intervals, len(found.cases), seeds.source if seeds else "", None, (1 - plan.confidence) / 2)
         judged.append(Judged(truth, found, seeds, decide(evidence, settings).outcome))
     return judged
 

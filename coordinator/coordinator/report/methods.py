@@ -168,6 +168,7 @@ def _name_seeds(seeds: Sequence[int]) -> str:
 
 def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
     settings, plan = run.verdict, make_test_plan(run)
+    fewest = cases_to_exclude(settings.failure_rate, (1 - plan.confidence) / 2)
     margins = f"{format_margin(settings.margin)} or {100 * settings.surface_margin:g} of Surface Dice"
     yield (
         "The gain of the reference labels over a label version is the difference in Dice, and in Surface Dice, "
@@ -183,7 +184,7 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
     )
     yield (
         f"Better labels are called worth it where an interval lies at or above its margin, {margins}; not worth it "
-        f"where both lie below, in at least {cases_to_exclude(settings.failure_rate, settings.alpha)} cases. Networks "
+        f"where both lie below, in at least {fewest} cases. Networks "
         "are called equivalent where the interval in Dice lies within ± "
         f"{format_margin(settings.margin)}{cited.cite(TOST)}."
     )
@@ -192,7 +193,10 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
 def _describe_seed_noise(run: Run) -> str:
     """What the intervals know of other seeds."""
     if len(run.seeds) > 1:
-        return "The noise of seeds is each version's own, joined with that of the others, and added in squares."
+        return (
+            "The noise of seeds is each version's own, joined with that of the others unless it is clearly larger, and "
+            "added in squares."
+        )
     if run.noise_seeds:
         return (
             "The noise of seeds was measured on networks trained on the reference labels and taken for all; it is "

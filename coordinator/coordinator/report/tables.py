@@ -297,7 +297,9 @@ def _colour_quintiles(rows: Sequence[Row]) -> tuple[Row, ...]:
     )
 
 
-def _make_cell(mean: float, std: float, note: str) -> Cell:
+def _make_cell(mean: float | None, std: float | None, note: str) -> Cell:
+    if mean is None or std is None:
+        return Cell()
     # Rounded as in the csv files first, so that page and csv agree in every digit.
     return Cell(100 * round(mean, DIGITS), 100 * round(std, DIGITS), note)
 

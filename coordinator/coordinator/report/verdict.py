@@ -68,9 +68,9 @@ def _notes(run: Run) -> tuple[str, ...]:
     tests = f" and {count_noun(plan.tests, 'test')} of the paper's findings" if plan.tests else ""
     return (
         f"“{WORTH_IT}”: the interval of the gain in Dice or in Surface Dice lies at or above its margin ({margins}). "
-        f"“{GAIN}”: an interval lies above 0. “{NOT_WORTH_IT}”: both intervals lie below their margins. "
-        f"“{CANNOT_TELL}”: none of these is shown. The number of held-out cases is that with which four of five such "
-        "studies would come to an outcome, if the gain is as large as the one found.",
+        f"“{GAIN}”: an interval lies above 0. “{NOT_WORTH_IT}”: both intervals lie below their margins, in enough "
+        f"cases to have met a rare failure. “{CANNOT_TELL}”: none of these is shown. The number of held-out cases is "
+        "that with which most such studies would come to an outcome, if the gain is as large as the one found.",
         f"Planned before any result: {count_noun(plan.verdicts, 'comparison')}{tests} share an error of "
         f"{100 * plan.alpha:g} %, the chance of any wrong outcome in this report. So each interval of all organs is "
         f"one of {100 * plan.confidence:.2f} %; organs share a sixth of their comparison's part, and steps of label "
@@ -86,10 +86,11 @@ def _describe_seeds(run: Run) -> str:
     if run.verdict.seed_std is not None:
         return (
             f"Where no label version has two seeds, a standard deviation of {format_points(run.verdict.seed_std)[1:]} "
-            f"Dice points over seeds is taken from: {run.verdict.seed_std_source}."
+            f"Dice points over seeds is taken from: {run.verdict.seed_std_source}. That of Surface Dice is not known "
+            f"then, so it is left out, and nothing is called “{NOT_WORTH_IT}”."
         )
     if len(run.seeds) > 1:
-        return "Intervals include cases and seeds: they hold for networks with other seeds, too."
+        return "Intervals include cases and seeds: they hold for networks with other seeds, too, of those that do not fail."
     return (
         "A label version with one network is judged by the noise of those that have several; where none has, intervals "
         "hold for these very networks only, and no outcome is given."
@@ -98,7 +99,12 @@ def _describe_seeds(run: Run) -> str:
 
 def _price_notes(run: Run) -> tuple[str, ...]:
     most = run.verdict.max_hours_per_point
-    limit = f"; a gain that takes more than {most:g} hours for each Dice point is not worth it" if most else ""
+    limit = (
+        f". A gain in Dice that takes more than {most:g} hours for each point is “{NOT_WORTH_IT}”, unless Surface Dice "
+        "gains too"
+        if most
+        else ""
+    )
     return (
         f"Hours: {run.verdict.minutes_per_mask:g} minutes for each mask of the training cases' reference "
         f"labels{limit}. Label versions that were made from the reference labels have none: without these labels they "

@@ -148,12 +148,16 @@ def _read_transfer(
         failures=records.failures, missing=records.missing, tools=records.tools, failed_networks=records.failed_networks
     )
     labels = {int(label): organ for label, organ in plan["labels"][target].items()}
-    held_out = tuple(plan["split"][target]["holdout"])
+    held_out, failed = tuple(plan["split"][target]["holdout"]), tuple(records.failed_networks)
     for dataset in datasets:
         group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, target, labels, len(held_out))
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
             for seed in network_seeds(version, *_read_seeds(plan)):
-                _collect_network(run, group, version, seed, target_records)
+                if any((n.dataset, n.target, n.version, n.seed) == (dataset.name, None, version, seed) for n in failed):
+                    reason = "was fine-tuned from a network that failed"
+                    records.failed_networks.append(FailedNetwork(dataset.name, target, version, seed, reason))
+                else:
+                    _collect_network(run, group, version, seed, target_records)
     return Transfer(
         target=target,
         labels=labels,

@@ -41,6 +41,12 @@ class Cube:
         index = self.labels.index(label)
         return Cube(self.versions, self.cases, self.seeds, (label,), self.scores[..., index : index + 1])
 
+    def without(self, labels: tuple[int, ...]) -> "Cube":
+        """The scores of all organs but these."""
+        kept = [index for index, label in enumerate(self.labels) if label not in labels]
+        names = tuple(self.labels[index] for index in kept)
+        return Cube(self.versions, self.cases, self.seeds, names, self.scores[..., kept])
+
     def networks(self, version: str) -> Floats:
         """(cases, seeds, labels) scores of a version's networks, of the seeds that have any."""
         scores: Floats = self.scores[self.versions.index(version)]
@@ -114,22 +120,30 @@ def make_cube(frame: pl.DataFrame, convention: str, labels: Sequence[int], metri
 def gain(cube: Cube, better: str, worse: str) -> Gain | None:
     """The gain of the networks on one version over those on another; None where they share no case and organ.
 
-    Each version's scores are means over its own seeds, which need not be the same.
+    Each version's scores are means over its own seeds, which need not be the same. Its organ means are over the cases
+    in which the organ counts: one that only one of the two predicts may count for that one alone. Cases that one of
+    the two lacks altogether are left out of both.
     """
     if better not in cube.versions or worse not in cube.versions:
         return None
-    means = [finite_mean(cube.networks(version), axis=1) for version in (better, worse)]
-    difference = means[0] - means[1]
-    counted = count_organs(np.isfinite(difference))
-    table = np.where(counted, difference, np.nan)
+    tables = [finite_mean(cube.networks(version), axis=1) for version in (better, worse)]
+    present = [np.isfinite(table) for table in tables]
+    rows = np.flatnonzero(present[0].any(axis=1) & present[1].any(axis=1))
+    tables, present = [table[rows] for table in tables], [one[rows] for one in present]
+    counted = count_organs(present[0]) & count_organs(present[1])
     if not counted.any():
         return None
-    mean = mean_over_organs(table)
-    left_out = np.isfinite(difference).any(axis=0) & ~counted
+    means = [mean_over_organs(np.where(counted, table, np.nan)) for table in tables]
+    by_case = np.full((2, len(rows)), np.nan)
+    for i, mean in enumerate(means):
+        by_case[i] = mean.by_case.mean()  # a case without any of these organs adds no error
+        scale = np.sqrt(len(rows) * max(len(rows) - 1, 1) / (len(mean.rows) * max(len(mean.rows) - 1, 1)))
+        by_case[i, mean.rows] += scale * (mean.by_case - mean.by_case.mean())
+    left_out = (present[0] | present[1]).any(axis=0) & ~counted
     return Gain(
-        by_case=mean.by_case,
-        cases=tuple(cube.cases[i] for i in mean.rows),
-        freedom=mean.freedom,
+        by_case=by_case[0] - by_case[1],
+        cases=tuple(cube.cases[i] for i in rows),
+        freedom=min(mean.freedom for mean in means),
         left_out=tuple(label for label, out in zip(cube.labels, left_out, strict=True) if out),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from coordinator.results.failednetworks import FailedNetwork
 from coordinator.results.run import Run
 from coordinator.results.summaries import Results, compute_results
 from coordinator.statistics.failures import cases_to_exclude
@@ -22,7 +23,9 @@ from coordinator.study.steps import BASE
 from coordinator.verdict.outcome import (
     CANNOT_TELL,
     METRIC_NAMES,
+    NOT_WORTH_IT,
     Evidence,
+    Outcome,
     decide,
     price_per_point,
 )
@@ -148,7 +151,7 @@ def is_equivalent(finding: Finding, settings: VerdictSettings) -> bool:
         finding.p_equivalent is not None
         and finding.p_equivalent <= settings.alpha
         and finding.seed_std is not None
-        and finding.cases >= cases_to_exclude(settings.failure_rate, settings.alpha)
+        and finding.cases >= cases_to_exclude(settings.failure_rate, (1 - finding.confidence) / 2)
     )
 
 
@@ -169,7 +172,7 @@ def _find(scope: _Scope, version: str, label: int | None) -> Finding:
         confidence=confidence, masks=masks,
         hours=None if masks is None else annotation_hours(masks, run.verdict.minutes_per_mask),
     )  # fmt: skip
-    comparisons = {metric: _compare(scope, cube, version, label) for metric, cube in scope.cubes.items()}
+    comparisons = {metric: _compare(scope, metric, version, label) for metric in METRIC_NAMES}
     dice, surface = (comparisons[metric] for metric in METRIC_NAMES)
     if dice is None:
         return replace(finding, reason=_explain_missing(scope, version))
@@ -188,11 +191,15 @@ class _Comparison:
         return interval(self.gain, self.seeds, confidence)
 
 
-def _compare(scope: _Scope, cube: Cube, version: str, label: int | None) -> _Comparison | None:
-    selected = cube if label is None else cube.select_organ(label)
-    found = gain(selected, BASE, version)
-    given = scope.run.verdict.seed_std if label is None else None
-    return None if found is None else _Comparison(found, seed_error(selected, BASE, version, given))
+def _compare(scope: _Scope, metric: str, version: str, label: int | None) -> _Comparison | None:
+    cube = scope.cubes[metric] if label is None else scope.cubes[metric].select_organ(label)
+    found = gain(cube, BASE, version)
+    if found is None:
+        return None
+    # What the study file gives is the noise of the mean Dice over organs, not that of another number.
+    given = scope.run.verdict.seed_std if label is None and metric == "dice" else None
+    counted = cube.without(found.left_out) if found.left_out else cube
+    return _Comparison(found, seed_error(counted, BASE, version, given))
 
 
 def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparison | None) -> Finding:
@@ -224,41 +231,63 @@ def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparis
 
 def _judge(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparison | None) -> Finding:
     """Add the outcome; where it is open, add how many cases would probably tell."""
-    comparisons = {"dice": dice, "surface_dice": surface}
-    intervals = {metric: ends for metric, c in comparisons.items() if c and (ends := c.interval(finding.confidence))}
-    evidence = Evidence(intervals, finding.cases, finding.seed_source, finding.hours)
-    outcome = decide(evidence, scope.run.verdict)
+    comparisons = {metric: c for metric, c in (("dice", dice), ("surface_dice", surface)) if c is not None}
+    intervals = {
+        metric: ends
+        for metric, comparison in comparisons.items()
+        if (ends := comparison.interval(finding.confidence)) and (comparison.seeds or not dice.seeds)
+    }
+    evidence = Evidence(intervals, finding.cases, finding.seed_source, finding.hours, (1 - finding.confidence) / 2)
+    outcome = _mention_failed(scope, finding.version, decide(evidence, scope.run.verdict))
     finding = replace(finding, outcome=outcome.outcome, reason=outcome.reason)
     if outcome.outcome != CANNOT_TELL or dice.seeds is None or finding.cases < 2:
         return finding
-    needed = _needed_cases(scope, finding, dice)
+    needed = _needed_cases(scope, finding, comparisons)
     if needed is None and not finding.reason:
         return replace(finding, reason="more seeds are needed, not only more cases")
     return replace(finding, needed=needed)
 
 
-def _needed_cases(scope: _Scope, finding: Finding, dice: _Comparison) -> int | None:
-    """Cases with which four of five studies would come to an outcome, if the gain in Dice is as large as found."""
-    margin, found = scope.run.verdict.margin, dice.gain.mean
-    std = float(dice.gain.by_case.std(ddof=1))
-    design = Design(std, finding.cases, finding.confidence, dice.seeds)
-    for_gain = cases_needed(design, found) if found > 0 else None
-    for_none = cases_needed(design, margin - found) if found < margin else None
-    if for_none is not None:
-        for_none = max(for_none, cases_to_exclude(scope.run.verdict.failure_rate, scope.run.verdict.alpha))
-    enough = min((cases for cases in (for_gain, for_none) if cases is not None), default=None)
-    return None if enough is None else max(enough, finding.cases + 1)
+def _mention_failed(scope: _Scope, version: str, outcome: Outcome) -> Outcome:
+    """Name failed networks; where more of the version's failed than of base's, the version is not called as good."""
+    failed = {name: len(_failed_networks(scope, name)) for name in (BASE, version)}
+    if not any(failed.values()):
+        return outcome
+    names = [f"{count} network{'s' * (count > 1)} on {name} failed" for name, count in failed.items() if count]
+    reason = "; ".join([*([outcome.reason] if outcome.reason else []), " and ".join(names)])
+    withheld = outcome.outcome == NOT_WORTH_IT and failed[version] > failed[BASE]
+    return Outcome(CANNOT_TELL if withheld else outcome.outcome, reason)
+
+
+def _failed_networks(scope: _Scope, version: str) -> list[FailedNetwork]:
+    place = (scope.dataset, scope.target, version)
+    return [n for n in scope.run.failed_networks if (n.dataset, n.target, n.version) == place]
+
+
+def _needed_cases(scope: _Scope, finding: Finding, comparisons: Mapping[str, _Comparison]) -> int | None:
+    """Cases with which four of five studies would come to an outcome, if the gains are as large as found."""
+    settings = scope.run.verdict
+    margins = {"dice": settings.margin, "surface_dice": settings.surface_margin}
+    for_gain: list[int | None] = []
+    for_none: list[int | None] = [cases_to_exclude(settings.failure_rate, (1 - finding.confidence) / 2)]
+    for metric, comparison in comparisons.items():
+        found = comparison.gain.mean
+        std = float(comparison.gain.by_case.std(ddof=1))
+        design = Design(std, finding.cases, finding.confidence, comparison.seeds)
+        for_gain.append(cases_needed(design, found) if found > 0 else None)
+        for_none.append(cases_needed(design, margins[metric] - found) if found < margins[metric] else None)
+    enough = [cases for cases in for_gain if cases is not None]
+    if len(comparisons) == len(margins) and None not in for_none:
+        enough.append(max(cases for cases in for_none if cases is not None))
+    return max(min(enough), finding.cases + 1) if enough else None
 
 
 def _explain_missing(scope: _Scope, version: str) -> str:
     """Say why two networks can't be compared."""
     reasons = []
     for name in (BASE, version):
-        failed = [
-            network for network in scope.run.failed_networks
-            if (network.dataset, network.target, network.version) == (scope.dataset, scope.target, name)
-        ]  # fmt: skip
         if name not in scope.cubes["dice"].versions:
+            failed = _failed_networks(scope, name)
             reasons.append(f"every network on {name} failed" if failed else f"no network on {name} has scores")
     return "; ".join(reasons) or "the networks share no case and organ that count"
 

@@ -12,7 +12,7 @@ import polars as pl
 from coordinator.results.run import DEGRADED, Run, RunDataset
 from coordinator.results.summaries import Results
 from coordinator.statistics.gains import Cube, gain, make_cube
-from coordinator.statistics.intervals import Interval, interval
+from coordinator.statistics.intervals import FEWEST_TESTED, Interval, interval
 from coordinator.statistics.seednoise import seed_error
 from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import format_points
@@ -31,6 +31,7 @@ class Improvement:
         low: lower end of its interval; None where there is none.
         high: upper end of its interval.
         seeds_known: whether the interval counts the noise of seeds; without it, nothing is shown in general.
+        cases: held-out cases that both networks have.
     """
 
     worse: str
@@ -40,11 +41,12 @@ class Improvement:
     low: float | None
     high: float | None
     seeds_known: bool
+    cases: int
 
     @property
     def is_shown(self) -> bool:
         """Whether networks on the better labels are shown to be better."""
-        return self.seeds_known and self.low is not None and self.low > 0
+        return self.seeds_known and self.cases >= FEWEST_TESTED and self.low is not None and self.low > 0
 
 
 def find_improvements(run: Run, results: Results, dataset: RunDataset) -> list[Improvement]:
@@ -119,11 +121,13 @@ def _compare(run: Run, cube: Cube, levels: dict[str, float], pair: tuple[str, st
     if network_gain is None:
         return None
     plan, seeds = make_test_plan(run), seed_error(cube, better, worse, run.verdict.seed_std)
-    better_levels = len(levels) - 2 - list(levels).index(worse)  # without the reference labels
+    names = list(levels)
+    better_levels = sum(name != BASE for name in names[names.index(worse) + 1 :])
     confidence = plan.confidence if better == BASE else plan.inner_confidence(better_levels)
     ends = interval(network_gain, seeds, confidence) or Interval(0.0, 0.0)
     known = len(network_gain.by_case) > 1
     return Improvement(
         worse, better, levels[better] - levels[worse], network_gain.mean,
         low=ends.low if known else None, high=ends.high if known else None, seeds_known=seeds is not None,
+        cases=len(network_gain.by_case),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
     worth it              an interval lies at or above its margin
     a gain, size open     an interval lies above 0, but reaches below the margin
-    not worth it          all intervals lie below their margins, and enough cases were seen to have met a rare failure
+    not worth it          both intervals lie below their margins, and enough cases were seen to have met a rare failure
     can't tell            everything else
 
 There is one interval for each metric, so labels are not worth improving only where they improve none of them. With a
@@ -37,12 +37,14 @@ class Evidence:
         cases: held-out cases that both networks have.
         seeds: source of the noise of seeds in the intervals, as in `SeedError.source`; empty where it is unknown.
         hours: of annotation that the gain takes; None where improving labels has no such price.
+        tail: chance that may be spent on having missed a rare failure: that of one side of the intervals.
     """
 
     intervals: Mapping[str, Interval]
     cases: int
     seeds: str
     hours: float | None
+    tail: float = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +71,18 @@ def decide(evidence: Evidence, settings: VerdictSettings) -> Outcome:
 
 def _read_intervals(evidence: Evidence, settings: VerdictSettings) -> Outcome:
     margins = {"dice": settings.margin, "surface_dice": settings.surface_margin}
-    large = [metric for metric, ends in evidence.intervals.items() if ends.low >= margins[metric]]
-    small = all(ends.high < margins[metric] for metric, ends in evidence.intervals.items())
-    above_zero = [metric for metric, ends in evidence.intervals.items() if ends.low > 0]
-    price = price_per_point(evidence.hours, evidence.intervals.get("dice"))
-    most = settings.max_hours_per_point
-    too_dear = most is not None and price is not None and price.low > most
-    if large and not too_dear:
-        return _check_price(Outcome(WORTH_IT, f"by {_name(large)}"), price, settings)
-    if small or too_dear:
-        return _check_failures(evidence, settings, above_zero, "" if small else "the price is too high")
+    intervals, most = evidence.intervals, settings.max_hours_per_point
+    large = [metric for metric, ends in intervals.items() if ends.low >= margins[metric]]
+    above_zero = [metric for metric, ends in intervals.items() if ends.low > 0]
+    price = price_per_point(evidence.hours, intervals.get("dice"))
+    if all(metric in intervals and intervals[metric].high < margins[metric] for metric in margins):
+        return _check_failures(evidence, settings, above_zero, "below the margins")
+    if most is not None and price is not None and price.low > most and "surface_dice" not in above_zero:
+        return _check_failures(evidence, settings, above_zero, f"more than {most:g} hours for each Dice point")
+    if large and most is not None and evidence.hours is not None and (price is None or price.high > most):
+        return Outcome(GAIN, f"by {_name(large)}; it may take more than {most:g} hours for each Dice point")
+    if large:
+        return Outcome(WORTH_IT, f"by {_name(large)}")
     if above_zero:
         return Outcome(GAIN, f"by {_name(above_zero)}")
     return Outcome(CANNOT_TELL)
@@ -94,25 +98,15 @@ def price_per_point(hours: float | None, dice: Interval | None) -> Interval | No
     return Interval(hours / (100 * dice.high), hours / (100 * dice.low) if dice.low > 0 else float("inf"))
 
 
-def _check_price(outcome: Outcome, price: Interval | None, settings: VerdictSettings) -> Outcome:
-    """Withhold "worth it" where the price may be above the highest that the study file allows."""
-    if settings.max_hours_per_point is None:
-        return outcome
-    if price is None or price.high > settings.max_hours_per_point:
-        return Outcome(GAIN, f"{outcome.reason}; it may take more than {settings.max_hours_per_point:g} hours a point")
-    return outcome
-
-
-def _check_failures(evidence: Evidence, settings: VerdictSettings, above_zero: list[str], reason: str) -> Outcome:
+def _check_failures(evidence: Evidence, settings: VerdictSettings, above_zero: list[str], what: str) -> Outcome:
     """Withhold "not worth it" where too few cases were seen to have met a rare failure of a network."""
-    fewest = cases_to_exclude(settings.failure_rate, settings.alpha)
+    fewest = cases_to_exclude(settings.failure_rate, evidence.tail)
     if evidence.cases >= fewest:
-        rate = 100 * highest_rate(evidence.cases, settings.alpha)
-        missed = f"failures in up to {rate:.1f} % of cases can't be excluded"
-        return Outcome(NOT_WORTH_IT, f"{reason}; {missed}" if reason else missed)
+        rate = 100 * highest_rate(evidence.cases, evidence.tail)
+        return Outcome(NOT_WORTH_IT, f"{what}; failures in up to {rate:.1f} % of cases can't be excluded")
     withheld = (
-        f"below the margin in these cases, but {evidence.cases} can't exclude failures in "
-        f"{100 * settings.failure_rate:g} % of cases; {fewest} could"
+        f"{what} in these cases, but {evidence.cases} can't exclude failures in {100 * settings.failure_rate:g} % of "
+        f"cases; {fewest} could"
     )
     return Outcome(GAIN if above_zero else CANNOT_TELL, withheld)
 

@@ -135,13 +135,13 @@ def _count_equivalent(
     if not mine:
         return
     margin = format_margin(run.verdict.margin)
-    equivalent = [f.version for f in mine if is_equivalent(f, run.verdict)]
+    equivalent = [f.version for f in mine if is_equivalent(f, run.verdict) and f.outcome != WORTH_IT]
     worse = [f"{f.version} ({f.reason})" for f in mine if f.outcome == WORTH_IT]
     names = f" ({join_names(equivalent)})" if 0 < len(equivalent) < len(mine) else ""
     verb = "is" if len(equivalent) == 1 else "are"
     text = (
         f"{len(equivalent)} of {count_noun(len(mine), 'label version')} {verb} shown to be within ± {margin} of the "
-        f"reference labels{names}."
+        f"reference labels in Dice{names}."
     )
     if worse:
         text += f" Shown to be worse by the margin or more: {join_names(worse)}."

@@ -9,7 +9,10 @@ from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_I
 SETTINGS = VerdictSettings(margin=0.01, surface_margin=0.02)
 
 
-def judge(dice, surface=None, *, cases=40, seeds="measured", hours=None, settings=SETTINGS):
+BELOW = (-0.01, 0.01)
+
+
+def judge(dice, surface=BELOW, *, cases=40, seeds="measured", hours=None, settings=SETTINGS):
     intervals = {"dice": Interval(*dice)} | ({"surface_dice": Interval(*surface)} if surface else {})
     return decide(Evidence(intervals, cases, seeds, hours), settings)
 
@@ -41,20 +44,25 @@ def test_not_worth_it_needs_both_metrics_below_their_margins():
     assert judge((-0.001, 0.005), (-0.01, 0.021)).outcome == CANNOT_TELL
 
 
+def test_without_surface_dice_nothing_is_not_worth_it():
+    assert judge((0.0, 0.005), None).outcome == CANNOT_TELL
+    assert judge((0.02, 0.03), None).outcome == WORTH_IT
+
+
 def test_not_worth_it_names_the_failure_rate_that_it_cannot_exclude():
     judged = judge((0.0, 0.005), cases=40)
 
-    # 1 - 0.05^(1/40) = 7.2 %
-    assert judged.reason == "failures in up to 7.2 % of cases can't be excluded"
+    # 1 - 0.025^(1/40) = 8.8 %
+    assert judged.reason == "below the margins; failures in up to 8.8 % of cases can't be excluded"
 
 
 def test_not_worth_it_is_withheld_where_a_rare_failure_would_have_been_missed():
     few = judge((-0.001, 0.005), cases=10)
 
     assert few.outcome == CANNOT_TELL
-    assert few.reason == "below the margin in these cases, but 10 can't exclude failures in 10 % of cases; 29 could"
+    assert few.reason == "below the margins in these cases, but 10 can't exclude failures in 10 % of cases; 36 could"
     assert judge((0.001, 0.005), cases=10).outcome == GAIN
-    assert judge((-0.001, 0.005), cases=10, settings=VerdictSettings(failure_rate=0.3)).outcome == NOT_WORTH_IT
+    assert judge((-0.001, 0.005), cases=10, settings=VerdictSettings(failure_rate=0.35)).outcome == NOT_WORTH_IT
 
 
 def test_one_seed_cannot_tell_however_narrow_the_interval_is():
@@ -88,7 +96,7 @@ def test_without_a_highest_price_hours_play_no_part():
         (2000, WORTH_IT),  # 12507 hours for 1.0 to 1.2 points: 10,422 to 12,507 a point
         (12_600, WORTH_IT),
         (11_000, GAIN),
-        (10_000, NOT_WORTH_IT),
+        (10_000, NOT_WORTH_IT),  # above the margin, but too dear
     ],
 )
 def test_a_price_is_judged_over_its_whole_interval(most, outcome):
@@ -96,6 +104,13 @@ def test_a_price_is_judged_over_its_whole_interval(most, outcome):
     hours = 1000 if most == 2000 else 12_507
 
     assert judge((0.010, 0.012), hours=hours, settings=settings).outcome == outcome
+
+
+def test_a_price_in_dice_points_does_not_outvote_surface_dice():
+    settings = VerdictSettings(max_hours_per_point=100)
+
+    for dice in ((0.0005, 0.004), (-0.004, 0.0), (0.02, 0.03)):
+        assert judge(dice, (0.10, 0.14), hours=12_507, settings=settings).outcome == GAIN
 
 
 def test_a_price_has_an_interval_that_may_be_open():

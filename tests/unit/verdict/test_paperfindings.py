@@ -152,7 +152,7 @@ def test_label_versions_are_counted_that_are_shown_to_be_within_the_margin(tmp_p
     found = only(run, VERSIONS)
 
     assert found.statement == (
-        "2 of 3 label versions are shown to be within ± 1 Dice point of the reference labels (one and two). Shown to be "
+        "2 of 3 label versions are shown to be within ± 1 Dice point of the reference labels in Dice (one and two). Shown to be "
         "worse by the margin or more: three (by Dice and Surface Dice)."
     )
     assert found.is_shown is False
