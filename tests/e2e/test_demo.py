@@ -11,7 +11,7 @@ from coordinator.datasets.phantom import make_phantom
 
 pytestmark = [pytest.mark.long, pytest.mark.venvs]
 DEMO = Path(__file__).resolve().parents[2] / "studies" / "demo.yaml"
-DEGRADED = "degraded-75"
+DEGRADED = "degraded-85"
 
 
 def verdict(folder: Path, **train: object) -> dict[str, object]:

@@ -90,7 +90,7 @@ def _describe_seeds(run: Run) -> str:
             f"then, so it is left out, and nothing is called “{NOT_WORTH_IT}”."
         )
     if len(run.seeds) > 1:
-        return "Intervals include cases and seeds: they hold for networks with other seeds, too, of those that do not fail."
+        return "Intervals include cases and seeds: they hold for networks with other seeds, too, unless these fail."
     return (
         "A label version with one network is judged by the noise of those that have several; where none has, intervals "
         "hold for these very networks only, and no outcome is given."

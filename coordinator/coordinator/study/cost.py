@@ -32,7 +32,7 @@ ASSUMED_SEED_STD = 0.005
 """Of a network's Dice from seed to seed: an assumption, and printed as one. Two networks on the same labels then differ
 by more than a Dice point in one of six pairs."""
 CAUTION_OF_SEEDS = 1.2
-"""Simulated: of three seeds the noise counts 1.3 times, of two 2.2 times as much before a study shows a gain in 80 %."""
+"""Simulated: the noise of three seeds counts 1.3 times, that of two 2.2 times, before 80 % of studies show a gain."""
 MODEL_BYTES = 130e6
 """Of a network of the trainer's default size: 31 million parameters."""
 COMPRESSED = 1 / 50
