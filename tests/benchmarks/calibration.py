@@ -31,7 +31,7 @@ from coordinator.study.file import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL
 
 STUDIES = 1000
-KEY = 90210
+KEY = 24601
 CASES = (3, 5, 8, 10, 20, 40, 200)
 SETTINGS = VerdictSettings(surface_margin=0.02)
 MARGIN = SETTINGS.margin
@@ -61,6 +61,7 @@ class Line:
     outcomes_promised: bool = True
     datasets: int = 1
     coverage: tuple[float, float] = COVERAGE
+    given: bool = False
 
 
 MIXED = (0.0, 0.0, MARGIN / 2, BELOW, MARGIN, MARGIN, 2 * MARGIN)
@@ -93,6 +94,8 @@ LINES = (
     Line("heavy tails", Shape((BELOW,) * 3, tail="heavy")),
     Line("scores near 1", Shape((MARGIN,) * 3, bounded=True)),
     Line("scores near 1, gain of 5 points", Shape((0.05,) * 3, bounded=True)),
+    Line("given noise of seeds", Shape((0.0,) * 3, seeds=1), (5, 40), given=True),
+    Line("a network fails in 1 of 10 cases, 7 versions", Shape((0.0,) * 7, failures=0.1, case_std=0.005, seed_std=0.001), (30, 60), None),
     Line("a network fails in 1 of 10 cases", Shape((0.0,) * 3, failures=0.1), (5, 10, 30, 60), promised=60, coverage=AT_LEAST),
 )  # fmt: skip
 
@@ -102,11 +105,13 @@ def simulate(line: Line, cases: int, studies: int, key: int) -> tuple[float, flo
     shape = replace(line.shape, cases=cases)
     others = (line.datasets - 1) * len(shape.gains)
     covered, told, wrong = [], [], 0
+    given = {"seed_std": shape.seed_std, "seed_std_source": "the truth"} if line.given else {}
+    settings = SETTINGS.model_copy(update=given)
     for number in range(studies):
         judged = [
             one
             for dataset in range(line.datasets)
-            for one in judge_study(draw_study(shape, generator(key, cases, number, dataset)), SETTINGS, others)
+            for one in judge_study(draw_study(shape, generator(key, cases, number, dataset)), settings, others)
         ]
         covered += [one.covers() for one in judged]
         told += [one.outcome != CANNOT_TELL for one in judged]

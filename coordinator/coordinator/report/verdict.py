@@ -71,7 +71,7 @@ def _notes(run: Run) -> tuple[str, ...]:
         f"“{GAIN}”: an interval lies above 0. “{NOT_WORTH_IT}”: both intervals lie below their margins, in enough "
         f"cases to have met a rare failure. “{CANNOT_TELL}”: none of these is shown. The number of held-out cases is "
         "that with which most such studies would come to an outcome, if the gain is as large as the one found.",
-        f"Planned before any result: {count_noun(plan.verdicts, 'comparison')}{tests} share an error of "
+        f"Planned before any result: {count_noun(plan.verdicts, 'comparison')}{tests}, with one error together of "
         f"{100 * plan.alpha:g} %, the chance of any wrong outcome in this report. So each interval of all organs is "
         f"one of {100 * plan.confidence:.2f} %; organs share a sixth of their comparison's part, and steps of label "
         "quality another.",

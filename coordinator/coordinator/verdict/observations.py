@@ -173,7 +173,7 @@ def _describe_marks(run: Run) -> Iterator[str]:
     if made:
         yield (
             f"The labels of {join_names(made)} were made from the reference labels, so a user without reference labels "
-            f"could not have {'it' if len(made) == 1 else 'them'}."
+            "could not have them."
         )
     informed = [version for version in run.versions if run.marks[version].labeller_saw_held_out]
     if informed:
