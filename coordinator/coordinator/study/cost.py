@@ -4,7 +4,7 @@ Times are those that earlier runs in the same folder measured, else assumed; eac
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from pathlib import Path
 from statistics import median
@@ -177,12 +177,15 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
             "more networks), or `verdict.seed_std` with its source"
         )
         return
+    # Few seeds are judged with caution: a gain that four of five studies show is larger than the noise alone says.
+    caution = 1 + CAUTION_OF_SEEDS / (len(train.seeds) - 1) ** 2 if len(train.seeds) > 1 else 1.0
+    cautious = replace(seeds, std=caution * seeds.std)
     comparisons = len(study.generators) * len(groups)
     noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
     for group, folder, tested in groups:
         held_out, cases = len(plan.about["split"][tested]["holdout"]), len(plan.about["cases"][tested])
         std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
-        smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, seeds))
+        smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, cautious))
         with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {cases} cases in all)"
         if smallest is None:
             yield (
@@ -221,9 +224,7 @@ def expected_seed_error(train: TrainSettings, verdict: VerdictSettings, comparis
     freedom_of_base = of_base + min(MOST_BORROWED, comparisons * own)
     together = relative**4 / (1 / seeds**2 / freedom + 1 / base_seeds**2 / freedom_of_base)
     pooled = of_base + comparisons * own
-    # Few seeds are judged with caution: to be shown four times of five, a gain must be larger than this formula says.
-    caution = 1 + CAUTION_OF_SEEDS / max(min(seeds, base_seeds) - 1, 1) ** 2 if seeds > 1 else 1.0
-    return SeedError(caution * ASSUMED_SEED_STD * relative, min(together, pooled), ASSUMED_SEED_STD, "assumed")
+    return SeedError(ASSUMED_SEED_STD * relative, min(together, pooled), ASSUMED_SEED_STD, "assumed")
 
 
 def _describe_source(verdict: VerdictSettings, seeds: SeedError) -> str:

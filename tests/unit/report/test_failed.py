@@ -33,7 +33,7 @@ def test_two_networks_that_learned_nothing_get_no_verdict(tmp_path: Path):
 
     text = visible_text(report / "index.html")
     assert "Nothing failed." not in text
-    assert "2 networks failed, in no mean and compared with none" in text
+    assert "4 networks failed, in no mean and compared with none" in text  # two of them fine-tuned from the others
     assert "word: base, seed 0 has Dice 0.0 on the held-out cases, below the floor of 5" in text
     assert "word: nnunet, seed 0 predicts none of the 26,139 voxels that the reference labels have" in text
     assert "All networks that were tested failed, so what better labels gain remains open." in text
@@ -65,7 +65,8 @@ def test_a_network_is_not_the_best_because_all_others_failed(tmp_path: Path):
     report = make_report(run)
 
     assert "**" not in read(report, "in-domain.md")
-    assert "**86.0" in read(report, "transfer-segthor.md")
+    # Its fine-tuned network began from one that had learned nothing, so nnunet's has no other to be better than there.
+    assert "**" not in read(report, "transfer-segthor.md")
 
 
 @pytest.mark.parametrize("target", [None, TARGET])
