@@ -31,7 +31,7 @@ from coordinator.study.file import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL
 
 STUDIES = 1000
-KEY = 24601
+KEY = 90210
 CASES = (3, 5, 8, 10, 20, 40, 200)
 SETTINGS = VerdictSettings(surface_margin=0.02)
 MARGIN = SETTINGS.margin
@@ -95,7 +95,7 @@ LINES = (
     Line("scores near 1", Shape((MARGIN,) * 3, bounded=True)),
     Line("scores near 1, gain of 5 points", Shape((0.05,) * 3, bounded=True)),
     Line("given noise of seeds", Shape((0.0,) * 3, seeds=1), (5, 40), given=True),
-    Line("a network fails in 1 of 10 cases, 7 versions", Shape((0.0,) * 7, failures=0.1, case_std=0.005, seed_std=0.001), (30, 60), None),
+    Line("failures in 1 of 10 cases, 7 versions", Shape((0.0,) * 7, failures=0.1, case_std=0.005, seed_std=0.001), (30, 60), None),
     Line("a network fails in 1 of 10 cases", Shape((0.0,) * 3, failures=0.1), (5, 10, 30, 60), promised=60, coverage=AT_LEAST),
 )  # fmt: skip
 
