@@ -139,6 +139,11 @@ class VerdictSettings(Strict):
             raise ValueError("seed_std and seed_std_source: give both or neither; the report prints the source")
         return self
 
+    @property
+    def margins(self) -> dict[str, float]:
+        """Metric -> its margin."""
+        return {"dice": self.margin, "surface_dice": self.surface_margin}
+
 
 class RunSettings(Strict):
     """Where and how steps run."""

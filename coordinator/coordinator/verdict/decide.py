@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from coordinator.results.failednetworks import FailedNetwork
+from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run
-from coordinator.results.summaries import Results, compute_results
+from coordinator.results.summaries import METRICS, Results, compute_results
 from coordinator.statistics.failures import cases_to_exclude
 from coordinator.statistics.gains import Cube, Gain, gain, make_cube
 from coordinator.statistics.intervals import Interval, interval, p_different, p_equivalent
@@ -22,7 +22,6 @@ from coordinator.study.file import VerdictSettings
 from coordinator.study.steps import BASE
 from coordinator.verdict.outcome import (
     CANNOT_TELL,
-    METRIC_NAMES,
     NOT_WORTH_IT,
     Evidence,
     Outcome,
@@ -139,7 +138,7 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
             is_planned = target is not None or dataset.split is not None
             if not organs or not is_planned or (scores.is_empty() and not run.failed_networks):
                 continue
-            cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m) for m in METRIC_NAMES}
+            cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m) for m in METRICS}
             scope = _Scope(run, results, make_test_plan(run), dataset.name, target, organs, cubes)
             all_findings += [_find(scope, v, label) for label in (None, *organs) for v in dataset.versions]
     return all_findings
@@ -150,7 +149,6 @@ def is_equivalent(finding: Finding, settings: VerdictSettings) -> bool:
     return (
         finding.p_equivalent is not None
         and finding.p_equivalent <= settings.alpha
-        and finding.seed_std is not None
         and finding.cases >= cases_to_exclude(settings.failure_rate, (1 - finding.confidence) / 2)
     )
 
@@ -172,8 +170,8 @@ def _find(scope: _Scope, version: str, label: int | None) -> Finding:
         confidence=confidence, masks=masks,
         hours=None if masks is None else annotation_hours(masks, run.verdict.minutes_per_mask),
     )  # fmt: skip
-    comparisons = {metric: _compare(scope, metric, version, label) for metric in METRIC_NAMES}
-    dice, surface = (comparisons[metric] for metric in METRIC_NAMES)
+    comparisons = {metric: _compare(scope, metric, version, label) for metric in METRICS}
+    dice, surface = (comparisons[metric] for metric in METRICS)
     if dice is None:
         return replace(finding, reason=_explain_missing(scope, version))
     return _judge(scope, _fill(scope, finding, dice, surface), dice, surface)
@@ -250,7 +248,7 @@ def _judge(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Compari
 
 def _mention_failed(scope: _Scope, version: str, outcome: Outcome) -> Outcome:
     """Name failed networks; where more of the version's failed than of base's, the version is not called as good."""
-    failed = {name: len(_failed_networks(scope, name)) for name in (BASE, version)}
+    failed = {name: _count_failed(scope, name) for name in (BASE, version)}
     if not any(failed.values()):
         return outcome
     names = [f"{count} network{'s' * (count > 1)} on {name} failed" for name, count in failed.items() if count]
@@ -259,15 +257,13 @@ def _mention_failed(scope: _Scope, version: str, outcome: Outcome) -> Outcome:
     return Outcome(CANNOT_TELL if withheld else outcome.outcome, reason)
 
 
-def _failed_networks(scope: _Scope, version: str) -> list[FailedNetwork]:
-    place = (scope.dataset, scope.target, version)
-    return [n for n in scope.run.failed_networks if (n.dataset, n.target, n.version) == place]
+def _count_failed(scope: _Scope, version: str) -> int:
+    return count_failed(scope.run.failed_networks, scope.target).get((scope.dataset, version), 0)
 
 
 def _needed_cases(scope: _Scope, finding: Finding, comparisons: Mapping[str, _Comparison]) -> int | None:
     """Cases with which four of five studies would come to an outcome, if the gains are as large as found."""
-    settings = scope.run.verdict
-    margins = {"dice": settings.margin, "surface_dice": settings.surface_margin}
+    settings, margins = scope.run.verdict, scope.run.verdict.margins
     for_gain: list[int | None] = []
     for_none: list[int | None] = [cases_to_exclude(settings.failure_rate, (1 - finding.confidence) / 2)]
     for metric, comparison in comparisons.items():
@@ -287,7 +283,7 @@ def _explain_missing(scope: _Scope, version: str) -> str:
     reasons = []
     for name in (BASE, version):
         if name not in scope.cubes["dice"].versions:
-            failed = _failed_networks(scope, name)
+            failed = _count_failed(scope, name)
             reasons.append(f"every network on {name} failed" if failed else f"no network on {name} has scores")
     return "; ".join(reasons) or "the networks share no case and organ that count"
 

@@ -12,13 +12,13 @@ price (`max_hours_per_point`), a gain must also be cheap enough, over the whole 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from coordinator.results.summaries import METRICS
 from coordinator.statistics.failures import cases_to_exclude, highest_rate
 from coordinator.statistics.intervals import FEWEST_TESTED, Interval
 from coordinator.study.file import VerdictSettings
 
 WORTH_IT, GAIN, NOT_WORTH_IT, CANNOT_TELL = "worth it", "a gain, size open", "not worth it", "can't tell"
 ONE_SEED = "one seed: another seed may change the difference by as much"
-METRIC_NAMES = {"dice": "Dice", "surface_dice": "Surface Dice"}
 
 ASSUMPTIONS = {
     "measured": "",
@@ -70,8 +70,7 @@ def decide(evidence: Evidence, settings: VerdictSettings) -> Outcome:
 
 
 def _read_intervals(evidence: Evidence, settings: VerdictSettings) -> Outcome:
-    margins = {"dice": settings.margin, "surface_dice": settings.surface_margin}
-    intervals, most = evidence.intervals, settings.max_hours_per_point
+    intervals, margins, most = evidence.intervals, settings.margins, settings.max_hours_per_point
     large = [metric for metric, ends in intervals.items() if ends.low >= margins[metric]]
     above_zero = [metric for metric, ends in intervals.items() if ends.low > 0]
     price = price_per_point(evidence.hours, intervals.get("dice"))
@@ -112,4 +111,4 @@ def _check_failures(evidence: Evidence, settings: VerdictSettings, above_zero: l
 
 
 def _name(metrics: list[str]) -> str:
-    return " and ".join(METRIC_NAMES[metric] for metric in metrics)
+    return " and ".join(METRICS[metric] for metric in metrics)
