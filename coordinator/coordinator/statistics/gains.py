@@ -42,7 +42,9 @@ class Cube:
         return Cube(self.versions, self.cases, self.seeds, (label,), self.scores[..., index : index + 1])
 
     def without(self, labels: tuple[int, ...]) -> "Cube":
-        """The scores of all organs but these."""
+        """The scores of all organs but these; this very cube for none, so that what is known of it is kept."""
+        if not labels:
+            return self
         kept = [index for index, label in enumerate(self.labels) if label not in labels]
         names = tuple(self.labels[index] for index in kept)
         return Cube(self.versions, self.cases, self.seeds, names, self.scores[..., kept])

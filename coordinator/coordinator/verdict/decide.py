@@ -196,8 +196,7 @@ def _compare(scope: _Scope, metric: str, version: str, label: int | None) -> _Co
         return None
     # What the study file gives is the noise of the mean Dice over organs, not that of another number.
     given = scope.run.verdict.seed_std if label is None and metric == "dice" else None
-    counted = cube.without(found.left_out) if found.left_out else cube
-    return _Comparison(found, seed_error(counted, BASE, version, given))
+    return _Comparison(found, seed_error(cube.without(found.left_out), BASE, version, given))
 
 
 def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparison | None) -> Finding:

@@ -120,7 +120,10 @@ def _compare(run: Run, cube: Cube, levels: dict[str, float], pair: tuple[str, st
     network_gain = gain(cube, better, worse)
     if network_gain is None:
         return None
-    plan, seeds = make_test_plan(run), seed_error(cube, better, worse, run.verdict.seed_std)
+    plan, seeds = (
+        make_test_plan(run),
+        seed_error(cube.without(network_gain.left_out), better, worse, run.verdict.seed_std),
+    )
     names = list(levels)
     better_levels = sum(name != BASE for name in names[names.index(worse) + 1 :])
     confidence = plan.confidence if better == BASE else plan.inner_confidence(better_levels)

@@ -97,7 +97,7 @@ def _test_pretraining(run: Run, plan: TestPlan, transfer: Transfer, dataset: Run
     if found is None:
         return replace(finding, statement="Can't tell: the networks share no case and organ that count.")
     finding = replace(finding, estimate=found.mean)
-    seeds, cases = seed_error(cube, BASE, NO_PRETRAIN, run.verdict.seed_std), len(found.cases)
+    seeds, cases = seed_error(cube.without(found.left_out), BASE, NO_PRETRAIN, run.verdict.seed_std), len(found.cases)
     ends = interval(found, seeds, 1 - plan.share)
     if cases < FEWEST_TESTED or seeds is None or ends is None:
         doubt = ONE_SEED if cases >= FEWEST_TESTED else count_noun(cases, "held-out case")
