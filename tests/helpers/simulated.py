@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.statistics.gains import Cube, Gain, gain
-from coordinator.statistics.intervals import Interval, interval
-from coordinator.statistics.seednoise import SeedError, seed_error
+from coordinator.statistics.comparison import Comparison, compare
+from coordinator.statistics.gains import Cube
+from coordinator.statistics.intervals import Interval
 from coordinator.study.file import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT, Evidence, decide
 from coordinator.verdict.testplan import TestPlan
@@ -143,13 +143,12 @@ class Judged:
     """What our statistics say of one label version of a simulated study."""
 
     truth: float
-    gain: Gain
-    seeds: SeedError | None
+    dice: Comparison
     outcome: str
 
     def covers(self) -> bool:
         """Whether the 95 % interval in Dice holds the truth."""
-        ends = interval(self.gain, self.seeds)
+        ends = self.dice.interval(0.95)
         return ends is not None and ends.low <= self.truth <= ends.high
 
     def is_wrong(self, settings: VerdictSettings) -> bool:
@@ -165,18 +164,17 @@ def judge_study(study: SimulatedStudy, settings: VerdictSettings, tests: int = 0
     plan = TestPlan(settings.alpha, len(study.truth), tests)
     judged = []
     for version, truth in study.truth.items():
-        found = gain(study.dice, "base", version)
-        surface = gain(study.surface, "base", version)
-        assert found is not None and surface is not None
-        seeds = seed_error(study.dice.without(found.left_out), "base", version, settings.seed_std)
-        surface_seeds = seed_error(study.surface.without(surface.left_out), "base", version)
+        dice = compare(study.dice, "base", version, settings.seed_std)
+        surface = compare(study.surface, "base", version)
+        assert dice is not None and surface is not None
         intervals: dict[str, Interval] = {}
-        if ends := interval(found, seeds, plan.confidence):
+        if ends := dice.interval(plan.confidence):
             intervals["dice"] = ends
-        if (surface_seeds or not seeds) and (ends := interval(surface, surface_seeds, plan.confidence)):
+        if (surface.seeds or not dice.seeds) and (ends := surface.interval(plan.confidence)):
             intervals["surface_dice"] = ends
-        evidence = Evidence(intervals, len(found.cases), seeds.source if seeds else "", None, (1 - plan.confidence) / 2)
-        judged.append(Judged(truth, found, seeds, decide(evidence, settings).outcome))
+        source = dice.seeds.source if dice.seeds else ""
+        evidence = Evidence(intervals, len(dice.gain.cases), source, None, (1 - plan.confidence) / 2)
+        judged.append(Judged(truth, dice, decide(evidence, settings).outcome))
     return judged
 
 

@@ -5,7 +5,8 @@
                     ├──► seednoise    how much another seed would change a gain
                     ├──► intervals    interval and p-values of a gain, over cases and seeds
                     ├──► power        smallest detectable gain, cases needed
-                    └──► failures     rare failures that the cases can't exclude
+                    ├──► failures     rare failures that the cases can't exclude
+                    └──► comparison   all of these for two label versions
     label quality and network quality of the label versions ──► correlation
     networks of several datasets and label versions ──► components: do scores vary more between datasets or versions?
     values of a column ──► quintiles

@@ -86,12 +86,10 @@ class OrganMean:
     Attributes:
         by_case: (..., cases) values whose mean is the mean of organ means, and whose variance is that of a case.
         freedom: degrees of freedom of their variance.
-        rows: (cases,) indices of the cases in the table.
     """
 
     by_case: Floats
     freedom: float
-    rows: NDArray[np.intp]
 
 
 def make_cube(frame: pl.DataFrame, convention: str, labels: Sequence[int], metric: str = "dice") -> Cube:
@@ -136,14 +134,9 @@ def gain(cube: Cube, better: str, worse: str) -> Gain | None:
     if not counted.any():
         return None
     means = [mean_over_organs(np.where(counted, table, np.nan)) for table in tables]
-    by_case = np.full((2, len(rows)), np.nan)
-    for i, mean in enumerate(means):
-        by_case[i] = mean.by_case.mean()  # a case without any of these organs adds no error
-        scale = np.sqrt(len(rows) * max(len(rows) - 1, 1) / (len(mean.rows) * max(len(mean.rows) - 1, 1)))
-        by_case[i, mean.rows] += scale * (mean.by_case - mean.by_case.mean())
     left_out = (present[0] | present[1]).any(axis=0) & ~counted
     return Gain(
-        by_case=by_case[0] - by_case[1],
+        by_case=means[0].by_case - means[1].by_case,
         cases=tuple(cube.cases[i] for i in rows),
         freedom=min(mean.freedom for mean in means),
         left_out=tuple(label for label, out in zip(cube.labels, left_out, strict=True) if out),
@@ -165,20 +158,22 @@ def mean_over_organs(table: Floats) -> OrganMean:
     of Bell and McCaffrey (2002), for equal and independent errors. Without gaps these are Student's s² / n and n - 1.
 
     Args:
-        table: (..., cases, organs), NaN in gaps, which are the same along all axes but the last two.
+        table: (..., cases, organs), NaN in gaps, which are the same along all axes but the last two. A case without any
+            organ adds no error.
     """
     present = np.isfinite(table.reshape(-1, *table.shape[-2:])[0])
-    rows, columns = np.flatnonzero(present.any(axis=1)), np.flatnonzero(present.any(axis=0))
-    present = present[np.ix_(rows, columns)]
-    values = np.where(present, table[..., rows[:, None], columns], 0.0)
-    counts, cases = present.sum(axis=0), len(rows)
+    columns = np.flatnonzero(present.any(axis=0))
+    present = present[:, columns]
+    values = np.where(present, table[..., columns], 0.0)
+    counts, cases = present.sum(axis=0), len(present)
     means = values.sum(axis=-2) / counts
     # What each case adds to the error; an organ that one case has adds none.
     weights = np.where(present, 1 / (len(columns) * np.sqrt(counts * np.maximum(counts - 1, 1))), 0.0)
     errors = ((values - means[..., None, :]) * weights).sum(axis=-1)
     by_case = means.mean(axis=-1)[..., None] + np.sqrt(cases * max(cases - 1, 1)) * errors
-    freedom = float(max(cases - 1, 1)) if present.all() else _freedom(weights, counts)
-    return OrganMean(by_case, freedom, rows)
+    is_full = present[present.any(axis=1)].all()
+    freedom = float(max(present.any(axis=1).sum() - 1, 1)) if is_full else _freedom(weights, counts)
+    return OrganMean(by_case, freedom)
 
 
 def finite_mean(values: Floats, axis: int) -> Floats:

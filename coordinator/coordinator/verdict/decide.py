@@ -13,11 +13,11 @@ import polars as pl
 from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run
 from coordinator.results.summaries import METRICS, Results, compute_results
+from coordinator.statistics.comparison import Comparison, compare
 from coordinator.statistics.failures import cases_to_exclude
-from coordinator.statistics.gains import Cube, Gain, gain, make_cube
-from coordinator.statistics.intervals import Interval, interval, p_different, p_equivalent
+from coordinator.statistics.gains import Cube, make_cube
+from coordinator.statistics.intervals import Interval
 from coordinator.statistics.power import Design, cases_needed
-from coordinator.statistics.seednoise import SeedError, seed_error
 from coordinator.study.file import VerdictSettings
 from coordinator.study.steps import BASE
 from coordinator.verdict.outcome import (
@@ -129,6 +129,7 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
     """
     if results is None:
         results = compute_results(run)
+    plan = make_test_plan(run)
     places = [(None, run.model_scores, None), *((t.target, t.scores, t.labels) for t in run.transfers)]
     all_findings: list[Finding] = []
     for target, scores, target_organs in places:
@@ -139,7 +140,7 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
             if not organs or not is_planned or (scores.is_empty() and not run.failed_networks):
                 continue
             cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m) for m in METRICS}
-            scope = _Scope(run, results, make_test_plan(run), dataset.name, target, organs, cubes)
+            scope = _Scope(run, results, plan, dataset.name, target, organs, cubes)
             all_findings += [_find(scope, v, label) for label in (None, *organs) for v in dataset.versions]
     return all_findings
 
@@ -170,38 +171,26 @@ def _find(scope: _Scope, version: str, label: int | None) -> Finding:
         confidence=confidence, masks=masks,
         hours=None if masks is None else annotation_hours(masks, run.verdict.minutes_per_mask),
     )  # fmt: skip
-    comparisons = {metric: _compare(scope, metric, version, label) for metric in METRICS}
-    dice, surface = (comparisons[metric] for metric in METRICS)
-    if dice is None:
+    comparisons = {metric: found for metric in METRICS if (found := _compare(scope, metric, version, label))}
+    if "dice" not in comparisons:
         return replace(finding, reason=_explain_missing(scope, version))
-    return _judge(scope, _fill(scope, finding, dice, surface), dice, surface)
+    intervals = {metric: ends for metric, c in comparisons.items() if (ends := c.interval(confidence))}
+    finding = _fill(scope, finding, comparisons, intervals)
+    return _judge(scope, finding, comparisons, intervals)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Comparison:
-    """The gain in one metric, and the part of its error that seeds make."""
-
-    gain: Gain
-    seeds: SeedError | None
-
-    def interval(self, confidence: float) -> Interval | None:
-        """Its interval."""
-        return interval(self.gain, self.seeds, confidence)
-
-
-def _compare(scope: _Scope, metric: str, version: str, label: int | None) -> _Comparison | None:
+def _compare(scope: _Scope, metric: str, version: str, label: int | None) -> Comparison | None:
     cube = scope.cubes[metric] if label is None else scope.cubes[metric].select_organ(label)
-    found = gain(cube, BASE, version)
-    if found is None:
-        return None
     # What the study file gives is the noise of the mean Dice over organs, not that of another number.
     given = scope.run.verdict.seed_std if label is None and metric == "dice" else None
-    return _Comparison(found, seed_error(cube.without(found.left_out), BASE, version, given))
+    return compare(cube, BASE, version, given)
 
 
-def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparison | None) -> Finding:
+def _fill(
+    scope: _Scope, finding: Finding, comparisons: Mapping[str, Comparison], intervals: Mapping[str, Interval]
+) -> Finding:
     """Add the numbers of both metrics."""
-    tests, margin = scope.plan.alpha / (1 - finding.confidence), scope.run.verdict.margin
+    dice, tests = comparisons["dice"], scope.plan.alpha / (1 - finding.confidence)
     seeds = {version: scope.cubes["dice"].networks(version).shape[1] for version in (BASE, finding.version)}
     finding = replace(
         finding,
@@ -212,29 +201,28 @@ def _fill(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparis
     if dice.seeds:
         finding = replace(
             finding, seed_std=dice.seeds.networks, seed_source=dice.seeds.source,
-            p_gain=min(1.0, tests * p_different(dice.gain, dice.seeds)),
-            p_equivalent=min(1.0, tests * p_equivalent(dice.gain, margin, dice.seeds)),
+            p_gain=min(1.0, tests * dice.p_different()),
+            p_equivalent=min(1.0, tests * dice.p_equivalent(scope.run.verdict.margin)),
         )  # fmt: skip
-    if ends := dice.interval(finding.confidence):
+    if ends := intervals.get("dice"):
         finding = replace(finding, low=ends.low, high=ends.high)
         if price := price_per_point(finding.hours, ends):
             finding = replace(finding, hours_low=price.low, hours_high=price.high if ends.low > 0 else None)
-    if surface:
+    if surface := comparisons.get("surface_dice"):
         finding = replace(finding, surface_gain=surface.gain.mean)
-        if ends := surface.interval(finding.confidence):
-            finding = replace(finding, surface_low=ends.low, surface_high=ends.high)
+    if ends := intervals.get("surface_dice"):
+        finding = replace(finding, surface_low=ends.low, surface_high=ends.high)
     return finding
 
 
-def _judge(scope: _Scope, finding: Finding, dice: _Comparison, surface: _Comparison | None) -> Finding:
+def _judge(
+    scope: _Scope, finding: Finding, comparisons: Mapping[str, Comparison], intervals: Mapping[str, Interval]
+) -> Finding:
     """Add the outcome; where it is open, add how many cases would probably tell."""
-    comparisons = {metric: c for metric, c in (("dice", dice), ("surface_dice", surface)) if c is not None}
-    intervals = {
-        metric: ends
-        for metric, comparison in comparisons.items()
-        if (ends := comparison.interval(finding.confidence)) and (comparison.seeds or not dice.seeds)
-    }
-    evidence = Evidence(intervals, finding.cases, finding.seed_source, finding.hours, (1 - finding.confidence) / 2)
+    dice = comparisons["dice"]
+    # Without the noise of its own seeds, a metric has no say beside one that has it.
+    judged = {m: ends for m, ends in intervals.items() if comparisons[m].seeds or not dice.seeds}
+    evidence = Evidence(judged, finding.cases, finding.seed_source, finding.hours, (1 - finding.confidence) / 2)
     outcome = _mention_failed(scope, finding.version, decide(evidence, scope.run.verdict))
     finding = replace(finding, outcome=outcome.outcome, reason=outcome.reason)
     if outcome.outcome != CANNOT_TELL or dice.seeds is None or finding.cases < 2:
@@ -260,7 +248,7 @@ def _count_failed(scope: _Scope, version: str) -> int:
     return count_failed(scope.run.failed_networks, scope.target).get((scope.dataset, version), 0)
 
 
-def _needed_cases(scope: _Scope, finding: Finding, comparisons: Mapping[str, _Comparison]) -> int | None:
+def _needed_cases(scope: _Scope, finding: Finding, comparisons: Mapping[str, Comparison]) -> int | None:
     """Cases with which four of five studies would come to an outcome, if the gains are as large as found."""
     settings, margins = scope.run.verdict, scope.run.verdict.margins
     for_gain: list[int | None] = []

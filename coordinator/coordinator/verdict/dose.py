@@ -11,12 +11,12 @@ import polars as pl
 
 from coordinator.results.run import DEGRADED, Run, RunDataset
 from coordinator.results.summaries import Results
-from coordinator.statistics.gains import Cube, gain, make_cube
-from coordinator.statistics.intervals import FEWEST_TESTED, Interval, interval
-from coordinator.statistics.seednoise import seed_error
+from coordinator.statistics.comparison import compare
+from coordinator.statistics.gains import Cube, make_cube
+from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import format_points
-from coordinator.verdict.testplan import make_test_plan
+from coordinator.verdict.testplan import TestPlan, make_test_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ def find_improvements(run: Run, results: Results, dataset: RunDataset) -> list[I
         return []
     scores = run.model_scores.filter(pl.col("dataset") == dataset.name)
     cube = make_cube(scores, run.score.empty, dataset.common)
-    names = list(levels)
+    plan, names = make_test_plan(run), list(levels)
     pairs = [(worse, better) for i, worse in enumerate(names) for better in names[i + 1 :]]
-    improvements = [found for pair in pairs if (found := _compare(run, cube, levels, pair))]
+    improvements = [found for pair in pairs if (found := _improve(run, plan, cube, levels, pair))]
     return sorted(improvements, key=lambda i: (i.label_gain, i.worse, i.better))
 
 
@@ -115,22 +115,19 @@ def _quality_levels(run: Run, results: Results, dataset: RunDataset) -> dict[str
     return {v: quality[v] for v in sorted(tested, key=lambda v: (quality[v], v))}
 
 
-def _compare(run: Run, cube: Cube, levels: dict[str, float], pair: tuple[str, str]) -> Improvement | None:
+def _improve(
+    run: Run, plan: TestPlan, cube: Cube, levels: dict[str, float], pair: tuple[str, str]
+) -> Improvement | None:
     worse, better = pair
-    network_gain = gain(cube, better, worse)
-    if network_gain is None:
+    comparison = compare(cube, better, worse, run.verdict.seed_std)
+    if comparison is None:
         return None
-    plan, seeds = (
-        make_test_plan(run),
-        seed_error(cube.without(network_gain.left_out), better, worse, run.verdict.seed_std),
-    )
     names = list(levels)
     better_levels = sum(name != BASE for name in names[names.index(worse) + 1 :])
     confidence = plan.confidence if better == BASE else plan.inner_confidence(better_levels)
-    ends = interval(network_gain, seeds, confidence) or Interval(0.0, 0.0)
-    known = len(network_gain.by_case) > 1
+    ends = comparison.interval(confidence)
     return Improvement(
-        worse, better, levels[better] - levels[worse], network_gain.mean,
-        low=ends.low if known else None, high=ends.high if known else None, seeds_known=seeds is not None,
-        cases=len(network_gain.by_case),
+        worse, better, levels[better] - levels[worse], comparison.gain.mean,
+        low=ends.low if ends else None, high=ends.high if ends else None, seeds_known=comparison.seeds is not None,
+        cases=len(comparison.gain.cases),
     )  # fmt: skip

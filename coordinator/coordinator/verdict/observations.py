@@ -12,11 +12,8 @@ from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import DIGITS, MeanScore, Results
 from coordinator.statistics.correlation import p_rank_agreement, spearman
 from coordinator.study.steps import BASE
-from coordinator.verdict.sentences import count_noun, join_names
+from coordinator.verdict.sentences import TABLE_DIGITS, count_noun, join_names
 from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
-
-TABLE_DIGITS = 3
-"""Of Dice as a share of 1: tables show tenths of a percent. Versions that are equal in these are called equal."""
 
 
 def describe_results(run: Run, results: Results) -> list[str]:

@@ -18,15 +18,22 @@ import polars as pl
 
 from coordinator.results.run import Run, RunDataset, Transfer
 from coordinator.results.summaries import Results
+from coordinator.statistics.comparison import compare
 from coordinator.statistics.components import compare_components, complete_part
 from coordinator.statistics.correlation import p_rank_agreement, spearman
-from coordinator.statistics.gains import Cube, count_organs, finite_mean, gain, make_cube, mean_over_organs
-from coordinator.statistics.intervals import FEWEST_TESTED, Interval, interval, p_different
-from coordinator.statistics.seednoise import seed_error
+from coordinator.statistics.gains import Cube, count_organs, finite_mean, make_cube, mean_over_organs
+from coordinator.statistics.intervals import FEWEST_TESTED, Interval
 from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.decide import Finding, is_equivalent
 from coordinator.verdict.outcome import ONE_SEED, WORTH_IT
-from coordinator.verdict.sentences import count_noun, format_gain, format_margin, format_points, join_names
+from coordinator.verdict.sentences import (
+    TABLE_DIGITS,
+    count_noun,
+    format_gain,
+    format_margin,
+    format_points,
+    join_names,
+)
 from coordinator.verdict.testplan import FEWEST_VERSIONS, TestPlan, make_test_plan
 
 PRETRAINING, VERSIONS, COLUMNS, RANKS = (
@@ -35,8 +42,6 @@ PRETRAINING, VERSIONS, COLUMNS, RANKS = (
     "datasets matter more than labels",
     "better labels go with better networks",
 )
-TABLE_DIGITS = 3
-"""Of Dice as a share of 1: tables show tenths of a percent, and label versions that are equal in these are ties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +98,17 @@ def _test_pretraining(run: Run, plan: TestPlan, transfer: Transfer, dataset: Run
     if missing:
         return replace(finding, statement=f"Can't tell: no network of {join_names(missing)} has scores.")
     cube = make_cube(scores, run.score.empty, list(transfer.labels))
-    found = gain(cube, BASE, NO_PRETRAIN)
-    if found is None:
+    comparison = compare(cube, BASE, NO_PRETRAIN, run.verdict.seed_std)
+    if comparison is None:
         return replace(finding, statement="Can't tell: the networks share no case and organ that count.")
+    found, cases = comparison.gain, len(comparison.gain.cases)
     finding = replace(finding, estimate=found.mean)
-    seeds, cases = seed_error(cube.without(found.left_out), BASE, NO_PRETRAIN, run.verdict.seed_std), len(found.cases)
-    ends = interval(found, seeds, 1 - plan.share)
-    if cases < FEWEST_TESTED or seeds is None or ends is None:
+    ends = comparison.interval(1 - plan.share)
+    if cases < FEWEST_TESTED or comparison.seeds is None or ends is None:
         doubt = ONE_SEED if cases >= FEWEST_TESTED else count_noun(cases, "held-out case")
         difference = f"Dice of these networks differs by {format_points(found.mean)} points"
         return replace(finding, statement=f"Can't tell: {doubt}. {difference}.")
-    p_value = _multiply(plan, p_different(found, seeds))
+    p_value = _multiply(plan, comparison.p_different())
     return _judge_pretraining(replace(finding, low=ends.low, high=ends.high, p_value=p_value), ends)
 
 

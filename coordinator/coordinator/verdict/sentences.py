@@ -6,6 +6,8 @@ from coordinator.study.file import VerdictSettings
 from coordinator.verdict.decide import Finding
 
 NO_NUMBER = "–"  # noqa: RUF001 - a dash, as in the paper
+TABLE_DIGITS = 3
+"""Of Dice as a share of 1: tables show tenths of a percent, and label versions that are equal in these are ties."""
 
 
 def describe_findings(findings: Sequence[Finding], settings: VerdictSettings) -> Iterator[str]:
