@@ -13,6 +13,7 @@ from helpers.studies import SMALL, read_contents, run_coordinator
 
 from contract.datasets import case_names
 from coordinator.datasets.phantom import make_phantom
+from coordinator.results import load_run
 
 
 @pytest.mark.venvs
@@ -30,6 +31,9 @@ def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(
         name: pl.read_parquet(run / "phantom" / "3-scores" / f"{name}.parquet")["dice"].drop_nans().mean()
         for name in ("degraded-90", "degraded-60")
     }
+    failed = load_run(run).failed_networks
+    assert failed, "four batches teach nothing"
+    assert all(f"{network.name}: {network.reason}" in small_done.stdout for network in failed)
     assert dice["degraded-90"] == pytest.approx(0.9, abs=0.03)
     assert dice["degraded-60"] == pytest.approx(0.6, abs=0.03)
     held = json.loads((run / "plan.json").read_text())["split"]["phantom"]["holdout"]

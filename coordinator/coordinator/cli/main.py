@@ -74,6 +74,7 @@ def plan(study: Path, runtime: str | None) -> None:
     """Check a study; list its steps, their cost, and the smallest gain that it could show."""
     from coordinator.cli.studyrun import prepare
     from coordinator.study import cost
+    from coordinator.verdict.sentences import describe_tests
     from coordinator.verdict.testplan import plan_tests
 
     prepared = prepare(study, runtime, _warn)
@@ -88,7 +89,10 @@ def plan(study: Path, runtime: str | None) -> None:
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
     content, versions = prepared.study.content, len(prepared.study.generators)
     tests = plan_tests(content.verdict.alpha, [versions] * len(content.datasets), len(content.transfer))
-    for line in cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence):
+    lines = cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence)
+    if content.train is not None:
+        lines.append(f"{describe_tests(tests)}.")
+    for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

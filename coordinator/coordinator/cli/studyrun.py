@@ -16,6 +16,7 @@ from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
 from coordinator.datasets.check import DatasetCheck
 from coordinator.engine import snakemake
+from coordinator.results import load_run
 from coordinator.runners import gpus
 from coordinator.runners.choose import choose_runner
 from coordinator.study import steps
@@ -141,13 +142,14 @@ def write_report(run: Path) -> Path:
 def _print_outcome(
     run: Path, plan: Plan, failures: dict[str, str], checked: dict[str, DatasetCheck], console: Console
 ) -> int:
-    """Print what failed and where the report is; returns the exit code."""
+    """Print what failed and where the report is; returns the exit code, which networks that learned nothing leave 0."""
     set_aside = {
         f"{name}/{case}": errors[0] for name, check in checked.items() for case, errors in check.set_aside.items()
     }
     failed_cases = _find_failed_cases(run, plan)
     groups = {"cases set aside": set_aside, "cases failed": failed_cases, "steps not done": failures}
-    for heading, reasons in groups.items():
+    learned_nothing = {network.name: network.reason for network in load_run(run).failed_networks}
+    for heading, reasons in {**groups, "networks learned nothing and are not compared": learned_nothing}.items():
         if reasons:
             console.print(f"{len(reasons)} {heading}:", style="yellow")
         for name, reason in reasons.items():
