@@ -37,12 +37,23 @@ class Weights(yamlfiles.Strict):
     terms: str | None = Field(default=None, description="what a person must agree to before it is fetched")
 
 
+class Upstream(yamlfiles.Strict):
+    """Whose method a tool wraps."""
+
+    name: str
+    url: str
+    version: str
+    licence: str
+    citation: str
+
+
 class Variant(yamlfiles.Strict):
     """One size or flavour of a tool."""
 
     summary: str
     labels: Literal["from-dataset"] | dict[int, str] = Field(description="native id -> organ, or the dataset's own")
     weights: Items[Weights] = ()
+    upstream: Upstream | None = Field(default=None, description="where it is another's than the tool's")
 
 
 class Option(yamlfiles.Strict):
@@ -122,16 +133,6 @@ class LabelTraining(yamlfiles.Strict):
         description="options with which it learns nothing from a study's held-out cases; where none are named, it "
         "always learns from the labels of all cases",
     )
-
-
-class Upstream(yamlfiles.Strict):
-    """Whose method a tool wraps."""
-
-    name: str
-    url: str
-    version: str
-    licence: str
-    citation: str
 
 
 class Manifest(yamlfiles.Strict):

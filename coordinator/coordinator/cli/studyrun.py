@@ -25,7 +25,7 @@ from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan, Step
 
 REPORT = "report"
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 """Raise it when the report changes, so that reports are written again."""
 
 

@@ -37,8 +37,9 @@ MODEL_BYTES = 130e6
 """Of a network of the trainer's default size: 31 million parameters."""
 COMPRESSED = 1 / 50
 """Bytes of a voxel in a compressed label map; real ones take 1/67, noisy ones more."""
-PACE_OPTIONS = ("patch", "filters", "batch-size")
-"""Options that the time of a training step depends on."""
+PREPARED_OPTIONS = ("patch", "patch-voxels", "filters")
+PACE_OPTIONS = (*PREPARED_OPTIONS, "batch-size")
+"""Options that the time of a training step depends on; the first ones are of the step that prepares the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ def _describe_hours(study: Study, todo: Sequence[Step]) -> str:
     """GPU hours of training, of predictions, and of generators."""
     train = study.content.train
     records = list(_read_records(study.run_folder.parent))
-    step_pace = step_time(records, trainer_options(train)) if train else Pace(ASSUMED_STEP_S, measured=False)
+    step_pace = Pace(ASSUMED_STEP_S, measured=False)
+    if train and study.trainer:
+        step_pace = step_time(records, study.trainer.manifest.complete_options(dict(trainer_options(train))))
     batches = train.batches_per_epoch if train else 0
     seconds, networks = 0.0, 0
     case_paces: dict[str, Pace] = {}
@@ -94,8 +97,8 @@ def step_time(records: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) 
     """Seconds of a training step: the median of earlier networks with equal patch, filters and batch, else assumed.
 
     Args:
-        records: `run.json` of earlier steps.
-        options: of the trainer in this study.
+        records: of earlier steps that ran on a GPU, with the options by which their images were prepared.
+        options: all of the trainer in this study.
     """
     seconds = [
         record["seconds"] / (record["options"]["epochs"] * record["options"]["batches-per-epoch"])
@@ -118,11 +121,17 @@ def case_time(records: Sequence[Mapping[str, Any]], tool: str) -> Pace:
 
 
 def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
-    """Every `run.json` in the run folders beside this study's."""
+    """What steps that ran on a GPU recorded in the run folders beside this study's."""
     for pattern in ("*/*/1-raw/*", "*/*/5-models/*/seed-*", "*/*/6-predictions/*/seed-*"):
         for folder in sorted(runs.glob(pattern)):
-            if record := read_run(folder):
-                yield record
+            record = read_run(folder)
+            if not str(record.get("device")).startswith("cuda"):
+                continue
+            if record.get("step") == "train":
+                prepared = read_run(folder.parents[2] / "4-store" / "images").get("options", {})
+                sizes = {name: prepared.get(name) for name in PREPARED_OPTIONS}
+                record = {**record, "options": {**record["options"], **sizes}}
+            yield record
 
 
 def _disk_bytes(study: Study, plan: Plan) -> float:

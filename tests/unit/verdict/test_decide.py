@@ -69,7 +69,7 @@ def test_two_held_out_cases_tell_nothing(tmp_path):
     assert set(outcomes(run).values()) == {"can't tell"}
     text = report(run, tmp_path / "out")
     assert "can&#39;t tell (2 held-out cases; about" in text
-    assert "No gain in labels is shown to improve the network" in text
+    assert "No gain between these levels is shown to improve the network" in text
 
 
 def test_a_version_whose_networks_fail_more_often_is_not_called_as_good(tmp_path):
