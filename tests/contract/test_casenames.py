@@ -8,7 +8,18 @@ from helpers.brighttool import Place
 
 from contract.casenames import case_names, describe_passed_over, find_near_miss, find_twins, list_passed_over
 
-ODD = ("Patient 02", "Größe_04", "case_05,b", "-case_06", "(case) [8]", "o'case_09", "case#11", "@13", "$HOME_16", " x ")
+ODD = (
+    "Patient 02",
+    "Größe_04",
+    "case_05,b",
+    "-case_06",
+    "(case) [8]",
+    "o'case_09",
+    "case#11",
+    "@13",
+    "$HOME_16",
+    " x ",
+)
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -19,7 +30,9 @@ def test_a_tool_does_every_case_that_a_list_names_whatever_it_is_called(case: st
     done = place.run("--cases", "@all.txt")
 
     assert (done.returncode, done.stderr.count("error")) == (0, 0)
-    assert {case: record["state"] for case, record in place.statuses().items()} == dict.fromkeys((case, "b", "c"), "done")
+    assert {case: record["state"] for case, record in place.statuses().items()} == dict.fromkeys(
+        (case, "b", "c"), "done"
+    )
 
 
 def test_a_list_from_another_system_is_read_the_same(place: Place) -> None:

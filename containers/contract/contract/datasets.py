@@ -6,6 +6,7 @@ NAME/labels/<case>.nii.gz
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,19 @@ from contract import yamlfiles
 from contract.casenames import SUFFIX, case_names, describe_passed_over
 from contract.errors import UsageError
 
-__all__ = ["SUFFIX", "Dataset", "DatasetDescription", "case_names", "open_dataset", "refuse_dataset_folder"]
+__all__ = [
+    "SUFFIX", "Dataset", "DatasetDescription", "case_names", "name_problem", "open_dataset", "refuse_dataset_folder",
+]  # fmt: skip
 
 DESCRIPTION = "dataset.yaml"
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,99}$"
+"""Of a dataset: it names folders on every filesystem."""
 
 
 class DatasetDescription(yamlfiles.Strict):
     """`dataset.yaml`."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="the folder's name")
+    name: str = Field(pattern=NAME, description="the folder's name")
     modality: str = Field(default="CT", pattern="^CT$")
     licence: str = ""
     citation: str = ""
@@ -40,6 +45,8 @@ class DatasetDescription(yamlfiles.Strict):
             raise ValueError(f"ids must lie in 1..65535, but {wrong} came")
         if labels.get(0, "background") != "background":
             raise ValueError(f"0 must be background, but it is {labels[0]!r}")
+        if odd := [name for name in labels.values() if not name.strip() or not name.isprintable()]:
+            raise ValueError(f"names must be printable and not empty, but {odd} came")
         names = list(labels.values())
         repeated = sorted({n for n in names if names.count(n) > 1})
         if repeated:
@@ -109,6 +116,16 @@ def open_dataset(data: Path, name: str) -> Dataset:
             f"{folder / 'images'}: must hold at least one <case>{SUFFIX} that is not excluded, but has none{others}"
         )
     return dataset
+
+
+def name_problem(name: str) -> str | None:
+    """Why no dataset can have a name; None for a sound one."""
+    if re.fullmatch(NAME.strip("^$"), name):
+        return None
+    return (
+        "a dataset's name must be lower-case letters, digits, dashes, dots and underscores, at most 100 of them, and "
+        f"begin with a letter or digit, but it is {name!r}"
+    )
 
 
 def refuse_dataset_folder(path: Path, *datasets: Path) -> None:

@@ -1,9 +1,9 @@
 """What is wrong with the names of a dataset's files: those that are passed over, and those that nearly fit.
 
-    c.nii  b.NII.GZ              a case that can't be used, since its file ends otherwise
-    d_0000.nii.gz, d.nii.gz      an image and labels that are nearly called the same
-    A.nii.gz, a.nii.gz           cases that another filesystem can't tell apart
-    .DS_Store, notes.txt         passed over
+c.nii  b.NII.GZ              a case that can't be used, since its file ends otherwise
+d_0000.nii.gz, d.nii.gz      an image and labels that are nearly called the same
+A.nii.gz, a.nii.gz           cases that another filesystem can't tell apart
+.DS_Store, notes.txt         passed over
 """
 
 import os

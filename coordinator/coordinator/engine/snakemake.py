@@ -27,7 +27,7 @@ from coordinator.study.steps import Plan, Step
 
 EVENTS = "events.jsonl"
 FAILURES = "failures.json"
-TODO = f"{steps.MARKERS}/todo"
+TODO = ".todo"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -131,8 +131,7 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None
         "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input",
         "--latency-wait", "0", "--logger", "coordinator", "--logger-coordinator-events", str(run / EVENTS),
     ]  # fmt: skip
-    log = run / "logs" / "snakemake.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = run / "snakemake.log"
     environment = {**os.environ, "XDG_CACHE_HOME": str(run / ".snakemake" / "cache")}
     with log.open("a", encoding="utf-8") as stream:
         child = subprocess.Popen(
@@ -168,7 +167,7 @@ def _memory_mb() -> int:
 
 def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, Any] | None) -> None:
     """Write the cases that tools do: `all.txt`, and with training `train.txt`, `holdout.txt`, `split.json`."""
-    folder = run / dataset / "split"
+    folder = run / steps.dataset_folder(dataset) / "split"
     folder.mkdir(parents=True, exist_ok=True)
     content = {"all.txt": "".join(f"{case}\n" for case in cases)}
     if split is not None:

@@ -138,7 +138,7 @@ def test_the_workflow_engine_dies_with_its_coordinator(tmp_path: Path) -> None:
     )
     (tmp_path / "run" / steps.PLAN).write_text(steps.plan_text(plan(step)))
     coordinator = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(tmp_path / "run")])
-    log = tmp_path / "run" / "logs" / "snakemake.log"
+    log = tmp_path / "run" / "snakemake.log"
     until(lambda: log.exists() and "waiting for an earlier run" in log.read_text())
     coordinator.send_signal(signal.SIGKILL)
     coordinator.wait()

@@ -78,7 +78,7 @@ def test_noise_seeds_are_tested_as_all_networks_are(plan: Callable[..., Plan]) -
 
     scores = made.step("toy/6-predictions/base/seed-5/scores")
     assert scores.settings["seed"] == 5
-    assert scores.settings["reference"] == "toy/2-labels/base"
+    assert scores.settings["reference"] == "datasets/toy/2-labels/base"
     assert made.step("toy/5-models/base/seed-5").inputs == made.step("toy/5-models/base/seed-0").inputs
 
 
