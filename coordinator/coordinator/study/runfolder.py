@@ -48,7 +48,7 @@ def refuse_older_layout(run: Path, *, is_planned_again: bool = False) -> None:
         is_planned_again: whether its plan will be written again now.
 
     Raises:
-        UsageError: says what to move; then nothing is done again.
+        UsageError: says what to move; then nothing is computed again.
     """
     try:
         plan = json.loads((run / PLAN).read_text(encoding="utf-8"))
@@ -64,12 +64,12 @@ def refuse_older_layout(run: Path, *, is_planned_again: bool = False) -> None:
         to = shlex.quote(str(run / DATASETS))
         raise UsageError(
             f"{run}: folders of datasets must lie in {DATASETS}/, but an earlier version wrote {', '.join(left)} "
-            f"beside it; move them, then nothing is done again: mkdir -p {to} && mv {folders} {to}"
+            f"beside it; move them, then nothing is computed again: mkdir -p {to} && mv {folders} {to}"
         )
     if not is_planned_again:
         raise UsageError(
             f"{run / PLAN}: plan must name the places of results as they are now, but an earlier version wrote it; "
-            "`coordinator run` with the study file writes it again, and does nothing again"
+            "`coordinator run` with the study file writes it again, and computes nothing again"
         )
 
 

@@ -86,7 +86,7 @@ def test_noise_seeds_are_fine_tuned_too_each_from_its_own_network(plan: Callable
     made = plan("seeds: [0], noise_seeds: [5]", "medsam", "transfer: [target]\n")
 
     assert seeds(made, "transfer/target/toy") == {"no-pretrain": [0], "base": [0, 5], "medsam": [0]}
-    assert made.step("transfer/target/toy/5-models/base/seed-5").inputs["parent"] == "toy/5-models/base/seed-5"
+    assert made.step("transfer/target/toy/5-models/base/seed-5").inputs["parent"] == "datasets/toy/5-models/base/seed-5"
 
 
 def test_noise_seeds_redo_nothing_that_was_done_without_them(plan: Callable[..., Plan]) -> None:
