@@ -11,7 +11,7 @@ from coordinator.datasets.phantom import make_phantom
 pytestmark = pytest.mark.venvs
 
 CASES = ("Patient 02", "Größe, 4", "-case_06", "@$HOME_{16}$x$ 'q' [8] #%")
-DATASETS = ("report", "logs", "plan.json", "todo")
+DATASETS = ("report", "logs", "plan.json", "todo", "x.failed")
 
 
 def test_a_study_of_oddly_named_cases_and_datasets_loses_none_and_is_done_once(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_study_of_oddly_named_cases_and_datasets_loses_none_and_is_done_once(t
 
     assert (first.returncode, first.stderr) == (0, "")
     assert (second.returncode, second.stderr) == (0, "")
-    assert "all 16 steps are done" in second.stdout
+    assert "all 20 steps are done" in second.stdout
     assert {str(p): p.read_bytes() for p in (tmp_path / "runs/odd/datasets").rglob("*") if p.is_file()} == results
     for name in DATASETS:
         scores = pl.read_parquet(tmp_path / "runs/odd/datasets" / name / "3-scores/degrade.parquet")

@@ -77,7 +77,7 @@ def _refuse_target(source: Path, target: Path, cases: list[str], dataset_folder:
     refuse_dataset_folder(target, dataset_folder)
     for case in cases:
         old, new = source / f"{case}{SUFFIX}", target / f"{case}{SUFFIX}"
-        if new.exists() and old.exists() and new.samefile(old):
+        if os.path.realpath(new) == os.path.realpath(old) or (new.exists() and old.exists() and new.samefile(old)):
             raise UsageError(
                 f"{new}: remap must write beside the label maps that it reads, but this is one of them; choose another "
                 "TARGET"

@@ -142,7 +142,7 @@ def logs(study: Path, step: str | None) -> None:
     """Print the log of STEP; without STEP, list the steps that have a log."""
     folder = _run_folder(study)
     if step is None:
-        for file in sorted((folder / "logs").rglob("*.log")):
+        for file in sorted(file for file in (folder / "logs").rglob("*.log") if file.is_file()):
             click.echo(str(file.relative_to(folder / "logs").with_suffix("")))
         return
     file = steps.log_file(folder, step)

@@ -53,6 +53,18 @@ def test_a_step_whose_output_is_gone_is_done_again_and_nothing_else(tmp_path: Pa
     assert run(tmp_path, planned) == (["toy/a"], {})
 
 
+def test_a_dataset_that_is_called_as_a_file_about_steps_is_run_as_any_other(tmp_path: Path) -> None:
+    names = ("x.failed", "x.lock", "x.log", "todo", "report.json")
+    planned = Plan("toy", "/nowhere", None, tuple(
+        nothing("a")._replace(id=f"{name}/2-labels/a", output=f"datasets/{name}/2-labels/a") for name in names
+    ), {"cases": {name: ["a"] for name in names}})  # fmt: skip
+
+    first, again = run(tmp_path, planned), run(tmp_path, planned)
+
+    assert first == ([f"{name}/2-labels/a" for name in names], {})
+    assert again == ([], {})
+
+
 def test_a_failed_step_stops_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
     broken = nothing("a")._replace(kind="tool", tool="no-such-tool", runtime="process")
 
