@@ -3,7 +3,8 @@
 `<tool> describe` prints it, the coordinator plans with it, and the tool's command line is made from it.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,13 @@ from contract.errors import UsageError
 from contract.yamlfiles import Items
 
 OptionValue = bool | int | float | str
+NAME = r"[a-z0-9][a-z0-9_-]{0,99}"
+"""Of a variant, step or input, since these name folders, and of an option."""
+COMMON_OPTIONS = (
+    "help", "command", "dataset", "variant", "step", "cases", "shard", "device", "threads", "label-version",
+    "overwrite", "data", "out", "weights", "inputs",
+)  # fmt: skip
+"""What every tool's command line has."""
 OUTSIDE_INPUTS = ("split", "label-version")
 """Inputs of a step that no step of the tool makes: the lists of cases, and the label maps of a label version."""
 
@@ -158,6 +166,19 @@ class Manifest(yamlfiles.Strict):
     options: dict[str, Option] = Field(default_factory=dict)
     steps: dict[str, Step] = Field(default_factory=dict, description="in order; the last one makes the label version")
     check: Check = Check()
+
+    @model_validator(mode="after")
+    def _check_characters(self) -> "Manifest":
+        inputs = [name for step in self.steps.values() for name in (*step.inputs, *step.optional_inputs)]
+        kinds: dict[str, Iterable[str]] = {
+            "variants": self.variants, "steps": self.steps, "options": self.options, "inputs of steps": inputs
+        }  # fmt: skip
+        for kind, names in kinds.items():
+            if odd := [name for name in names if not re.fullmatch(NAME, name)]:
+                raise ValueError(f"{kind}: names must be lower-case letters, digits, - and _, but {odd[0]!r} came")
+        if taken := sorted({*COMMON_OPTIONS} & {*self.options}):
+            raise ValueError(f"options: {taken[0]!r} is an option of every tool; give this one another name")
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> "Manifest":

@@ -7,7 +7,10 @@ study.yaml: 2 problems
 
 import difflib
 import inspect
+import json
+import re
 import typing
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -91,6 +94,14 @@ def parse(where: str, content: dict[Any, Any], model: type[Described]) -> Descri
         problems = [_describe_problem(problem, model) for problem in error.errors(include_url=False)]
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UsageError("\n  ".join([f"{where}: {count}", *dict.fromkeys(problems)])) from None
+
+
+def as_scalar(text: str) -> str:
+    """Text as it must be written in YAML: in quotes where it would be read as a number, a date or more than text."""
+    with suppress(yaml.YAMLError, ValueError):
+        if re.fullmatch(r"[\w./~-]+", text) and yaml.safe_load(text) == text:
+            return text
+    return json.dumps(text, ensure_ascii=False)
 
 
 def did_you_mean(name: str, valid: typing.Iterable[str]) -> str:

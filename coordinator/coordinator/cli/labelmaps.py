@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+import click
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 from contract import yamlfiles
-from contract.datasets import SUFFIX, Dataset, DatasetDescription, case_names
+from contract.casenames import describe_passed_over
+from contract.datasets import SUFFIX, Dataset, DatasetDescription, case_names, refuse_dataset_folder
 from contract.errors import UsageError
 from coordinator import statistics
 from coordinator.engine.coordinator_steps import remap_file
@@ -22,7 +24,8 @@ def remap_folder(mapping: Path, source: Path, target: Path, tool_name: str, data
     """Remap every label map of a folder; returns a sentence about it.
 
     Raises:
-        UsageError: unknown tool or variant, unsound label mapping, no label maps, or target within the dataset.
+        UsageError: unknown tool or variant, unsound label mapping, no label maps, or a target that is a dataset's or
+            holds the files of the source.
     """
     name, _, variant = tool_name.partition("-")
     manifest = find_tool(name).manifest
@@ -34,8 +37,7 @@ def remap_folder(mapping: Path, source: Path, target: Path, tool_name: str, data
     source_labels = dataset.labels if labels == "from-dataset" else labels
     ids = read_label_mapping(mapping, source_labels, dataset.labels)
     cases = _list_cases(source)
-    if target.resolve().is_relative_to(dataset_folder.resolve()):
-        raise UsageError(f"{target}: nothing is ever written into a dataset folder; choose another TARGET")
+    _refuse_target(source, target, cases, dataset_folder)
     target.mkdir(parents=True, exist_ok=True)
     for case in cases:
         remap_file(source / f"{case}{SUFFIX}", target / f"{case}{SUFFIX}", ids.to_target)
@@ -49,12 +51,16 @@ def score_and_print(
     """Score one folder against another, print a row for each organ, and write each case's scores to `out`.
 
     Raises:
-        UsageError: unknown convention or file type, no label maps.
+        UsageError: unknown convention or file type, no label maps, `out` within a dataset or in no folder.
     """
     if empty not in CONVENTIONS:
         raise UsageError(f"--empty: unknown convention {empty!r}; {yamlfiles.did_you_mean(empty, CONVENTIONS)}")
     if out is not None and out.suffix not in {".parquet", ".csv"}:
         raise UsageError(f"--out: {out} must end in .parquet or .csv")
+    if out is not None:
+        refuse_dataset_folder(out, dataset_folder)
+        if not out.absolute().parent.is_dir():
+            raise UsageError(f"--out: {out} must lie in a folder that exists, but {out.parent} does not; make it first")
     reference, prediction = folders
     _list_cases(prediction)
     dataset = _read_dataset(dataset_folder)
@@ -64,6 +70,18 @@ def score_and_print(
         (frame.write_parquet if out.suffix == ".parquet" else frame.write_csv)(out)
     scores = frame.with_columns(pl.lit(dataset.name).alias("dataset"), pl.lit(prediction.name).alias("version"))
     _print_scores(scores, empty, sorted({*frame["tolerance_mm"].to_list()}))
+
+
+def _refuse_target(source: Path, target: Path, cases: list[str], dataset_folder: Path) -> None:
+    """Refuse a target that is a dataset's, or whose files are the ones to be read."""
+    refuse_dataset_folder(target, dataset_folder)
+    for case in cases:
+        old, new = source / f"{case}{SUFFIX}", target / f"{case}{SUFFIX}"
+        if os.path.realpath(new) == os.path.realpath(old) or (new.exists() and old.exists() and new.samefile(old)):
+            raise UsageError(
+                f"{new}: remap must write beside the label maps that it reads, but this is one of them; choose another "
+                "TARGET"
+            )
 
 
 def _print_scores(frame: pl.DataFrame, empty: str, tolerances_mm: list[float]) -> None:
@@ -84,7 +102,10 @@ def _read_dataset(folder: Path) -> Dataset:
 
 
 def _list_cases(folder: Path) -> list[str]:
+    """The cases of a folder; what is passed over is said on stderr."""
     cases = case_names(folder)
+    for line in describe_passed_over(folder):
+        click.echo(f"warning: {line}", err=True)
     if not cases:
         raise UsageError(f"{folder}: must hold <case>{SUFFIX} files, but holds none")
     return cases

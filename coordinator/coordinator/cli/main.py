@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from contract.datasets import refuse_dataset_folder
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
 from coordinator.cli.dataset import dataset
 from coordinator.cli.tool import tool
@@ -145,7 +146,7 @@ def logs(study: Path, step: str | None) -> None:
     """Print the log of STEP; without STEP, list the steps that have a log."""
     folder = _run_folder(study)
     if step is None:
-        for file in sorted((folder / "logs").rglob("*.log")):
+        for file in sorted(file for file in (folder / "logs").rglob("*.log") if file.is_file()):
             click.echo(str(file.relative_to(folder / "logs").with_suffix("")))
         return
     file = steps.log_file(folder, step)
@@ -161,7 +162,10 @@ def logs(study: Path, step: str | None) -> None:
 def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
     """Do STEP of the plan in RUN_FOLDER, as the workflow engine does; to try a single step by hand."""
     from coordinator.engine.execute import execute
+    from coordinator.study.runfolder import refuse_older_layout
 
+    refuse_dataset_folder(run_folder)
+    refuse_older_layout(run_folder)
     context.exit(execute(run_folder.resolve(), step))
 
 
@@ -246,10 +250,12 @@ def _run_folder(study: Path) -> Path:
         UsageError: the study was never run.
     """
     from coordinator.study.file import load_study
+    from coordinator.study.runfolder import refuse_older_layout
 
     folder = study if study.is_dir() else load_study(study).run_folder
     if not (folder / steps.PLAN).is_file():
         raise UsageError(f"{folder}: has no {steps.PLAN}, so this study was not run yet; use `coordinator run {study}`")
+    refuse_older_layout(folder)
     return folder.resolve()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from contract import atomic
+from contract.datasets import refuse_dataset_folder
 from contract.errors import ExitCode, UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
@@ -25,6 +26,7 @@ from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan, Step
 
 REPORT = "report"
+REPORT_MARKER = ".report.json"
 REPORT_VERSION = 5
 """Raise it when the report changes, so that reports are written again."""
 
@@ -78,9 +80,10 @@ def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, cons
     """Do the steps that are not done, write the report, and return the exit code: 0, or 3 where something failed."""
     run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
     with snakemake.lock_run_folder(run):
-        shutil.copyfile(prepared.study.file, run / "study.yaml")
+        if not (run / "study.yaml").exists() or not (run / "study.yaml").samefile(prepared.study.file):
+            shutil.copyfile(prepared.study.file, run / "study.yaml")
         for name, check in prepared.checked.items():
-            atomic.write_json(run / name / "check.json", check.summary())
+            atomic.write_json(run / steps.dataset_folder(name) / "check.json", check.summary())
         todo = select_steps(plan, snakemake.write_plan(run, plan), only)
         if todo:
             console.print(
@@ -115,13 +118,18 @@ def select_steps(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
 
 
 def write_report(run: Path) -> Path:
-    """Write the report of a run folder, unless its report is of the same results."""
+    """Write the report of a run folder, unless its report is of the same results.
+
+    Raises:
+        UsageError: the run folder lies in a dataset folder, or is none.
+    """
+    refuse_dataset_folder(run)
     plan = steps.read_plan(run)
     markers = [_read_json(steps.marker_file(run, step.id)) for step in plan.steps]
-    checks = [_read_json(run / dataset / "check.json") for dataset in plan.about["versions"]]
+    checks = [_read_json(run / steps.dataset_folder(dataset) / "check.json") for dataset in plan.about["versions"]]
     failures = _read_json(run / snakemake.FAILURES)
     fingerprint = digest([REPORT_VERSION, steps.plan_text(plan), failures, markers, checks])
-    marker = steps.marker_file(run, REPORT)
+    marker = run / REPORT_MARKER
     page = run / REPORT / "index.html"
     if page.is_file() and _read_json(marker) == {"fingerprint": fingerprint}:
         return page
@@ -131,7 +139,6 @@ def write_report(run: Path) -> Path:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     report.write_report(run, part)
-    marker.parent.mkdir(parents=True, exist_ok=True)
     marker.unlink(missing_ok=True)
     shutil.rmtree(run / REPORT, ignore_errors=True)
     part.rename(run / REPORT)

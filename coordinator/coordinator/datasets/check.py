@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from contract import atomic, records
+from contract.casenames import list_passed_over
 from contract.datasets import Dataset, case_names
 from contract.errors import CaseError
 from contract.volumes import Volume, read_image, read_labels
+from coordinator.datasets.names import find_name_errors, find_name_warnings, merge_errors
 
 AIR_HU = -200
 """Every CT of a body has some air or lung below this value. If no voxel is below it, the HU offset is missing."""
@@ -121,6 +123,10 @@ def check_dataset(
     checks = dict(sorted(checks.items()))
     if cache is not None and todo:
         atomic.write_text(cache, json.dumps({case: [stamps[case], asdict(check)] for case, check in checks.items()}))
+    for case, errors in find_name_errors(dataset, cases, excluded).items():
+        earlier = checks.get(case, CaseCheck((), ()))
+        checks[case] = replace(earlier, errors=merge_errors(dataset, case, errors, earlier.errors))
+    checks = dict(sorted(checks.items()))
     return DatasetCheck(
         name=dataset.name,
         labels=dataset.labels,
@@ -180,11 +186,8 @@ def _voxel_warnings(image: Volume, path: Path) -> list[str]:
 
 
 def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], excluded: Mapping[str, str]) -> list[str]:
-    warnings = []
-    images = set(case_names(dataset.folder / "images"))
-    orphans = sorted(set(case_names(dataset.folder / "labels")) - images)
-    if orphans:
-        warnings.append(f"labels without an image: {', '.join(orphans)}")
+    warnings = find_name_warnings(dataset, [case for case in checks if dataset.image(case).exists()])
+    images = {*case_names(dataset.folder / "images"), *(i.case for i in list_passed_over(dataset.folder / "images"))}
     unknown = sorted(set(excluded) - images)
     if unknown:
         warnings.append(f"excluded cases that do not exist: {', '.join(unknown)}")

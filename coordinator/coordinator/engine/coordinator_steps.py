@@ -14,7 +14,7 @@ from contract.datasets import SUFFIX, case_names, open_dataset
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
 from coordinator.scoring.settings import scoring_from_json
-from coordinator.study.steps import Plan, Step
+from coordinator.study.steps import Plan, Step, name_output
 
 
 def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
@@ -38,7 +38,7 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
     outputs = {file: remap_file(raw / file, result / file, to_target) for file in files}
     atomic.write_json(
         result / records.RUN,
-        {"source": step.settings["raw"], "to_target": step.settings["to_target"], "outputs": outputs},
+        {"source": name_output(step.settings["raw"]), "to_target": step.settings["to_target"], "outputs": outputs},
     )
 
 

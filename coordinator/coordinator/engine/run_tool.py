@@ -34,7 +34,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
     with gpus.lease(count) as devices:
         return make_runner(step.runtime).run(
             Invocation(
-                name=f"lq-{plan.study}-{digest(str(run.resolve()))[:8]}-{step.id.replace('/', '-')}",
+                name=f"lq-{plan.study}-{digest([str(run.resolve()), step.id])[:8]}-{step.id.replace('/', '-')}",
                 fingerprint=step.fingerprint,
                 tool=find_tool(step.tool),
                 arguments=step.arguments,

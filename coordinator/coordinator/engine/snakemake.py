@@ -27,7 +27,7 @@ from coordinator.study.steps import Plan, Step
 
 EVENTS = "events.jsonl"
 FAILURES = "failures.json"
-TODO = f"{steps.MARKERS}/todo"
+TODO = ".todo"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -89,7 +89,7 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     Returns:
         step id -> reason, for each step that failed or that needs one that failed.
     """
-    for file in (run / steps.MARKERS).rglob("*.failed"):
+    for file in _state_files(run, ".failed"):
         file.unlink()
     if todo:
         atomic.write_text(run / TODO, "\n".join(step.id for step in todo) + "\n")
@@ -113,9 +113,14 @@ def _find_failures(run: Path, plan: Plan) -> dict[str, str]:
     return reasons
 
 
+def _state_files(run: Path, ending: str) -> list[Path]:
+    """The files about steps that end so; a dataset whose name ends so has a folder there."""
+    return [file for file in (run / steps.MARKERS).rglob(f"*{ending}") if file.is_file()]
+
+
 def _stop_steps(run: Path) -> None:
     """Send SIGTERM to every step of a run folder that is running."""
-    for file in (run / steps.MARKERS).rglob("*.lock"):
+    for file in _state_files(run, ".lock"):
         holder = lock_holder(file)
         if holder is not None:
             with suppress(ProcessLookupError, PermissionError):
@@ -131,8 +136,7 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None
         "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input",
         "--latency-wait", "0", "--logger", "coordinator", "--logger-coordinator-events", str(run / EVENTS),
     ]  # fmt: skip
-    log = run / "logs" / "snakemake.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = run / "snakemake.log"
     environment = {**os.environ, "XDG_CACHE_HOME": str(run / ".snakemake" / "cache")}
     with log.open("a", encoding="utf-8") as stream:
         child = subprocess.Popen(
@@ -150,7 +154,7 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None
             _stop_steps(run)
             raise
     watch()
-    if child.returncode and not any((run / steps.MARKERS).rglob("*.failed")):
+    if child.returncode and not any(_state_files(run, ".failed")):
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
         raise RuntimeError(f"{log}: Snakemake ended with exit code {child.returncode} before any step failed:\n{tail}")
 
@@ -168,7 +172,7 @@ def _memory_mb() -> int:
 
 def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, Any] | None) -> None:
     """Write the cases that tools do: `all.txt`, and with training `train.txt`, `holdout.txt`, `split.json`."""
-    folder = run / dataset / "split"
+    folder = run / steps.dataset_folder(dataset) / "split"
     folder.mkdir(parents=True, exist_ok=True)
     content = {"all.txt": "".join(f"{case}\n" for case in cases)}
     if split is not None:

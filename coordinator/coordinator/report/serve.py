@@ -24,7 +24,7 @@ from urllib.parse import quote, unquote
 from contract.datasets import SUFFIX, case_names
 from contract.errors import UsageError
 from coordinator.study import steps
-from coordinator.study.steps import BASE, network_seeds
+from coordinator.study.steps import BASE, dataset_folder, network_seeds
 
 HOST = "127.0.0.1"
 IMAGES = "/volumes/image/"
@@ -119,17 +119,17 @@ def make_server(site: Site, port: int) -> ThreadingHTTPServer:
 
 def _list_cases(run: Path, about: Mapping[str, Any], dataset: str) -> list[str]:
     """A dataset's cases; where the plan doesn't list them, those that have reference labels."""
-    return list(about.get("cases", {}).get(dataset) or case_names(run / dataset / "2-labels" / BASE))
+    return list(about.get("cases", {}).get(dataset) or case_names(run / dataset_folder(dataset) / "2-labels" / BASE))
 
 
 def _label_folders(about: Mapping[str, Any], dataset: str) -> Iterator[tuple[str, str]]:
     """Folders of label maps: name in the viewer, place in the run folder."""
     versions = (BASE, *about["versions"][dataset])
     for version in versions:
-        yield f"labels: {version}", f"{dataset}/2-labels/{version}"
+        yield f"labels: {version}", f"{dataset_folder(dataset)}/2-labels/{version}"
     for version in versions:
         for seed in network_seeds(version, about.get("seeds", ()), about.get("noise_seeds", ())):
-            yield f"network: {version}, seed {seed}", f"{dataset}/6-predictions/{version}/seed-{seed}"
+            yield f"network: {version}, seed {seed}", f"{dataset_folder(dataset)}/6-predictions/{version}/seed-{seed}"
 
 
 class _Handler(BaseHTTPRequestHandler):

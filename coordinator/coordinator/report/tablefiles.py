@@ -14,6 +14,7 @@ from coordinator.verdict.sentences import NO_NUMBER
 
 LATEX = {
     "±": r"$\pm$", PROMPTED: r"$\dagger$", MADE: r"$\ddagger$", SAW_HELD_OUT: r"\S{}", NO_NUMBER: "--",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     FAILED: "---", "<": "$<$", ">": "$>$", "−": "$-$",  # noqa: RUF001
 }  # fmt: skip
 

@@ -31,8 +31,9 @@ from coordinator.results.run import (
 )
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
+from coordinator.study.runfolder import refuse_older_layout
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
+from coordinator.study.steps import BASE, NO_PRETRAIN, dataset_folder, network_seeds, transfer_folder
 
 
 @dataclass(slots=True)
@@ -83,9 +84,10 @@ def load_run(run: Path | str) -> Run:
         All that is there; what is not there is listed in `missing`, `failures` and `failed_steps`.
 
     Raises:
-        UsageError: one of these two files is missing or unreadable.
+        UsageError: one of these two files is missing or unreadable, or an earlier version wrote the folder.
     """
     run = Path(run)
+    refuse_older_layout(run)
     study, recorded = _read_study_and_plan(run)
     plan = _hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
@@ -150,7 +152,7 @@ def _read_transfer(
     labels = {int(label): organ for label, organ in plan["labels"][target].items()}
     held_out, failed = tuple(plan["split"][target]["holdout"]), tuple(records.failed_networks)
     for dataset in datasets:
-        group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, target, labels, len(held_out))
+        group = _NetworkGroup(transfer_folder(target, dataset.name), dataset.name, target, labels, len(held_out))
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
             for seed in network_seeds(version, *_read_seeds(plan)):
                 if any((n.dataset, n.target, n.version, n.seed) == (dataset.name, None, version, seed) for n in failed):
@@ -175,7 +177,7 @@ def _read_seeds(plan: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ..
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
     split = plan.get("split", {}).get(name)
-    check = _read_mapping(run, f"{name}/check.json")
+    check = _read_mapping(run, f"{dataset_folder(name)}/check.json")
     return RunDataset(
         name=name,
         versions=tuple(plan["versions"][name]),
@@ -184,7 +186,7 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
         excluded=plan.get("excluded_labels", {}).get(name, {}),
         split=Split(tuple(split["train"]), tuple(split["holdout"])) if split else None,
         check=_read_check(check) if check else None,
-        source=read_run(run / name / "2-labels" / BASE).get("source", ""),
+        source=read_run(run / dataset_folder(name) / "2-labels" / BASE).get("source", ""),
     )
 
 
@@ -195,14 +197,15 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
 
 def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
     """Collect the scores of a dataset's label versions, and what their generators recorded."""
+    folder = dataset_folder(dataset.name)
     for version in dataset.versions:
-        _collect_tool(run, f"{dataset.name}/1-raw/{version}", (dataset.name, version, "labels"), records)
-        place = f"{dataset.name}/3-scores/{version}.parquet"
+        _collect_tool(run, f"{folder}/1-raw/{version}", (dataset.name, version, "labels"), records)
+        place = f"{folder}/3-scores/{version}.parquet"
         records.label_scores += _read_frames(
             run, place, f"{dataset.name}: scores of the labels of {version}", records.missing
         )
         if (run / place).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
-            records.label_shells += _read_frames(run, f"{dataset.name}/3-scores/shells/{version}.parquet", "", [])
+            records.label_shells += _read_frames(run, f"{folder}/3-scores/shells/{version}.parquet", "", [])
 
 
 def _collect_networks(
@@ -210,7 +213,7 @@ def _collect_networks(
 ) -> None:
     """Collect all networks of a dataset; `seeds` are those of every version and the further ones of base."""
     common = {label: dataset.labels[label] for label in dataset.common}
-    group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
+    group = _NetworkGroup(dataset_folder(dataset.name), dataset.name, None, common, len(dataset.held_out))
     for version in (BASE, *dataset.versions):
         for seed in network_seeds(version, *seeds):
             _collect_network(run, group, version, seed, records)

@@ -20,7 +20,7 @@ from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
 from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
 from coordinator.study.file import Study, TrainSettings, VerdictSettings, trainer_options
-from coordinator.study.steps import NO_PRETRAIN, Plan, Step
+from coordinator.study.steps import DATASETS, NO_PRETRAIN, Plan, Step, dataset_folder, transfer_folder
 
 ASSUMED_STEP_S = 0.13
 """Of two patches of 128 x 128 x 128: nnU-Net's 9 hours for 1000 epochs on an A100 with 40 GB (Isensee et al. 2024)."""
@@ -122,8 +122,8 @@ def case_time(records: Sequence[Mapping[str, Any]], tool: str) -> Pace:
 
 def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
     """What steps that ran on a GPU recorded in the run folders beside this study's."""
-    for pattern in ("*/*/1-raw/*", "*/*/5-models/*/seed-*", "*/*/6-predictions/*/seed-*"):
-        for folder in sorted(runs.glob(pattern)):
+    for pattern in ("1-raw/*", "5-models/*/seed-*", "6-predictions/*/seed-*"):
+        for folder in sorted(runs.glob(f"*/{DATASETS}/*/{pattern}")):
             record = read_run(folder)
             if not str(record.get("device")).startswith("cuda"):
                 continue
@@ -172,9 +172,9 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
     """The smallest gain that each group of networks would show; none where nothing will show the noise of seeds."""
     verdict = study.content.verdict
     seeds = expected_seed_error(train, verdict, len(study.generators))
-    groups = [(name, name, name) for name in study.content.datasets]
+    groups = [(name, dataset_folder(name), name) for name in study.content.datasets]
     groups += [
-        (f"{name} to {target}", f"transfer/{target}/{name}", target)
+        (f"{name} to {target}", transfer_folder(target, name), target)
         for target in study.content.transfer
         for name in study.content.datasets
     ]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from contract import yamlfiles
+from contract.datasets import name_problem
 from contract.errors import UsageError
 from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Strict, did_you_mean
@@ -18,7 +19,7 @@ from coordinator.scoring.conventions import CONVENTIONS
 from coordinator.scoring.settings import Scoring
 from coordinator.tools.finding import Tool, find_tools
 
-NAME = r"^[a-z0-9][a-z0-9_-]*$"
+NAME = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 RESERVED = {
     "base": "the reference labels",
     "images": "the image store",
@@ -177,6 +178,8 @@ class StudyFile(Strict):
     def _check_different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) != len(names):
             raise ValueError(f"must be different, but are {list(names)}")
+        if problems := [problem for name in names if (problem := name_problem(name))]:
+            raise ValueError(problems[0])
         return names
 
     @field_validator("train", mode="before")

@@ -26,8 +26,8 @@ def make_absent(file: Path, case: str) -> None:
 def test_the_report_says_that_the_paper_has_no_rule_and_how_many_scores_ours_decides(tmp_path: Path):
     run = make_run(tmp_path)
     for version in ("nnunet", "medsam", "totalseg"):
-        make_absent(run / f"word/3-scores/{version}.parquet", "case_1")
-    make_absent(run / "word/6-predictions/base/seed-0/scores.parquet", "case_3")
+        make_absent(run / f"datasets/word/3-scores/{version}.parquet", "case_1")
+    make_absent(run / "datasets/word/6-predictions/base/seed-0/scores.parquet", "case_3")
 
     loaded = load_run(run)
 

@@ -90,7 +90,7 @@ def test_images_that_were_moved_are_said_to_be_gone(run: Path):
 
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8b broken", b"no gzip"])
 def test_a_label_map_that_is_broken_costs_its_overlay_only(run: Path, content: bytes):
-    (run / "word/2-labels/medsam/case_4.nii.gz").write_bytes(content)
+    (run / "datasets/word/2-labels/medsam/case_4.nii.gz").write_bytes(content)
 
     out = make_report(run)
 

@@ -19,7 +19,7 @@ from helpers.runs import make_run
 from contract.errors import UsageError
 from coordinator.report import serve
 
-LABELS = "/volumes/word/2-labels/medsam/case_1.nii.gz"
+LABELS = "/volumes/datasets/word/2-labels/medsam/case_1.nii.gz"
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_report_tables_viewer_and_volumes_are_answered(run: Path, port: int):
     assert ask(port, "/") == (200, b"<h1>a report</h1>")
     assert ask(port, "/tables/t.csv") == (200, b"a,b\n")
     assert b"niivue.umd.js" in ask(port, "/viewer/")[1]
-    assert ask(port, LABELS) == (200, (run / "word/2-labels/medsam/case_1.nii.gz").read_bytes())
+    assert ask(port, LABELS) == (200, (run / "datasets/word/2-labels/medsam/case_1.nii.gz").read_bytes())
     image = (run.parents[1] / "data/word/images/case_1.nii.gz").read_bytes()
     assert ask(port, "/volumes/image/word/case_1.nii.gz") == (200, image)
 
@@ -84,11 +84,11 @@ def test_every_volume_that_can_be_chosen_is_there(port: int):
     "path",
     [
         "/../../../secret.nii.gz", "/volumes/../../../secret.nii.gz", "/%2e%2e/%2e%2e/secret.nii.gz",
-        "/volumes/word/2-labels/medsam/..%2f..%2f..%2f..%2f..%2fsecret.nii.gz", "/..%5c..%5csecret.nii.gz",
+        "/volumes/datasets/word/2-labels/medsam/..%2f..%2f..%2f..%2f..%2fsecret.nii.gz", "/..%5c..%5csecret.nii.gz",
         "/%252e%252e/secret.nii.gz", "/viewer/../serve.py", "/viewer/..%2fserve.py", "//etc/passwd", "/etc/passwd",
         "/%2fetc/passwd", "/volumes/image/word/../../../secret.nii.gz", "/plan.json", "/study.yaml", "/../plan.json",
-        "/tables/", "/volumes/", "/tables/../../plan.json", "/tables/t.csv%00.html", "/word/2-labels/medsam/case_1.nii.gz",
-        "http://127.0.0.1/../plan.json", "/volumes/image/word/none.nii.gz", "/volumes/word/2-labels/medsam/run.json",
+        "/tables/", "/volumes/", "/tables/../../plan.json", "/tables/t.csv%00.html", "/datasets/word/2-labels/medsam/case_1.nii.gz",
+        "http://127.0.0.1/../plan.json", "/volumes/image/word/none.nii.gz", "/volumes/datasets/word/2-labels/medsam/run.json",
     ],
 )  # fmt: skip
 def test_nothing_else_is_reachable(port: int, path: str):
@@ -96,7 +96,11 @@ def test_nothing_else_is_reachable(port: int, path: str):
 
 
 def test_absolute_paths_are_none(run: Path, port: int):
-    for file in (run / "plan.json", run.parents[1] / "secret.nii.gz", run / "word/2-labels/medsam/case_1.nii.gz"):
+    for file in (
+        run / "plan.json",
+        run.parents[1] / "secret.nii.gz",
+        run / "datasets/word/2-labels/medsam/case_1.nii.gz",
+    ):
         assert ask(port, str(file)) == (404, b"")
         assert ask(port, f"/{file}") == (404, b"")
 
@@ -104,9 +108,9 @@ def test_absolute_paths_are_none(run: Path, port: int):
 def test_links_that_lead_out_of_the_run_are_not_followed(run: Path):
     secret = run.parents[1] / "secret.nii.gz"
     label, table, folder = (
-        run / "word/2-labels/medsam/case_1.nii.gz",
+        run / "datasets/word/2-labels/medsam/case_1.nii.gz",
         run / "report/tables/x.csv",
-        run / "word/2-labels/nnunet",
+        run / "datasets/word/2-labels/nnunet",
     )
     label.unlink()
     label.symlink_to(secret)
@@ -117,7 +121,7 @@ def test_links_that_lead_out_of_the_run_are_not_followed(run: Path):
     for port in started(run):
         assert ask(port, LABELS) == (404, b"")
         assert ask(port, "/tables/x.csv") == (404, b"")
-        assert ask(port, "/volumes/word/2-labels/nnunet/case_1.nii.gz") == (404, b"")
+        assert ask(port, "/volumes/datasets/word/2-labels/nnunet/case_1.nii.gz") == (404, b"")
 
 
 def test_a_link_that_changes_while_serving_is_not_followed(run: Path, port: int):

@@ -175,12 +175,12 @@ def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study: Callab
             "case": ["a", "b", "c"], "label": [1, 1, 1], "organ": ["liver"] * 3, "dice": dice, "surface_dice": dice,
             "reference_voxels": [9, 9, 9], "prediction_voxels": [9, 9, 9],
         })  # fmt: skip
-        folder = made.run_folder / f"toy/6-predictions/{version}/seed-0"
+        folder = made.run_folder / f"datasets/toy/6-predictions/{version}/seed-0"
         folder.mkdir(parents=True)
         frame.write_parquet(folder / "scores.parquet")
 
     # Gains of 0.1, 0 and -0.1.
-    assert measured_std(made.run_folder / "toy/6-predictions", "flare21") == pytest.approx(
+    assert measured_std(made.run_folder / "datasets/toy/6-predictions", "flare21") == pytest.approx(
         np.std([1, 0, -1], ddof=1) / 10
     )
     assert "between cases 10.0 points (measured)" in cost_of(made)[-1]
@@ -188,7 +188,7 @@ def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study: Callab
 
 def test_what_earlier_runs_recorded_is_found_beside_the_run_folder(study: Callable[..., Study]) -> None:
     made = study()
-    folder = made.run_folder.parent / "other/toy/5-models/base/seed-0"
+    folder = made.run_folder.parent / "other/datasets/toy/5-models/base/seed-0"
     write_json(folder / "run.json", record(100))
     write_json(
         folder.parents[2] / "4-store/images/run.json", {"tool": "trainer", "step": "prepare", "options": OPTIONS}
@@ -200,7 +200,7 @@ def test_what_earlier_runs_recorded_is_found_beside_the_run_folder(study: Callab
 def test_networks_of_another_size_or_without_a_gpu_say_nothing_of_the_time(study: Callable[..., Study]) -> None:
     made = study()
     for name, device, patch in (("small", "cuda:0", "32,32,32"), ("slow", "cpu", "auto")):
-        folder = made.run_folder.parent / name / "toy"
+        folder = made.run_folder.parent / name / "datasets/toy"
         write_json(folder / "5-models/base/seed-0/run.json", {**record(100), "device": device})
         options = {**OPTIONS, "patch": patch}
         write_json(folder / "4-store/images/run.json", {"tool": "trainer", "step": "prepare", "options": options})

@@ -134,7 +134,8 @@ def test_scores_of_label_versions_come_with_shells_and_those_of_networks_do_not(
     also = {step.id: step.also for step in plan(STUDY + TRAIN).steps if step.also}
 
     assert also == {
-        f"toy/3-scores/{version}": (f"toy/3-scores/shells/{version}.parquet",) for version in ("medsam", "degraded")
+        f"toy/3-scores/{version}": (f"datasets/toy/3-scores/shells/{version}.parquet",)
+        for version in ("medsam", "degraded")
     }
 
 
@@ -158,7 +159,7 @@ def test_all_models_of_a_seed_differ_in_their_labels_alone(plan: Callable[..., P
 
     assert len(models) == 3
     assert all(conditions(step) == conditions(models[0]) for step in models)
-    assert {step.inputs["store"] for step in models} == {"toy/4-store/images"}
+    assert {step.inputs["store"] for step in models} == {"datasets/toy/4-store/images"}
 
 
 def test_only_tools_that_need_labels_may_see_them(plan: Callable[..., Plan]) -> None:
@@ -194,7 +195,7 @@ def test_only_a_generator_that_leaves_held_out_cases_out_depends_on_the_split(pl
     assert not any(
         "/nnunet/" in step for step in redone if step.startswith(("toy/0-work", "toy/1-raw", "toy/2-labels"))
     )
-    assert before.step("toy/0-work/nnunet-clean/prepare").inputs["split"] == "toy/split"
+    assert before.step("toy/0-work/nnunet-clean/prepare").inputs["split"] == "datasets/toy/split"
 
 
 def test_the_plan_says_whose_labeller_has_seen_held_out_cases(plan: Callable[..., Plan]) -> None:
