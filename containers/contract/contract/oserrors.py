@@ -7,8 +7,6 @@ from pathlib import Path
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """There is no room to write."""
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
-NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-"""What `flock` gives on a file system without locks."""
 _SCARCE = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN})
 
 

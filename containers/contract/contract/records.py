@@ -82,7 +82,7 @@ def parse_run(content: bytes) -> dict[str, Any]:
     record = statefiles.parse_mapping(content)
     for key, kind in {"outputs": dict, "cases": dict, "options": dict, "packages": dict, "weights": list}.items():
         if not isinstance(record.get(key) or kind(), kind):
-            raise ValueError(f"its {key!r} is a {type(record[key]).__name__}")
+            raise TypeError(f"its {key!r} is a {type(record[key]).__name__}")
     return record
 
 
@@ -116,7 +116,6 @@ def _parse_lines(content: bytes) -> list[str]:
 
 def _parse_status(line: str) -> CaseStatus:
     record = json.loads(line)
-    status = CaseStatus(**{**record, "notes": tuple(record["notes"])})
-    if not isinstance(status.case, str) or status.state not in ("done", "failed"):
+    if not isinstance(record["case"], str) or record["state"] not in ("done", "failed"):
         raise ValueError(f"{line[:80]!r} is no status")
-    return status
+    return CaseStatus(**{**record, "notes": tuple(record["notes"])})

@@ -30,7 +30,7 @@ def parse_mapping(content: bytes) -> dict[str, Any]:
     """Parse JSON that must be keys and values."""
     parsed = json.loads(content.decode("utf-8"))
     if not isinstance(parsed, dict):
-        raise ValueError(f"it is a {type(parsed).__name__}")  # noqa: TRY004 - damage of a file, not of an argument
+        raise TypeError(f"it is a {type(parsed).__name__}")
     return parsed
 
 
@@ -106,6 +106,12 @@ def remove(path: Path) -> None:
         path.rmdir()
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_unless_file(path: Path) -> None:
+    """Remove what is in the place of a file that is appended to, as `remove` does; a file stays."""
+    if not path.is_file():
+        remove(path)
 
 
 def _describe(content: bytes, error: Exception) -> str:

@@ -1,6 +1,5 @@
 """From a study file to a report: what `coordinator plan`, `run` and `report` share."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from contract import atomic
+from contract import atomic, statefiles
 from contract.errors import ExitCode, UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
@@ -77,7 +76,7 @@ def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, cons
     """Do the steps that are not done, write the report, and return the exit code: 0, or 3 where something failed."""
     run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
     with snakemake.lock_run_folder(run):
-        shutil.copyfile(prepared.study.file, run / "study.yaml")
+        atomic.write_bytes(run / "study.yaml", prepared.study.file.read_bytes())
         for name, check in prepared.checked.items():
             atomic.write_json(run / name / "check.json", check.summary())
         todo = select_steps(plan, snakemake.write_plan(run, plan), only)
@@ -117,7 +116,7 @@ def write_report(run: Path) -> Path:
     """Write the report of a run folder, unless its report is of the same results."""
     plan = steps.read_plan(run)
     markers = [_read_json(steps.marker_file(run, step.id)) for step in plan.steps]
-    checks = [_read_json(run / dataset / "check.json") for dataset in plan.about["versions"]]
+    checks = [_read_json(run / dataset / "check.json") for dataset in plan.about.get("versions", ())]
     failures = _read_json(run / snakemake.FAILURES)
     fingerprint = digest([REPORT_VERSION, steps.plan_text(plan), failures, markers, checks])
     marker = steps.marker_file(run, REPORT)
@@ -129,10 +128,13 @@ def write_report(run: Path) -> Path:
     part = run / f".{REPORT}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    report.write_report(run, part)
+    with atomic.naming(part):
+        report.write_report(run, part)
     marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.unlink(missing_ok=True)
-    shutil.rmtree(run / REPORT, ignore_errors=True)
+    statefiles.remove(marker)
+    if (run / REPORT).is_dir():
+        shutil.rmtree(run / REPORT)
+    statefiles.remove(run / REPORT)
     part.rename(run / REPORT)
     atomic.write_json(marker, {"fingerprint": fingerprint})
     return page
@@ -177,7 +179,5 @@ def _count_gpus(gpus_setting: str | int | tuple[int, ...]) -> int:
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    """The content of a state file; None where there is none or it is damaged, which its own reader says."""
+    return statefiles.read(path, statefiles.parse_mapping, say=lambda _: None)

@@ -4,7 +4,6 @@ Any step may have failed, so any file but the study and its plan may be missing;
 Times, memory and places on disk are not read, so that the same results give the same report, byte for byte.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,17 +28,11 @@ from coordinator.results.run import (
     ToolRun,
     Transfer,
 )
-from coordinator.scoring.schema import SHELL_SCHEMA
+from coordinator.scoring.framefiles import parse_frame
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
 from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
-
-
-SCORED = {"case", "label", "organ", "dice", "surface_dice", "reference_voxels", "prediction_voxels"}
-COUNTED = set(SHELL_SCHEMA)
-LOGGED = {"epoch", "loss"}
-"""Columns that a file of scores, of shells, or of a training log always has."""
 
 
 @dataclass(slots=True)
@@ -144,7 +137,7 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     study = yamlfiles.read(run / "study.yaml")
     plan = statefiles.require(run / "plan.json", _parse_plan, "`coordinator run STUDY` writes it again")
     if not isinstance(study, dict):
-        raise UsageError(f"{run}/study.yaml: must hold keys and values, but does not; `coordinator run STUDY` copies it")
+        raise UsageError(f"{run / 'study.yaml'}: must hold keys and values, but does not; `coordinator run` copies it")
     return study, plan
 
 
@@ -153,7 +146,7 @@ def _parse_plan(content: bytes) -> dict[str, Any]:
     plan = statefiles.parse_mapping(content)
     for name in ("versions", "labels", "common_labels"):
         if not isinstance(plan[name], dict):
-            raise ValueError(f"its {name!r} is a {type(plan[name]).__name__}")
+            raise TypeError(f"its {name!r} is a {type(plan[name]).__name__}")
     return plan
 
 
@@ -289,17 +282,6 @@ def _read_frames(run: Path, place: str, what: str, missing: list[str]) -> list[p
     return []
 
 
-def parse_frame(content: bytes) -> pl.DataFrame:
-    """Parse a parquet file of scores, or of a training log."""
-    try:
-        frame = pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise ValueError(f"it is no whole parquet file ({str(error).splitlines()[0]})") from None
-    if not any(columns <= set(frame.columns) for columns in (SCORED, COUNTED, LOGGED)):
-        raise ValueError(f"it has other columns: {', '.join(frame.columns[:5])}")
-    return frame
-
-
 def _read_failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
     """Read failed cases with their reasons; of a case with several lines, the last one counts."""
     last: dict[str, Mapping[str, Any]] = {}
@@ -309,9 +291,9 @@ def _read_failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
             last[str(record["case"])] = record
         except statefiles.DAMAGE:
             continue  # a line that a crash cut short
-    for case, record in sorted(last.items()):
-        if record.get("state") == "failed":
-            yield case, _hide_place(run, str(record.get("reason") or "no reason was recorded"))
+    for case, status in sorted(last.items()):
+        if status.get("state") == "failed":
+            yield case, _hide_place(run, str(status.get("reason") or "no reason was recorded"))
 
 
 def _read_mapping(

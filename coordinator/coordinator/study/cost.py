@@ -13,8 +13,10 @@ from typing import Any
 import nibabel as nib
 import polars as pl
 
+from contract import statefiles
 from contract.datasets import SUFFIX
 from contract.records import read_run
+from coordinator.scoring.framefiles import parse_frame
 from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
@@ -101,6 +103,7 @@ def step_time(records: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) 
         record["seconds"] / (record["options"]["epochs"] * record["options"]["batches-per-epoch"])
         for record in records
         if record.get("step") == "train" and record.get("seconds")
+        and all(isinstance(record["options"].get(name), int) for name in ("epochs", "batches-per-epoch"))
         and all(record["options"].get(name) == options.get(name) for name in PACE_OPTIONS)
     ]  # fmt: skip
     return Pace(median(seconds), measured=True) if seconds else Pace(ASSUMED_STEP_S, measured=False)
@@ -121,7 +124,8 @@ def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
     """Every `run.json` in the run folders beside this study's."""
     for pattern in ("*/*/1-raw/*", "*/*/5-models/*/seed-*", "*/*/6-predictions/*/seed-*"):
         for folder in sorted(runs.glob(pattern)):
-            if record := read_run(folder):
+            record = read_run(folder)
+            if isinstance(record.get("seconds"), int | float) and isinstance(record.get("options"), dict):
                 yield record
 
 
@@ -238,10 +242,11 @@ def _format_points(std: float) -> str:
 def measured_std(predictions: Path, convention: str) -> float | None:
     """Standard deviation of a case's gain, the median over label versions; None where nothing was scored before."""
     frames = [
-        pl.read_parquet(file).with_columns(
+        frame.with_columns(
             pl.lit(file.parts[-3]).alias("version"), pl.lit(int(file.parts[-2].removeprefix("seed-"))).alias("seed")
         )
         for file in sorted(predictions.glob("*/seed-*/scores.parquet"))
+        if (frame := statefiles.read(file, parse_frame)) is not None
     ]
     if not frames:
         return None

@@ -142,7 +142,7 @@ def parse_plan(text: bytes) -> Plan:
     )
     for name in {"versions", "labels", "common_labels", "cases"} & content.keys():
         if not isinstance(content[name], dict):
-            raise ValueError(f"its {name!r} is a {type(content[name]).__name__}")
+            raise TypeError(f"its {name!r} is a {type(content[name]).__name__}")
     return plan
 
 
@@ -150,7 +150,7 @@ def parse_step(record: Mapping[str, Any]) -> Step:
     """Make a step of its record in `plan.json`."""
     for name in ("id", "kind", "output", "dataset", "label_version", "fingerprint"):
         if not isinstance(record[name], str):
-            raise ValueError(f"the {name} of a step is a {type(record[name]).__name__}")  # noqa: TRY004 - of a file
+            raise TypeError(f"the {name} of a step is a {type(record[name]).__name__}")
     return Step(**{**record, **{name: tuple(record.get(name, ())) for name in ("needs", "arguments", "also")}})
 
 

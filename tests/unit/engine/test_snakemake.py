@@ -112,12 +112,12 @@ def test_a_step_waits_for_whoever_still_does_it_and_goes_on_when_that_dies(tmp_p
     )
     assert waiting.stderr is not None
     message = waiting.stderr.readline()
-    process = locks.lock_holder(steps.lock_file(tmp_path, step.id))
+    users = locks.find_users(steps.lock_file(tmp_path, step.id))
     holder.kill()
     holder.wait()
 
     assert f"(process {holder.pid})" in message
-    assert process == holder.pid
+    assert users == {holder.pid, waiting.pid}
     assert waiting.wait(20) == 0
     waiting.stderr.close()
     assert steps.is_done(tmp_path, step)
