@@ -34,6 +34,7 @@ def main() -> None:
         signal.signal(signal.SIGHUP, _stop)
     try:
         code = commands(standalone_mode=False)  # the code that a command gave to `context.exit`
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else ExitCode.DONE)
     except (click.exceptions.Abort, Stopped) as error:
         _fail(str(error) or "interrupted; the next run goes on from here", ExitCode.STOPPED)

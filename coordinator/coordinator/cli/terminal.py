@@ -17,16 +17,16 @@ class _Outlet(io.FileIO):
     """A descriptor that takes everything once nobody is at its other end."""
 
     def write(self, content: "Buffer", /) -> int:
-        """Write bytes; those that nobody would read go nowhere, and so do all after them."""
+        """Write bytes; those that nobody would read go nowhere, as do all after a first error, which is raised."""
         try:
             return super().write(content)
         except OSError as error:
-            if error.errno not in _GONE:
-                error.filename = self.name
-                raise
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
+            if error.errno not in _GONE:
+                error.filename = self.name
+                raise
             return memoryview(content).nbytes
 
 
