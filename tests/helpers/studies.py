@@ -15,6 +15,14 @@ generators:
 train: {epochs: 2, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0]}
 run: {runtime: process, threads: 1}
 """
+LIGHT = """
+name: light
+data: data
+datasets: [phantom]
+generators: [{name: degraded-70, tool: degrade, options: {target-dice: 0.7}}]
+run: {runtime: process, threads: 1}
+"""
+"""One generator and no networks: the cheapest study with a real tool."""
 
 
 def run_coordinator(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":

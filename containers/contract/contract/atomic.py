@@ -8,7 +8,7 @@ Killed at any moment, a program that writes this way leaves whole files and at m
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -20,15 +20,28 @@ def part_file(path: Path) -> Iterator[Path]:
         path: the file to make or replace; its folder must exist.
     """
     part = path.with_name(f".{path.name}.part")
+    with naming(path):
+        try:
+            yield part
+            sync(part)
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()  # an empty folder in the file's place; one that holds something is refused
+            part.replace(path)
+            sync(path.parent)
+        except BaseException:
+            with suppress(OSError):  # what went wrong first is what must be told
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a path in errors of the operating system that name none, as those of writing do."""
     try:
-        yield part
-        sync(part)
-        part.replace(path)
-        sync(path.parent)
-    except BaseException as error:
-        part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)  # a write that fails does not say where
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
         raise
 
 

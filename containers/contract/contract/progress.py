@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from contract.atomic import naming
+
 PROGRESS = ".progress.json"
 """Overwritten at each advance, and hidden: it is no result."""
 
@@ -72,4 +74,5 @@ class Progress:
 
     def _write(self) -> None:
         record = {"done": self._done, "total": self._total, "failed": self._failed}
-        (self.folder / PROGRESS).write_text(json.dumps(record), encoding="utf-8")
+        with naming(self.folder / PROGRESS):
+            (self.folder / PROGRESS).write_text(json.dumps(record), encoding="utf-8")

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from contract import atomic
+from contract import atomic, statefiles
 
 STATUS = "status.jsonl"
 RUN = "run.json"
@@ -45,11 +45,10 @@ class CaseStatus:
 def read_statuses(folder: Path) -> dict[str, CaseStatus]:
     """Last status of each case of a folder; a line cut short by a crash counts as not written."""
     statuses = {}
-    for line in _lines(folder / STATUS):
+    for line in statefiles.read(folder / STATUS, _parse_lines) or ():
         try:
-            record = json.loads(line)
-            status = CaseStatus(**{**record, "notes": tuple(record["notes"])})
-        except (ValueError, TypeError, KeyError):
+            status = _parse_status(line)
+        except statefiles.DAMAGE:
             continue
         statuses[status.case] = status
     return statuses
@@ -58,8 +57,10 @@ def read_statuses(folder: Path) -> dict[str, CaseStatus]:
 def append_status(folder: Path, status: CaseStatus) -> None:
     """Add a line; synced, so that it is there before the next case begins."""
     file = folder / STATUS
-    cut_short = file.exists() and file.read_bytes()[-1:] not in (b"\n", b"")
-    with file.open("a", encoding="utf-8") as stream:
+    cut_short = file.is_file() and file.read_bytes()[-1:] not in (b"\n", b"")
+    if not file.is_file():
+        statefiles.remove(file)
+    with atomic.naming(file), file.open("a", encoding="utf-8") as stream:
         stream.write(("\n" if cut_short else "") + json.dumps(asdict(status), ensure_ascii=False) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
@@ -73,11 +74,16 @@ def write_statuses(folder: Path, statuses: Mapping[str, CaseStatus]) -> None:
 
 def read_run(folder: Path) -> dict[str, Any]:
     """Provenance of a folder; empty when there is none yet."""
-    try:
-        content = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return statefiles.read(folder / RUN, parse_run) or {}
+
+
+def parse_run(content: bytes) -> dict[str, Any]:
+    """Parse a `run.json`; its parts have the types that this library writes."""
+    record = statefiles.parse_mapping(content)
+    for key, kind in {"outputs": dict, "cases": dict, "options": dict, "packages": dict, "weights": list}.items():
+        if not isinstance(record.get(key) or kind(), kind):
+            raise TypeError(f"its {key!r} is a {type(record[key]).__name__}")
+    return record
 
 
 def write_run(folder: Path, content: Mapping[str, object]) -> None:
@@ -104,8 +110,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
+def _parse_lines(content: bytes) -> list[str]:
+    return content.decode("utf-8", errors="replace").splitlines()
+
+
+def _parse_status(line: str) -> CaseStatus:
+    record = json.loads(line)
+    if not isinstance(record["case"], str) or record["state"] not in ("done", "failed"):
+        raise ValueError(f"{line[:80]!r} is no status")
+    return CaseStatus(**{**record, "notes": tuple(record["notes"])})

@@ -18,6 +18,7 @@ from contract.context import Context
 from contract.datasets import SUFFIX
 from contract.errors import CaseError, ContractError, ExitCode
 from contract.fingerprints import case_fingerprint, common_parts, input_digest
+from contract.oserrors import FULL
 from contract.progress import log_line
 from contract.provenance import describe_run, peak_memory_mb
 from contract.records import CaseStatus
@@ -100,6 +101,11 @@ def _do_case(
         return CaseStatus(name, "failed", fingerprint, None, str(error), notes), True
     except ContractError as error:
         return CaseStatus(name, "failed", fingerprint, None, f"refused to write: {error}", notes), False
+    except OSError as error:
+        if error.errno in FULL:  # not this case's fault; it is done when there is room again
+            raise
+        traceback.print_exc()
+        return CaseStatus(name, "failed", fingerprint, None, f"{type(error).__name__}: {error}", notes), True
     except Exception as error:  # noqa: BLE001 - one case never stops a run; the traceback goes to the log
         traceback.print_exc()
         return CaseStatus(name, "failed", fingerprint, None, f"{type(error).__name__}: {error}", notes), True

@@ -14,7 +14,6 @@ of cases. Everything else is done by this library:
       run_cases.py, run_job.py  resume, reading and atomic writing, status, provenance, progress
 """
 
-import errno
 import json
 import os
 import sys
@@ -26,6 +25,7 @@ from contract.commandline import Arguments
 from contract.context import Context, make_context
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
 from contract.manifest import Manifest, load_manifest
+from contract.oserrors import describe_os_error
 from contract.progress import log_line
 from contract.run_cases import run_cases
 from contract.run_job import run_job
@@ -67,10 +67,9 @@ def run(program: str, steps: Steps) -> int:
         log_line("stopped by SIGTERM; what is done is kept, and the next run goes on from here")
         return ExitCode.STOPPED
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if (sentence := describe_os_error(error)) is None:
             raise
-        where = error.filename or "results"
-        log_line(f"error: {where}: {error.strerror}; free some space and run this again: it goes on")
+        log_line(f"error: {sentence}")
         return ExitCode.USAGE
 
 

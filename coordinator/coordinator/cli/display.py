@@ -1,11 +1,8 @@
 """The progress of `coordinator run`: live on a terminal; elsewhere one line for each finished step."""
 
-import json
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,8 +10,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from contract import statefiles
 from contract.progress import PROGRESS
-from coordinator.engine.snakemake import EVENTS
+from coordinator.engine.events import EVENTS, Event, EventReader, step_of
+from coordinator.engine.snakemake import KILLED
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -36,15 +35,15 @@ class Display:
     total: int
     console: Console
     done: int = 0
-    _offset: int = 0
+    _events: EventReader | None = None
     _started: dict[str, float] = field(default_factory=dict)
     _ids: dict[object, str] = field(default_factory=dict)
     _live: Live | None = None
 
     def __enter__(self) -> "Display":
         """Start at the end of the events of earlier runs."""
-        with suppress(OSError):
-            self._offset = (self.run / EVENTS).stat().st_size
+        self._events = EventReader(self.run / EVENTS)
+        self._events.skip()
         if self.console.is_terminal:
             self._live = Live(self._table(), console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
@@ -57,38 +56,23 @@ class Display:
 
     def update(self) -> None:
         """Read new events and show what has changed."""
-        for event in self._read_events():
+        for event in self._events.read() if self._events else ():
             self._handle(event)
         if self._live is not None:
             self._live.update(self._table())
 
-    def _read_events(self) -> list[dict[str, Any]]:
-        try:
-            with (self.run / EVENTS).open("rb") as stream:
-                stream.seek(self._offset)
-                content = stream.read()
-        except OSError:
-            return []
-        lines = content[: content.rfind(b"\n") + 1]  # without a line that is still being written
-        self._offset += len(lines)
-        return [json.loads(line) for line in lines.splitlines()]
-
-    def _handle(self, event: dict[str, Any]) -> None:
+    def _handle(self, event: Event) -> None:
         job = event.get("jobid", event.get("job_id"))
         match event["event"]:
-            case "job_info" if "id" in (event.get("wildcards") or {}):
-                self._ids[job] = event["wildcards"]["id"]
-                self._started[self._ids[job]] = event["time"]
+            case "job_info" if step := step_of(event):
+                self._ids[job] = step
+                self._started[step] = event["time"]
             case "job_finished" if job in self._ids:
                 self.done += 1
                 self._print_step(self._ids[job], event["time"], "")
             case "job_error" if job in self._ids:
-                step = self._ids[job]
-                with suppress(OSError):
-                    reason = steps.failure_file(self.run, step).read_text(encoding="utf-8").strip()
-                    self._print_step(step, event["time"], f"failed: {reason}")
-                    return
-                self._print_step(step, event["time"], "failed")
+                reason = steps.read_failure(self.run, self._ids[job])
+                self._print_step(self._ids[job], event["time"], f"failed: {reason}" if reason else f"failed: {KILLED}")
 
     def _print_step(self, step: str, now: float, problem: str) -> None:
         seconds = now - self._started.pop(step, now)
@@ -119,16 +103,18 @@ class Display:
     def _read_progress(self, step: Step) -> tuple[int, int, int]:
         """Cases done, of how many, and failed."""
         file = steps.part_folder(self.run, step) / "out" / step.dataset / step.label_version / PROGRESS
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return 0, step.cases if step.kind == "tool" else 0, 0
-        return int(record["done"]), int(record["total"]), int(record["failed"])
+        counts = statefiles.read(file, _parse_progress, say=lambda _: None)  # it is being written all the time
+        return counts or (0, step.cases if step.kind == "tool" else 0, 0)
+
+
+def _parse_progress(content: bytes) -> tuple[int, int, int]:
+    record = statefiles.parse_mapping(content)
+    return int(record["done"]), int(record["total"]), int(record["failed"])
 
 
 def _format_duration(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds, such as "2 min 5 s"."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Seconds as hours, minutes and seconds, such as "2 min 5 s"; 0 s where the clock was set back meanwhile."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"

@@ -11,10 +11,13 @@ from rich.table import Table
 
 from contract.datasets import refuse_dataset_folder
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
+from contract.oserrors import describe_os_error
+from coordinator.cli import terminal
 from coordinator.cli.dataset import dataset
 from coordinator.cli.tool import tool
 from coordinator.cli.weights import weights
 from coordinator.engine import locks
+from coordinator.runners.environment import fill_environment
 from coordinator.study import steps
 
 STUDY = click.argument("study", type=click.Path(path_type=Path))
@@ -25,12 +28,17 @@ RUNTIME = click.option(
 
 def main() -> None:
     """Run the command line; every expected error is one message and an exit code, never a traceback."""
+    terminal.prepare()
+    fill_environment()
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # `nohup` has it ignored
+        signal.signal(signal.SIGHUP, _stop)
     try:
         code = commands(standalone_mode=False)  # the code that a command gave to `context.exit`
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else ExitCode.DONE)
-    except (click.exceptions.Abort, Stopped):
-        _fail("interrupted; the next run goes on from here", ExitCode.STOPPED)
+    except (click.exceptions.Abort, Stopped) as error:
+        _fail(str(error) or "interrupted; the next run goes on from here", ExitCode.STOPPED)
     except click.ClickException as error:
         error.show()
         sys.exit(ExitCode.USAGE)
@@ -40,6 +48,11 @@ def main() -> None:
         _fail(str(error), ExitCode.CASES_FAILED)
     except ContractError as error:
         _fail(str(error), ExitCode.CONTRACT_BROKEN)
+    except OSError as error:
+        sentence = describe_os_error(error)
+        if sentence is None:
+            raise
+        _fail(sentence, ExitCode.USAGE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -253,7 +266,7 @@ def _run_folder(study: Path) -> Path:
     from coordinator.study.runfolder import refuse_older_layout
 
     folder = study if study.is_dir() else load_study(study).run_folder
-    if not (folder / steps.PLAN).is_file():
+    if not (folder / steps.PLAN).exists():
         raise UsageError(f"{folder}: has no {steps.PLAN}, so this study was not run yet; use `coordinator run {study}`")
     refuse_older_layout(folder)
     return folder.resolve()
@@ -276,13 +289,10 @@ def _step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
     """Whether a step is done, running, failed or to do, and why it failed."""
     if steps.is_done(folder, step):
         return "done", ""
-    lock = steps.lock_file(folder, step.id)
-    if lock.is_file() and locks.lock_holder(lock) is not None:
+    if locks.is_held(steps.lock_file(folder, step.id)):
         return "running", ""
-    failure = steps.failure_file(folder, step.id)
-    if failure.is_file():
-        return "failed", failure.read_text(encoding="utf-8").strip()
-    return "to do", ""
+    failure = steps.read_failure(folder, step.id)
+    return ("failed", failure) if failure else ("to do", "")
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

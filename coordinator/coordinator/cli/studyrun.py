@@ -1,6 +1,5 @@
 """From a study file to a report: what `coordinator plan`, `run` and `report` share."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from contract import atomic
+from contract import atomic, statefiles
 from contract.datasets import refuse_dataset_folder
 from contract.errors import ExitCode, UsageError
 from contract.records import digest, read_statuses
@@ -81,7 +80,7 @@ def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, cons
     run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
     with snakemake.lock_run_folder(run):
         if not (run / "study.yaml").exists() or not (run / "study.yaml").samefile(prepared.study.file):
-            shutil.copyfile(prepared.study.file, run / "study.yaml")
+            atomic.write_bytes(run / "study.yaml", prepared.study.file.read_bytes())
         for name, check in prepared.checked.items():
             atomic.write_json(run / steps.dataset_folder(name) / "check.json", check.summary())
         todo = select_steps(plan, snakemake.write_plan(run, plan), only)
@@ -126,7 +125,7 @@ def write_report(run: Path) -> Path:
     refuse_dataset_folder(run)
     plan = steps.read_plan(run)
     markers = [_read_json(steps.marker_file(run, step.id)) for step in plan.steps]
-    checks = [_read_json(run / steps.dataset_folder(dataset) / "check.json") for dataset in plan.about["versions"]]
+    checks = [_read_json(run / steps.dataset_folder(dataset) / "check.json") for dataset in plan.about.get("versions", ())]
     failures = _read_json(run / snakemake.FAILURES)
     fingerprint = digest([REPORT_VERSION, steps.plan_text(plan), failures, markers, checks])
     marker = run / REPORT_MARKER
@@ -138,9 +137,12 @@ def write_report(run: Path) -> Path:
     part = run / f".{REPORT}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    report.write_report(run, part)
-    marker.unlink(missing_ok=True)
-    shutil.rmtree(run / REPORT, ignore_errors=True)
+    with atomic.naming(part):
+        report.write_report(run, part)
+    statefiles.remove(marker)
+    if (run / REPORT).is_dir():
+        shutil.rmtree(run / REPORT)
+    statefiles.remove(run / REPORT)
     part.rename(run / REPORT)
     atomic.write_json(marker, {"fingerprint": fingerprint})
     return page
@@ -186,7 +188,5 @@ def _count_gpus(gpus_setting: str | int | tuple[int, ...]) -> int:
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    """The content of a state file; None where there is none or it is damaged, which its own reader says."""
+    return statefiles.read(path, statefiles.parse_mapping, say=lambda _: None)

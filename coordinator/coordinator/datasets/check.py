@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from contract import atomic, records
+from contract import atomic, records, statefiles
 from contract.casenames import list_passed_over
 from contract.datasets import Dataset, case_names
 from contract.errors import CaseError
@@ -210,17 +210,26 @@ def _stamp(dataset: Dataset, case: str) -> list[Any]:
         try:
             status = path.stat()
             stamp.append([status.st_size, status.st_mtime_ns])
-        except OSError:
-            stamp.append(None)
+        except OSError as error:  # it has no stamp; reading it says what is wrong with it
+            stamp.append(error.strerror)
     return stamp
 
 
 def _read_cache(cache: Path | None) -> dict[str, tuple[list[Any], CaseCheck]]:
-    try:
-        content = json.loads(cache.read_text(encoding="utf-8")) if cache else {}
-        return {
-            case: (stamp, CaseCheck(**{**check, **{k: tuple(check[k]) for k in ("errors", "warnings", "organs")}}))
-            for case, (stamp, check) in content.items()
-        }
-    except (OSError, ValueError, TypeError, KeyError):
-        return {}
+    return (statefiles.read(cache, _parse_cache) if cache else None) or {}
+
+
+def _parse_cache(content: bytes) -> dict[str, tuple[list[Any], CaseCheck]]:
+    return {
+        case: (list(stamp), _parse_check(check)) for case, (stamp, check) in statefiles.parse_mapping(content).items()
+    }
+
+
+def _parse_check(content: Mapping[str, Any]) -> CaseCheck:
+    """The check of a case; every value has the type that was written."""
+    check = CaseCheck(**{**content, **{name: tuple(content[name]) for name in ("errors", "warnings", "organs")}})
+    digests = (check.image_sha256, check.labels_sha256, check.voxels_sha256)
+    texts = (*check.errors, *check.warnings, *(sha256 for sha256 in digests if sha256 is not None))
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(organ, int) for organ in check.organs):
+        raise ValueError("a case's check holds values of other types")
+    return check

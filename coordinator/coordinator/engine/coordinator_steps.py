@@ -13,6 +13,7 @@ from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
+from coordinator.scoring.framefiles import write_frame
 from coordinator.scoring.settings import scoring_from_json
 from coordinator.study.steps import Plan, Step, name_output
 
@@ -47,11 +48,11 @@ def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
     from coordinator.scoring.folders import score_folders_in_shells  # its compiler takes a second to import
 
     scores, shells = score_folders_in_shells(**_describe_scoring(run, plan, step))
-    _name_version(scores, step).write_parquet(result)
+    write_frame(_name_version(scores, step), result)
     for output in step.also:
         file = result.parent / Path(output).relative_to(Path(step.output).parent)
         file.parent.mkdir(exist_ok=True)
-        _name_version(shells, step).write_parquet(file)
+        write_frame(_name_version(shells, step), file)
 
 
 def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
@@ -59,7 +60,7 @@ def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
     from coordinator.scoring.folders import score_folders
 
     frame = _name_version(score_folders(**_describe_scoring(run, plan, step)), step)
-    frame.with_columns(pl.lit(step.settings["seed"]).alias("seed")).write_parquet(result)
+    write_frame(frame.with_columns(pl.lit(step.settings["seed"]).alias("seed")), result)
 
 
 def _describe_scoring(run: Path, plan: Plan, step: Step) -> dict[str, Any]:

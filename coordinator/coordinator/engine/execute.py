@@ -16,6 +16,7 @@ from types import FrameType
 
 from contract import atomic
 from contract.errors import CaseError, ExitCode, Stopped, UsageError
+from contract.oserrors import describe_os_error
 from coordinator.engine.locks import hold_lock
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
@@ -43,7 +44,7 @@ def execute(run: Path, step_id: str) -> int:
     step = plan.step(step_id)
 
     def say_waiting(holder: str) -> None:
-        sys.stderr.write(f"{step.id}: waiting for an earlier run of this step (process {holder}) to end\n")
+        sys.stderr.write(f"{step.id}: waiting for an earlier run of this step ({holder}) to end\n")
 
     with hold_lock(steps.lock_file(run, step.id), on_busy=say_waiting) as lock:
         if steps.is_done(run, step):
@@ -51,8 +52,8 @@ def execute(run: Path, step_id: str) -> int:
         try:
             summary = KINDS[step.kind](run, plan, step, lock)
         except Exception as error:  # noqa: BLE001 - every failure of a step is recorded
-            expected = isinstance(error, StepFailedError | CaseError | UsageError)
-            reason = str(error) if expected else f"{type(error).__name__}: {error}"
+            expected = _describe_expected(error)
+            reason = expected or f"{type(error).__name__}: {error}"
             atomic.write_text(steps.failure_file(run, step.id), f"{reason}\n")
             sys.stderr.write(f"{step.id}: {reason}\n")
             if not expected:
@@ -61,10 +62,28 @@ def execute(run: Path, step_id: str) -> int:
                 traceback.print_exc()
             return 1
         steps.failure_file(run, step.id).unlink(missing_ok=True)
-        atomic.write_text(
-            steps.marker_file(run, step.id), json.dumps({"fingerprint": step.fingerprint, **summary}) + "\n"
-        )
+        _write_marker(run, step, summary)
     return 0
+
+
+def _describe_expected(error: Exception) -> str | None:
+    """The sentence for what may happen; None for a mistake in the program, whose traceback is worth reading."""
+    if isinstance(error, StepFailedError | CaseError | UsageError):
+        return str(error)
+    return describe_os_error(error) if isinstance(error, OSError) else None
+
+
+def _write_marker(run: Path, step: Step, summary: "Summary") -> None:
+    """Write the marker of a step that is done; it is never older than those of the steps that it needs.
+
+    Snakemake refuses one that is, and removes it: so it would where the clock was set back in the meantime.
+    """
+    marker = steps.marker_file(run, step.id)
+    atomic.write_text(marker, json.dumps({"fingerprint": step.fingerprint, **summary}) + "\n")
+    times = [file.stat().st_mtime_ns for needed in step.needs if (file := steps.marker_file(run, needed)).exists()]
+    written = marker.stat().st_mtime_ns
+    if any(time > written for time in times):
+        os.utime(marker, ns=(written, max(times)))
 
 
 Summary = dict[str, object]
@@ -133,10 +152,8 @@ KINDS: dict[str, Callable[[Path, Plan, Step, int], Summary]] = {
 def _last_line(run: Path, step: Step) -> str:
     """The last line that a tool printed, most often its error, and where the rest is."""
     log = steps.log_file(run, step.id)
-    try:
-        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    except OSError:
-        lines = []
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     return f"{lines[-1] if lines else 'it printed nothing'} (log: {log.relative_to(run)})"
 
 
@@ -185,11 +202,9 @@ def _move_old_output(output: Path, result: Path) -> None:
 
 def _read_outputs(result: Path) -> set[str]:
     """The files that a tool recorded in `run.json`."""
-    try:
-        record = json.loads((result / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return set()
-    return set(record.get("outputs", {}))
+    from contract.records import read_run
+
+    return set(read_run(result).get("outputs") or ())
 
 
 def _remove_unrecorded(result: Path, outputs: set[str]) -> None:
@@ -223,4 +238,10 @@ if __name__ == "__main__":
         code = execute(Path(sys.argv[1]), sys.argv[2])
     except Stopped:
         code = ExitCode.STOPPED
+    except (UsageError, OSError) as error:  # before its work began
+        sentence = str(error) if isinstance(error, UsageError) else describe_os_error(error)
+        if sentence is None:
+            raise
+        sys.stderr.write(f"error: {sentence}\n")
+        code = ExitCode.USAGE
     raise SystemExit(code)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contract.atomic import naming
 from contract.records import digest
 from coordinator.runners import Invocation, gpus
 from coordinator.runners.choose import make_runner
@@ -31,7 +32,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
     out.mkdir(parents=True, exist_ok=True)
     # On a machine without GPUs a step that could use one runs on the CPU; the tool records the device in run.json.
     count = min(step.gpus, len(gpus.list_gpus()))
-    with gpus.lease(count) as devices:
+    with gpus.lease(count) as devices, naming(log):
         return make_runner(step.runtime).run(
             Invocation(
                 name=f"lq-{plan.study}-{digest([str(run.resolve()), step.id])[:8]}-{step.id.replace('/', '-')}",

@@ -19,15 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contract import atomic
-from contract.errors import UsageError
-from coordinator.engine.locks import hold_lock, lock_holder
+from contract import atomic, statefiles
+from contract.errors import Stopped, UsageError
+from coordinator.engine.events import EVENTS, EventReader, failed_jobs, prepare_events
+from coordinator.engine.locks import hold_lock, stop_users
+from coordinator.runners.environment import child_environment
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
-EVENTS = "events.jsonl"
 FAILURES = "failures.json"
 TODO = ".todo"
+KILLED = "its process was killed, as the system does when memory is used up; the next run goes on with it"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -41,7 +43,7 @@ def lock_run_folder(run: Path) -> Iterator[None]:
 
     def refuse(holder: str) -> None:
         raise UsageError(
-            f"{run}: one coordinator at a time can run a study, but process {holder} is running it; "
+            f"{run}: one coordinator at a time can run a study, but {holder} is running it; "
             "wait for it, follow it with `coordinator status`, or stop it"
         )
 
@@ -52,13 +54,24 @@ def lock_run_folder(run: Path) -> Iterator[None]:
 def write_plan(run: Path, plan: Plan) -> list[Step]:
     """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do."""
     (run / steps.MARKERS).mkdir(exist_ok=True)
+    prepare_events(run)
+    _forget_engine(run)
     for dataset, cases in plan.about["cases"].items():
         _write_split(run, dataset, cases, plan.about.get("split", {}).get(dataset))
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
     todo = [step for step in plan.steps if not steps.is_done(run, step)]
     for step in todo:
-        steps.marker_file(run, step.id).unlink(missing_ok=True)
+        steps.read_marker(run, step.id, statefiles.say)
+        statefiles.remove(steps.marker_file(run, step.id))
     return todo
+
+
+def _forget_engine(run: Path) -> None:
+    """Remove what Snakemake keeps for itself, whatever it is: nothing of it is needed again."""
+    folder = run / ".snakemake"
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    folder.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +103,24 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
         step id -> reason, for each step that failed or that needs one that failed.
     """
     for file in _state_files(run, ".failed"):
-        file.unlink()
+        statefiles.remove(file)
+    killed: set[str] = set()
     if todo:
         atomic.write_text(run / TODO, "\n".join(step.id for step in todo) + "\n")
-        _run_snakemake(run, limits, watch)
-    failures = _find_failures(run, plan)
+        killed = _run_snakemake(run, limits, watch)
+    failures = _find_failures(run, plan, killed)
     atomic.write_json(run / FAILURES, {"steps": failures})
     return failures
 
 
-def _find_failures(run: Path, plan: Plan) -> dict[str, str]:
-    """Step id -> reason, for each step that is not done."""
+def _find_failures(run: Path, plan: Plan, killed: set[str]) -> dict[str, str]:
+    """Step id -> reason, for each step that is not done; `killed` are those whose process ended with an error."""
     reasons: dict[str, str] = {}
     for step in plan.steps:
         if steps.is_done(run, step):
             continue
-        with suppress(OSError):
-            reasons[step.id] = steps.failure_file(run, step.id).read_text(encoding="utf-8").strip()
+        if reason := steps.read_failure(run, step.id) or (KILLED if step.id in killed else None):
+            reasons[step.id] = reason
             continue
         missing = next((needed for needed in step.needs if needed in reasons), None)
         reasons[step.id] = f"not run, because {missing} was not done" if missing else "not run"
@@ -119,29 +133,36 @@ def _state_files(run: Path, ending: str) -> list[Path]:
 
 
 def _stop_steps(run: Path) -> None:
-    """Send SIGTERM to every step of a run folder that is running."""
+    """Send SIGTERM to everything that does a step of a run folder, or waits to do it."""
     for file in _state_files(run, ".lock"):
-        holder = lock_holder(file)
-        if holder is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(holder, signal.SIGTERM)
+        stop_users(file)
 
 
-def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None:
+def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[str]:
+    """Run Snakemake to its end; returns the steps whose process ended with an error.
+
+    Raises:
+        Stopped: something killed Snakemake.
+        UsageError: it did not get as far as to start a step.
+    """
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
-        "--directory", str(run), "--config", f"plan={run / steps.PLAN}", f"todo={run / TODO}",
+        sys.executable, "-P", "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
         "--cores", str(limits.cores), "--resources", f"gpu={limits.gpus}", f"mem_mb={_memory_mb()}",
         "--scheduler", "greedy", "--keep-going", "--retries", str(limits.retries),
-        "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input",
-        "--latency-wait", "0", "--logger", "coordinator", "--logger-coordinator-events", str(run / EVENTS),
+        "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input", "--workflow-profile", "none",
+        "--latency-wait", "0", "--logger", "coordinator", "--logger-coordinator-events", EVENTS,
     ]  # fmt: skip
     log = run / "snakemake.log"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(run / ".snakemake" / "cache")}
+    statefiles.remove_unless_file(log)
+    own = run / ".snakemake"
+    own.mkdir()
+    places = {"XDG_CACHE_HOME": str(own / "cache"), "XDG_CONFIG_HOME": str(own / "config")}
+    events = EventReader(run / EVENTS)
+    events.skip()
     with log.open("a", encoding="utf-8") as stream:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=run, env=environment,
-            start_new_session=True, preexec_fn=_die_with_parent,
+            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=run,
+            env=child_environment(own) | places, start_new_session=True, preexec_fn=_die_with_parent,
         )  # fmt: skip
         try:
             while child.poll() is None:
@@ -154,9 +175,26 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> None
             _stop_steps(run)
             raise
     watch()
-    if child.returncode and not any(_state_files(run, ".failed")):
-        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
-        raise RuntimeError(f"{log}: Snakemake ended with exit code {child.returncode} before any step failed:\n{tail}")
+    killed = failed_jobs(events.read())
+    if child.returncode and not killed and not _state_files(run, ".failed"):
+        _refuse_without_steps(run, log, child.returncode)
+    return killed
+
+
+def _refuse_without_steps(run: Path, log: Path, code: int) -> None:
+    """Say why Snakemake ended before any step failed."""
+    if code < 0:
+        raise Stopped(
+            f"{run}: the workflow engine was killed (signal {-code}); steps that it had started go on by themselves, "
+            "and the next run goes on from here"
+        )
+    room = run / ".room"
+    atomic.write_bytes(room, bytes(100_000))  # a full disk is the usual cause, and says so here
+    room.unlink()
+    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+    raise UsageError(
+        f"{log}: Snakemake must run, but ended with exit code {code} before any step failed; its last lines:\n{tail}"
+    )
 
 
 def _die_with_parent() -> None:
@@ -173,6 +211,8 @@ def _memory_mb() -> int:
 def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, Any] | None) -> None:
     """Write the cases that tools do: `all.txt`, and with training `train.txt`, `holdout.txt`, `split.json`."""
     folder = run / steps.dataset_folder(dataset) / "split"
+    if not folder.is_dir():
+        statefiles.remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
     content = {"all.txt": "".join(f"{case}\n" for case in cases)}
     if split is not None:
@@ -187,5 +227,6 @@ def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, 
 
 
 def _write_if_changed(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    told: list[str] = []
+    if statefiles.read(path, lambda content: content, told.append) != text.encode():
         atomic.write_text(path, text)

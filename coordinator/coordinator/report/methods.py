@@ -229,7 +229,7 @@ def _citation(data: Path | None, dataset: str) -> str:
     for file in (*([data / dataset / "dataset.yaml"] if data else []), known.FOLDER / f"{dataset}.yaml"):
         try:
             content = yamlfiles.read(file)
-        except (UsageError, OSError):
+        except UsageError:  # it has no such file, or the check of the data has said what is wrong with it
             continue
         if isinstance(content, dict) and content.get("citation"):
             return str(content["citation"])

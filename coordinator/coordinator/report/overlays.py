@@ -118,12 +118,21 @@ def draw_overlays(
             continue
         try:
             panels = [panel for group in groups for panel in _read_panels(folder, data, dataset, group)]
-        except (CaseError, OSError):
+        except (CaseError, OSError) as error:
             cases = ", ".join(dict.fromkeys(choice.case for choice in choices))
-            notes.append(f"{dataset.name}: no overlay of {cases}: images or label maps are missing or unreadable.")
+            notes.append(
+                f"{dataset.name}: no overlay of {cases}: images or label maps are missing or unreadable: "
+                f"{_hide_places(str(error), folder, data)}"
+            )
             continue
         pictures.append(_draw(f"overlay-{kind}-{dataset.name}", _caption(dataset, kind, choices), panels))
     return pictures, notes
+
+
+def _hide_places(text: str, folder: Path, data: Path | None) -> str:
+    """The text without where the folders are: the same results give the same report, wherever it is made."""
+    hidden = text.replace(str(folder), "RUN")
+    return hidden.replace(str(data), "DATA") if data else hidden
 
 
 def choose_extremes(scores: pl.DataFrame) -> list[Choice]:

@@ -4,10 +4,11 @@ The plan makes them equal, but a network that was resumed on another machine, or
 So what the trainer recorded about each (`identity.json`) decides, not the plan.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from contract import statefiles
 
 IDENTITY = "identity.json"
 LABELS = frozenset({"config.labels", "config.parent"})
@@ -39,10 +40,7 @@ def find_differences(model: Path, reference: Path) -> list[str]:
 
 
 def _read_identity(folder: Path) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads((folder / IDENTITY).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
+    return statefiles.read(folder / IDENTITY, statefiles.parse_mapping) or {}
 
 
 def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -4,7 +4,6 @@ Any step may have failed, so any file but the study and its plan may be missing;
 Times, memory and places on disk are not read, so that the same results give the same report, byte for byte.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from contract import yamlfiles
+from contract import statefiles, yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
 from coordinator.results.comparability import IDENTITY, find_differences
@@ -29,6 +28,7 @@ from coordinator.results.run import (
     ToolRun,
     Transfer,
 )
+from coordinator.scoring.framefiles import parse_frame
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
 from coordinator.study.runfolder import refuse_older_layout
@@ -117,7 +117,7 @@ def load_run(run: Path | str) -> Run:
         model_scores=_concat(records.model_scores, MODEL_SCORES),
         training_logs=_concat(records.logs, TRAINING_LOGS),
         failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
-        failed_steps=dict(sorted(_read_mapping(run, "failures.json").get("steps", {}).items())),
+        failed_steps=_read_mapping(run, "failures.json", _parse_failures),
         missing=tuple(records.missing),
         tools=tuple(records.tools),
         transfers=transfers,
@@ -136,10 +136,25 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{run}: a run folder must hold study.yaml and plan.json, but has no {' and no '.join(absent)}; "
             "check the path, or plan the study first"
         )
-    study, plan = yamlfiles.read(run / "study.yaml"), _read_json(run / "plan.json")
-    if not isinstance(study, dict) or not plan:
-        raise UsageError(f"{run}: study.yaml and plan.json must hold keys and values, but do not; plan the study again")
+    study = yamlfiles.read(run / "study.yaml")
+    plan = statefiles.require(run / "plan.json", _parse_plan, "`coordinator run STUDY` writes it again")
+    if not isinstance(study, dict):
+        raise UsageError(f"{run / 'study.yaml'}: must hold keys and values, but does not; `coordinator run` copies it")
     return study, plan
+
+
+def _parse_plan(content: bytes) -> dict[str, Any]:
+    """Parse what the report needs of `plan.json`; its steps are not read."""
+    plan = statefiles.parse_mapping(content)
+    for name in ("versions", "labels", "common_labels"):
+        if not isinstance(plan[name], dict):
+            raise TypeError(f"its {name!r} is a {type(plan[name]).__name__}")
+    return plan
+
+
+def _parse_failures(content: bytes) -> dict[str, str]:
+    """Parse a `failures.json`: step -> reason."""
+    return {str(step): str(reason) for step, reason in sorted(statefiles.parse_mapping(content)["steps"].items())}
 
 
 def _read_transfer(
@@ -177,7 +192,7 @@ def _read_seeds(plan: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ..
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
     split = plan.get("split", {}).get(name)
-    check = _read_mapping(run, f"{dataset_folder(name)}/check.json")
+    check = _read_mapping(run, f"{dataset_folder(name)}/check.json", _parse_check)
     return RunDataset(
         name=name,
         versions=tuple(plan["versions"][name]),
@@ -190,9 +205,16 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
     )
 
 
+def _parse_check(content: bytes) -> dict[str, Any]:
+    """Parse a `check.json`."""
+    check = statefiles.parse_mapping(content)
+    set_aside = {str(case): list(map(str, reasons)) for case, reasons in check.get("set_aside", {}).items()}
+    return {"cases": int(check["cases"]), "set_aside": set_aside, "warnings": list(map(str, check.get("warnings", ())))}
+
+
 def _read_check(content: Mapping[str, Any]) -> CheckSummary:
-    set_aside = {case: tuple(reasons) for case, reasons in sorted(content.get("set_aside", {}).items())}
-    return CheckSummary(content["cases"], set_aside, tuple(content.get("warnings", ())))
+    set_aside = {case: tuple(reasons) for case, reasons in sorted(content["set_aside"].items())}
+    return CheckSummary(content["cases"], set_aside, tuple(content["warnings"]))
 
 
 def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
@@ -255,41 +277,33 @@ def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _R
 
 def _read_frames(run: Path, place: str, what: str, missing: list[str]) -> list[pl.DataFrame]:
     """Read the frame of a file; where there is no such file, return none and add a line to `missing`."""
-    if (run / place).is_file():
-        return [pl.read_parquet(run / place)]
-    missing.append(what)
+    told: list[str] = []
+    frame = statefiles.read(run / place, parse_frame, told.append)
+    if frame is not None:
+        return [frame]
+    missing.append(f"{what}: {_hide_place(run, told[0])}" if told else what)
     return []
 
 
 def _read_failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
     """Read failed cases with their reasons; of a case with several lines, the last one counts."""
-    file = run / place
     last: dict[str, Mapping[str, Any]] = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+    for line in statefiles.read(run / place, lambda content: content.decode("utf-8", "replace").splitlines()) or ():
         try:
-            record = json.loads(line)
-            last[record["case"]] = record
-        except (ValueError, KeyError, TypeError):
+            record = statefiles.parse_mapping(line.encode())
+            last[str(record["case"])] = record
+        except statefiles.DAMAGE:
             continue  # a line that a crash cut short
-    for case, record in sorted(last.items()):
-        if record.get("state") == "failed":
-            yield case, _hide_place(run, record.get("reason") or "no reason was recorded")
+    for case, status in sorted(last.items()):
+        if status.get("state") == "failed":
+            yield case, _hide_place(run, str(status.get("reason") or "no reason was recorded"))
 
 
-def _read_mapping(run: Path, place: str) -> dict[str, Any]:
-    """Read a JSON file's mapping without the place of the run folder; empty where there is none."""
-    return dict(_hide_place(run, _read_json(run / place)))
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON file's mapping; empty where there is none."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UsageError(f"{file}: must be JSON, but: {error}; run the study again") from None
-    return content if isinstance(content, dict) else {}
+def _read_mapping(
+    run: Path, place: str, parse: statefiles.Parse[dict[str, Any]] = statefiles.parse_mapping
+) -> dict[str, Any]:
+    """Read a JSON file's mapping without the place of the run folder; empty where there is none that is whole."""
+    return dict(_hide_place(run, statefiles.read(run / place, parse) or {}))
 
 
 def _hide_place(run: Path, content: Any) -> Any:  # noqa: ANN401 - any JSON

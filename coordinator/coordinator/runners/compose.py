@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jinja2
 
+from contract import atomic
 from contract.errors import UsageError
 from contract.manifest import Resources
 from coordinator.runners.docker import build_arguments, image_name
@@ -68,7 +69,7 @@ def write(tools: Iterable[Tool], folder: Path) -> list[Path]:
     listed = list(tools)
     files = {folder / FILE: render(listed), folder / GPU_FILE: render_gpu(listed)}
     for file, text in files.items():
-        file.write_text(text, encoding="utf-8")
+        atomic.write_text(file, text)
     return list(files)
 
 

@@ -5,7 +5,6 @@ in any way, so nothing has to be cleaned up after a crash. Leases only bind the 
 programs, and programs that don't lease, use the GPUs regardless.
 """
 
-import fcntl
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from contract.errors import UsageError
+from contract.filelocks import lock
 
 
 class Lease(tuple[int, ...]):
@@ -92,8 +92,11 @@ def _try_lock(file: Path) -> int | None:
     """Lock a file and return its descriptor, or None if another process holds it."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        is_ours = lock(descriptor, file, wait=False)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not is_ours:
         os.close(descriptor)
         return None
     os.utime(descriptor)  # so that cleaners of the temporary folder don't remove it as an old file

@@ -7,7 +7,6 @@ The tool starts in a folder of links to the files that it may read, with the env
 would have. Nothing stops it from reading other files; Docker does.
 """
 
-import fcntl
 import os
 import shlex
 import shutil
@@ -20,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from contract import atomic
+from contract import atomic, statefiles
 from contract.errors import UsageError
+from contract.filelocks import lock
 from contract.records import digest
 from coordinator.runners import Invocation
 from coordinator.runners.stopping import GRACE_S, raise_on_sigterm
@@ -32,6 +32,11 @@ from coordinator.tools.finding import Tool
 STAMP = "built-from"
 """File in an environment, written last: digest of the installed packages."""
 _BUILD_LEFTOVERS = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+_LEADING_ASTRAY = (
+    "PYTHON", "VIRTUAL_ENV", "CONDA_", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "UV_PYTHON",
+    "UV_TARGET", "UV_PROJECT",
+)  # fmt: skip
+"""How variables begin that would make an installer use another Python, or install elsewhere."""
 CACHES = {"MPLCONFIGDIR": "mpl", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
 """Where libraries keep what they make, below the scratch folder; the Dockerfile says the same."""
 
@@ -133,10 +138,8 @@ class ProcessRunner:
         )  # fmt: skip
 
     def _is_built(self, tool: Tool) -> bool:
-        try:
-            return (self.venv(tool) / STAMP).read_text(encoding="utf-8") == _build_stamp(tool)
-        except OSError:
-            return False
+        stamp = statefiles.read(self.venv(tool) / STAMP, lambda content: content)
+        return stamp is not None and stamp == _build_stamp(tool).encode()
 
     def _command(self, invocation: Invocation) -> list[str]:
         """The tool's command line.
@@ -165,6 +168,7 @@ def _clean_environment(venv: Path, scratch: Path) -> dict[str, str]:
         "PATH": f"{venv / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         "LANG": "C.UTF-8",
         "HOME": str(temporary),
+        "LOGNAME": "tool",  # any user id may come, and MONAI asks for the name that belongs to it
         "TMPDIR": str(temporary),
         "PYTHONNOUSERSITE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -208,7 +212,15 @@ def _build_stamp(tool: Tool) -> str:
 
 def _python_version(venv: Path) -> str:
     """Version of an environment's Python, from its pyvenv.cfg."""
-    lines = (venv / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    return statefiles.require(
+        venv / "pyvenv.cfg",
+        _parse_version,
+        f"remove {venv}, then `coordinator tool build --runtime process {venv.name}`",
+    )
+
+
+def _parse_version(content: bytes) -> str:
+    lines = content.decode("utf-8").splitlines()
     pairs = dict(line.split(" = ", 1) for line in lines if " = " in line)
     return pairs.get("version_info") or pairs["version"]
 
@@ -216,8 +228,9 @@ def _python_version(venv: Path) -> str:
 @contextmanager
 def _lock_build(venv: Path) -> Iterator[None]:
     venv.parent.mkdir(parents=True, exist_ok=True)
-    with venv.with_name(f".{venv.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    file = venv.with_name(f".{venv.name}.lock")
+    with file.open("w") as stream:
+        lock(stream.fileno(), file, wait=True)
         yield
 
 
@@ -258,6 +271,7 @@ def _install(tool: Tool, command: list[str]) -> None:
 
 
 def _environment_of_installers() -> dict[str, str]:
-    """The caller's; a folder of wheels that pip knows is uv's too."""
-    links = {"UV_FIND_LINKS": os.environ["PIP_FIND_LINKS"]} if os.environ.get("PIP_FIND_LINKS") else {}
-    return links | os.environ
+    """The caller's, without those that lead elsewhere; a folder of wheels that pip knows is uv's too."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEADING_ASTRAY)}
+    links = {"UV_FIND_LINKS": kept["PIP_FIND_LINKS"]} if kept.get("PIP_FIND_LINKS") else {}
+    return links | kept

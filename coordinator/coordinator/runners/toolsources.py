@@ -11,6 +11,7 @@ from pathlib import Path
 
 from contract.errors import UsageError
 from contract.records import digest, file_sha256
+from coordinator.runners.environment import child_environment
 from coordinator.tools.finding import Tool
 
 DOCKERFILE = "Dockerfile"
@@ -98,9 +99,11 @@ def _file_digests(files: list[Path], root: Path) -> dict[str, str]:
 
 
 def _run_git(folder: Path, *arguments: str) -> str:
-    """Output of a git command; empty if git or the repository is missing."""
+    """Output of a git command; empty if git or the repository is missing, or belongs to another user."""
+    command = ["git", "-C", str(folder), *arguments]
+    environment = child_environment(folder)  # without GIT_DIR and the like, which name another repository
     try:
-        result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
     return result.stdout.strip()

@@ -13,8 +13,10 @@ from typing import Any
 import nibabel as nib
 import polars as pl
 
+from contract import statefiles
 from contract.datasets import SUFFIX
 from contract.records import read_run
+from coordinator.scoring.framefiles import parse_frame
 from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
@@ -104,6 +106,7 @@ def step_time(records: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) 
         record["seconds"] / (record["options"]["epochs"] * record["options"]["batches-per-epoch"])
         for record in records
         if record.get("step") == "train" and record.get("seconds")
+        and all(isinstance(record["options"].get(name), int) for name in ("epochs", "batches-per-epoch"))
         and all(record["options"].get(name) == options.get(name) for name in PACE_OPTIONS)
     ]  # fmt: skip
     return Pace(median(seconds), measured=True) if seconds else Pace(ASSUMED_STEP_S, measured=False)
@@ -125,7 +128,8 @@ def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
     for pattern in ("1-raw/*", "5-models/*/seed-*", "6-predictions/*/seed-*"):
         for folder in sorted(runs.glob(f"*/{DATASETS}/*/{pattern}")):
             record = read_run(folder)
-            if not str(record.get("device")).startswith("cuda"):
+            is_whole = isinstance(record.get("seconds"), int | float) and isinstance(record.get("options"), dict)
+            if not is_whole or not str(record.get("device")).startswith("cuda"):
                 continue
             if record.get("step") == "train":
                 prepared = read_run(folder.parents[2] / "4-store" / "images").get("options", {})
@@ -247,10 +251,11 @@ def _format_points(std: float) -> str:
 def measured_std(predictions: Path, convention: str) -> float | None:
     """Standard deviation of a case's gain, the median over label versions; None where nothing was scored before."""
     frames = [
-        pl.read_parquet(file).with_columns(
+        frame.with_columns(
             pl.lit(file.parts[-3]).alias("version"), pl.lit(int(file.parts[-2].removeprefix("seed-"))).alias("seed")
         )
         for file in sorted(predictions.glob("*/seed-*/scores.parquet"))
+        if (frame := statefiles.read(file, parse_frame)) is not None
     ]
     if not frames:
         return None

@@ -8,10 +8,11 @@ records are named tuples: importing dataclasses alone takes longer than the rest
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from contract import statefiles
 from contract.errors import UsageError
 
 PLAN = "plan.json"
@@ -139,19 +140,35 @@ def plan_text(plan: Plan) -> str:
 
 
 def read_plan(run: Path) -> Plan:
-    """Read the plan of a run folder."""
-    content = json.loads((run / PLAN).read_text(encoding="utf-8"))
-    return Plan(
+    """Read the plan of a run folder.
+
+    Raises:
+        UsageError: there is none, or it is damaged.
+    """
+    return statefiles.require(run / PLAN, parse_plan, "`coordinator run STUDY` writes it again")
+
+
+def parse_plan(text: bytes) -> Plan:
+    """Parse the content of `plan.json`."""
+    content = statefiles.parse_mapping(text)
+    plan = Plan(
         study=content.pop("study"),
         data=content.pop("data"),
         weights=content.pop("weights"),
         steps=tuple(parse_step(record) for record in content.pop("steps")),
         about=content,
     )
+    for name in {"versions", "labels", "common_labels", "cases"} & content.keys():
+        if not isinstance(content[name], dict):
+            raise TypeError(f"its {name!r} is a {type(content[name]).__name__}")
+    return plan
 
 
 def parse_step(record: Mapping[str, Any]) -> Step:
     """Make a step of its record in `plan.json`."""
+    for name in ("id", "kind", "output", "dataset", "label_version", "fingerprint"):
+        if not isinstance(record[name], str):
+            raise TypeError(f"the {name} of a step is a {type(record[name]).__name__}")
     return Step(**{**record, **{name: tuple(record.get(name, ())) for name in ("needs", "arguments", "also")}})
 
 
@@ -177,12 +194,20 @@ def log_file(run: Path, step_id: str) -> Path:
 
 def is_done(run: Path, step: Step) -> bool:
     """Whether all outputs of a step are there and have the fingerprint of this plan."""
-    try:
-        marker = json.loads(marker_file(run, step.id).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    marker = read_marker(run, step.id)
     outputs_exist = all((run / output).exists() for output in (step.output, *step.also))
-    return bool(marker.get("fingerprint") == step.fingerprint) and outputs_exist
+    return bool(marker) and marker.get("fingerprint") == step.fingerprint and outputs_exist
+
+
+def read_marker(run: Path, step_id: str, say: Callable[[str], None] = lambda _: None) -> Mapping[str, Any]:
+    """The marker of a step; empty where there is none, or where it is damaged, which `say` is told."""
+    return statefiles.read(marker_file(run, step_id), statefiles.parse_mapping, say) or {}
+
+
+def read_failure(run: Path, step_id: str) -> str | None:
+    """Why a step failed last; None where it did not, or where that is not recorded."""
+    text = statefiles.read(failure_file(run, step_id), lambda content: content.decode("utf-8", errors="replace"))
+    return text.strip() if text and text.strip() else None
 
 
 def shared_folder(run: Path, step: Step) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 
+from contract import atomic
 from contract.datasets import refuse_dataset_folder
 from contract.errors import UsageError
 from coordinator.tools.finding import CHECKOUT
@@ -47,7 +48,7 @@ def write_tool(name: str, folder: Path) -> Path:
     files = render_tool(name)
     # The manifest comes last: with it, a folder is a tool.
     for file in sorted(files, key=lambda file: file == MANIFEST):
-        (target / file).write_text(files[file], encoding="utf-8")
+        atomic.write_text(target / file, files[file])
     return target
 
 

@@ -8,31 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.engine import nothing, plan, run
 
 from contract.errors import UsageError
 from coordinator.engine import locks, snakemake
 from coordinator.study import steps
-from coordinator.study.steps import Plan, Step
-
-LIMITS = snakemake.Limits(cores=2, gpus=0, retries=0)
-
-
-def nothing(name: str, *needs: str, fingerprint: str = "1") -> Step:
-    return Step(
-        id=f"toy/{name}", kind="nothing", output=f"toy/{name}", dataset="toy", label_version=name,
-        fingerprint=fingerprint, needs=tuple(f"toy/{n}" for n in needs),
-    )  # fmt: skip
-
-
-def plan(*planned: Step) -> Plan:
-    return Plan("toy", "/nowhere", None, planned, {"cases": {"toy": ["a"]}})
-
-
-def run(folder: Path, planned: Plan) -> tuple[list[str], dict[str, str]]:
-    """Run a plan; which steps were to do, and which failed."""
-    with snakemake.lock_run_folder(folder):
-        todo = snakemake.write_plan(folder, planned)
-        return [step.id for step in todo], snakemake.run_steps(folder, planned, todo, LIMITS, lambda: None)
+from coordinator.study.steps import Step
 
 
 def test_steps_are_done_once_and_redone_when_their_fingerprint_changes(tmp_path: Path) -> None:
@@ -124,12 +105,12 @@ def test_a_step_waits_for_whoever_still_does_it_and_goes_on_when_that_dies(tmp_p
     )
     assert waiting.stderr is not None
     message = waiting.stderr.readline()
-    process = locks.lock_holder(steps.lock_file(tmp_path, step.id))
+    users = locks.find_users(steps.lock_file(tmp_path, step.id))
     holder.kill()
     holder.wait()
 
     assert f"(process {holder.pid})" in message
-    assert process == holder.pid
+    assert users == {holder.pid, waiting.pid}
     assert waiting.wait(20) == 0
     waiting.stderr.close()
     assert steps.is_done(tmp_path, step)

@@ -84,7 +84,7 @@ def test_images_that_were_moved_are_said_to_be_gone(run: Path):
     out = make_report(run)
 
     html = (out / "index.html").read_text(encoding="utf-8")
-    assert "word: no overlay of case_4: images or label maps are missing or unreadable." in html
+    assert "word: no overlay of case_4: images or label maps are missing or unreadable: " in html
     assert list((out / "figures").glob("overlay*")) == []
 
 

@@ -1,0 +1,54 @@
+"""What the operating system refuses, as one sentence: the path, what must hold, what came, what to do."""
+
+import errno
+import os
+from pathlib import Path
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""There is no room to write."""
+_DENIED = frozenset({errno.EACCES, errno.EPERM})
+_SCARCE = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN})
+
+
+def describe_os_error(error: OSError) -> str | None:
+    """Describe what a user can mend; None for what is a mistake of a program, which names no file."""
+    where = _where(error)
+    reason = error.strerror or str(error)
+    if error.errno in FULL:
+        return f"{where or 'disk'}: must have room, but: {reason}; free some space and run this again: it goes on"
+    if error.errno in _SCARCE:
+        return f"{where or 'this machine'}: must have enough to go on, but: {reason}; run this again with less at once"
+    if where is None:
+        return None
+    match error.errno:
+        case errno.EROFS:
+            return f"{where}: must be writable, but: {reason}; write elsewhere, or mount it for writing"
+        case number if number in _DENIED:
+            return (
+                f"{where}: must be open to uid {os.geteuid()}, but: {reason}{_owner(Path(where))}; "
+                "give it to that user, or run as its owner"
+            )
+        case errno.EEXIST | errno.ENOTDIR:
+            return f"{where}: must be a folder, or lie in one, but: {reason}; move away the file that is in its place"
+        case errno.EISDIR | errno.ENOTEMPTY:
+            return f"{where}: must be a file, but: {reason}; move away the folder that is in its place"
+        case _:
+            return f"{where}: must be usable, but: {reason}; check the path and its disk, then run this again"
+
+
+def _where(error: OSError) -> str | None:
+    """The path that it is about; of a rename the second one."""
+    for name in (error.filename2, error.filename):
+        if isinstance(name, str | bytes | Path):
+            return os.fsdecode(name)
+    return None
+
+
+def _owner(path: Path) -> str:
+    """Who owns a path, or the nearest folder above it that can be seen."""
+    for place in (path, *path.parents):
+        try:
+            return f" ({place} belongs to uid {place.stat().st_uid})"
+        except OSError:
+            continue  # what can't be seen belongs to whoever owns the folder above it
+    return ""

@@ -1,0 +1,103 @@
+"""Every file that a study keeps for itself, damaged in every way: it is made again, or named in one sentence."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers.inprocess import Ended, call_coordinator
+from helpers.studies import LIGHT, read_contents, run_coordinator
+
+from coordinator.datasets.phantom import make_phantom
+
+pytestmark = pytest.mark.venvs
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _put_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _put_dangling_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "garbage": lambda path: path.write_bytes(bytes(range(256)) * 3),
+    "zeros": lambda path: path.write_bytes(bytes(4096)),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": _cut,
+    "a list": lambda path: path.write_bytes(b'[1, "a", null]\n'),
+    "a number": lambda path: path.write_bytes(b"5\n"),
+    "other keys": lambda path: path.write_bytes(b'{"case": [], "a": {"b": 1}, "event": null, "outputs": 3}\n'),
+    "deep": lambda path: path.write_bytes(b"[" * 100_000),
+    "a folder": _put_folder,
+    "a pipe": _put_pipe,
+    "a dangling link": _put_dangling_link,
+}
+FILES = (
+    "plan.json", "study.yaml", "failures.json", "events.jsonl", ".lock", ".steps/todo", "logs/snakemake.log",
+    "phantom/check.json", "phantom/.check.json", "phantom/split/all.txt", "phantom/split/run.json",
+    ".steps/report.json", ".steps/phantom/3-scores/degraded-70.json", ".steps/phantom/3-scores/degraded-70.lock",
+    "phantom/1-raw/degraded-70/status.jsonl", "phantom/1-raw/degraded-70/run.json", "phantom/2-labels/base/run.json",
+    "phantom/3-scores/degraded-70.parquet", "phantom/3-scores/shells/degraded-70.parquet",
+)  # fmt: skip
+REBUILT = frozenset(FILES[:-5]) - {"events.jsonl", ".lock", ".steps/todo", "logs/snakemake.log"} - {FILES[13]}
+"""Files that a run writes again, whatever is in their place; outputs of steps are the steps'."""
+
+
+@pytest.fixture(scope="session")
+def light_done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of three small cases and one generator that is done."""
+    folder = tmp_path_factory.mktemp("light")
+    make_phantom(folder / "data" / "phantom", cases=3, shape=(24, 20, 8))
+    (folder / "study.yaml").write_text(LIGHT)
+    done = run_coordinator("run", folder / "study.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def light(light_done: Path, tmp_path: Path) -> Iterator[Path]:
+    """That folder, which is as it was again afterwards."""
+    shutil.copytree(light_done, tmp_path / "kept", symlinks=True)
+    yield light_done
+    shutil.rmtree(light_done)
+    (tmp_path / "kept").rename(light_done)
+
+
+def must_be_named(ended: Ended, file: str) -> None:
+    assert ended.code in {0, 2, 3}, ended
+    assert "Traceback" not in ended.err
+    if ended.code:
+        assert Path(file).name in ended.err, ended.err
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", FILES)
+def test_a_damaged_state_file_is_made_again_or_named(
+    light: Path, file: str, damage: str, capfd: pytest.CaptureFixture[str]
+):
+    run = light / "runs/light"
+    before = read_contents(run)
+    DAMAGES[damage](run / file)
+
+    for command in (("status", run), ("report", run), ("plan", light / "study.yaml")):
+        must_be_named(call_coordinator(capfd, *command), file)
+    ran = call_coordinator(capfd, "run", light / "study.yaml")
+
+    assert ran.code == 0, ran
+    if file in REBUILT:
+        after = read_contents(run)
+        assert {name for name in before if before[name] != after.get(name)} == set()
