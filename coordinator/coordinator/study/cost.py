@@ -10,11 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import nibabel as nib
 import polars as pl
 
 from contract.datasets import SUFFIX
 from contract.records import read_run
+from contract.volumes import read_header
 from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
@@ -154,8 +154,7 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
     """Voxels of all images, from their headers."""
     total = 0.0
     for case in cases:
-        shape = nib.load(study.data / dataset / "images" / f"{case}{SUFFIX}").shape
-        total += float(shape[0]) * shape[1] * shape[2]
+        total += read_header(study.data / dataset / "images" / f"{case}{SUFFIX}").voxels
     return total
 
 
