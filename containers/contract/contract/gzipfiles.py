@@ -72,7 +72,7 @@ class GzipStream:
         self._piece = FIRST_PIECE
         if not self._fill(2):
             raise CaseError(f"{path}: file must not be empty, but has zero bytes; copy it again")
-        if not self._begin_member():
+        if self._input[0] == 0 or not self._begin_member():
             raise CaseError(f"{path}: file must be gzip, but is not; compress it, or rename it to what it is")
 
     def read(self, most: int) -> bytes:
