@@ -90,7 +90,9 @@ def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, cons
             console.print(f"all {len(plan.steps)} steps are done")
         gpu_count = _count_gpus(settings.gpus)
         with Display(run, plan, len(todo), console) as display:
-            limits = snakemake.Limits(cores or settings.cores or os.cpu_count() or 1, gpu_count, settings.retries)
+            limits = snakemake.Limits(
+                cores or settings.cores or len(os.sched_getaffinity(0)), gpu_count, settings.retries
+            )
             failures = snakemake.run_steps(run, plan, todo, limits, display.update)
         write_report(run)
     return _print_outcome(run, plan, failures, prepared.checked, console)
