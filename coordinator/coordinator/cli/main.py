@@ -4,6 +4,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -239,16 +240,34 @@ def remap(mapping: Path, source: Path, target: Path, tool_name: str, dataset_fol
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Also write the scores of each case to this file (.parquet or .csv)."
 )
-def score(
-    reference: Path, prediction: Path, dataset_folder: Path, tolerance_mm: float | None, empty: str, out: Path | None
+@click.option(
+    "--missing",
+    type=click.Choice(["leave-out", "zero", "fail"]),
+    default="leave-out",
+    show_default=True,
+    help="References without a prediction: name them only, count each as an empty label map, or exit with code 3.",
+)
+@click.pass_context
+def score(  # noqa: PLR0913 - the options of a command
+    context: click.Context,
+    reference: Path,
+    prediction: Path,
+    dataset_folder: Path,
+    tolerance_mm: float | None,
+    empty: str,
+    out: Path | None,
+    missing: Literal["leave-out", "zero", "fail"],
 ) -> None:
     """Score the label maps in folder PREDICTION against those in folder REFERENCE.
 
-    Prints Dice and surface Dice of each organ.
+    Prints Dice and surface Dice of each organ. Cases that dataset.yaml excludes are left out.
+
+    \b
+    Exit code: 0 all scored, 2 wrong usage, 3 some cases could not be scored (they are listed).
     """
     from coordinator.cli.labelmaps import score_and_print
 
-    score_and_print((reference, prediction), dataset_folder, tolerance_mm, empty, out)
+    context.exit(score_and_print((reference, prediction), dataset_folder, tolerance_mm, empty, out, missing))
 
 
 commands.add_command(dataset)

@@ -93,7 +93,9 @@ def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, cons
             console.print(f"all {len(plan.steps)} steps are done")
         gpu_count = _count_gpus(settings.gpus)
         with Display(run, plan, len(todo), console) as display:
-            limits = snakemake.Limits(cores or settings.cores or os.cpu_count() or 1, gpu_count, settings.retries)
+            limits = snakemake.Limits(
+                cores or settings.cores or len(os.sched_getaffinity(0)), gpu_count, settings.retries
+            )
             failures = snakemake.run_steps(run, plan, todo, limits, display.update)
         write_report(run)
     return _print_outcome(run, plan, failures, prepared.checked, console)
@@ -125,7 +127,9 @@ def write_report(run: Path) -> Path:
     refuse_dataset_folder(run)
     plan = steps.read_plan(run)
     markers = [_read_json(steps.marker_file(run, step.id)) for step in plan.steps]
-    checks = [_read_json(run / steps.dataset_folder(dataset) / "check.json") for dataset in plan.about.get("versions", ())]
+    checks = [
+        _read_json(run / steps.dataset_folder(dataset) / "check.json") for dataset in plan.about.get("versions", ())
+    ]
     failures = _read_json(run / snakemake.FAILURES)
     fingerprint = digest([REPORT_VERSION, steps.plan_text(plan), failures, markers, checks])
     marker = run / REPORT_MARKER

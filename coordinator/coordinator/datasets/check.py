@@ -6,11 +6,8 @@ kept in the run folder with each file's size and time, so that the next run read
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +17,11 @@ from contract import atomic, records, statefiles
 from contract.casenames import list_passed_over
 from contract.datasets import Dataset, case_names
 from contract.errors import CaseError
-from contract.volumes import Volume, read_image, read_labels
+from contract.processes import count_processes, map_cases
+from contract.volumes import read_header, read_image, read_labels
+from coordinator.datasets.hounsfield import describe_voxels
 from coordinator.datasets.names import find_name_errors, find_name_warnings, merge_errors
 
-AIR_HU = -200
-"""Every CT of a body has some air or lung below this value. If no voxel is below it, the HU offset is missing."""
 FEW_CASES = 8
 """Up to this many cases are read in this process; starting others pays off only for more."""
 
@@ -143,10 +140,10 @@ def check_case(dataset: Dataset, case: str) -> CaseCheck:
         image = read_image(dataset.image(case))
     except CaseError as error:
         return CaseCheck(errors=(str(error),), warnings=())
-    warnings = [*image.notes, *_voxel_warnings(image, dataset.image(case))]
+    warnings = [*image.notes, *describe_voxels(image, dataset.image(case))]
     digests: dict[str, Any] = {
         "image_sha256": image.sha256,
-        "voxels_sha256": hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),
+        "voxels_sha256": hashlib.sha256(np.ascontiguousarray(image.array).data.cast("B")).hexdigest(),
     }
     if not dataset.labels:
         return CaseCheck(errors=(), warnings=tuple(warnings), **digests)
@@ -162,27 +159,24 @@ def check_case(dataset: Dataset, case: str) -> CaseCheck:
 
 
 def _check_cases(dataset: Dataset, cases: list[str]) -> Iterable[tuple[str, CaseCheck]]:
-    if len(cases) <= FEW_CASES:
-        yield from ((case, check_case(dataset, case)) for case in cases)
-        return
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver")) as pool:
-        yield from zip(cases, pool.map(check_case, [dataset] * len(cases), cases), strict=True)
+    few = len(cases) <= FEW_CASES
+    workers = 1 if few else count_processes(max(_announced_bytes(dataset, case) for case in cases), len(cases))
+    checks = map_cases(_check_named, [(dataset.image(case), dataset, case) for case in cases], workers, "forkserver")
+    for case, check in zip(cases, checks, strict=True):
+        yield case, CaseCheck(errors=(str(check),), warnings=()) if isinstance(check, CaseError) else check
 
 
-def _voxel_warnings(image: Volume, path: Path) -> list[str]:
-    """Warnings about the voxels of an image."""
-    warnings = []
-    lowest, highest = float(image.array.min()), float(image.array.max())
-    if lowest >= AIR_HU:
-        warnings.append(
-            f"not in HU: voxels lie in {lowest:g} to {highest:g}, and no voxel is air (below {AIR_HU}); "
-            "subtract the missing offset (often 1024)"
-        )
-    if image.header.get_data_dtype().itemsize == 1:
-        warnings.append("stored with 8 bits: at most 256 grey values, so fine contrast is lost")
-    if 1 in image.array.shape:
-        warnings.append(f"{path.name} is a single slice: 3D tools may refuse it")
-    return warnings
+def _check_named(image: Path, dataset: Dataset, case: str) -> CaseCheck:
+    return check_case(dataset, case)
+
+
+def _announced_bytes(dataset: Dataset, case: str) -> int:
+    """Memory that reading a case takes: its image twice, and its label map."""
+    try:
+        header = read_header(dataset.image(case))
+    except CaseError:
+        return 0
+    return 2 * header.size + 4 * header.voxels
 
 
 def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], excluded: Mapping[str, str]) -> list[str]:

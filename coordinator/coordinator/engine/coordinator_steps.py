@@ -3,7 +3,7 @@
 The further outputs of a step (`also`) are written beside it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import polars as pl
 
 from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
+from contract.errors import CaseError
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
 from coordinator.scoring.framefiles import write_frame
@@ -22,11 +23,13 @@ def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Write the reference labels on their images' grids, as label version `base`."""
     dataset = open_dataset(Path(plan.data), step.dataset)
     result.mkdir()
-    outputs = {}
-    for case in step.settings["cases"]:
+
+    def write(file: str) -> str:
+        case = file.removesuffix(SUFFIX)
         image = read_image(dataset.image(case))
-        labels = read_labels(dataset.label(case), image, dataset.labels)
-        outputs[f"{case}{SUFFIX}"] = write_labels(result / f"{case}{SUFFIX}", labels, image)
+        return write_labels(result / file, read_labels(dataset.label(case), image, dataset.labels), image)
+
+    outputs = _do_all([f"{case}{SUFFIX}" for case in step.settings["cases"]], write)
     atomic.write_json(result / records.RUN, {"source": "labels of the dataset folder", "outputs": outputs})
 
 
@@ -36,7 +39,7 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
     to_target = {int(source): target for source, target in step.settings["to_target"].items()}
     result.mkdir()
     files = [f"{case}{SUFFIX}" for case in case_names(raw)]
-    outputs = {file: remap_file(raw / file, result / file, to_target) for file in files}
+    outputs = _do_all(files, lambda file: remap_file(raw / file, result / file, to_target))
     atomic.write_json(
         result / records.RUN,
         {"source": name_output(step.settings["raw"]), "to_target": step.settings["to_target"], "outputs": outputs},
@@ -80,6 +83,23 @@ def _name_version(frame: pl.DataFrame, step: Step) -> pl.DataFrame:
     return frame.select(*names, pl.all())
 
 
+def _do_all(files: Sequence[str], write: Callable[[str], str]) -> dict[str, str]:
+    """Write each file; returns file -> sha256.
+
+    Raises:
+        CaseError: some can't be made; all are listed, not only the first.
+    """
+    outputs, failures = {}, []
+    for file in files:
+        try:
+            outputs[file] = write(file)
+        except CaseError as error:
+            failures.append(str(error))
+    if failures:
+        raise CaseError("\n".join(failures))
+    return outputs
+
+
 def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
     """Remap the label map in one file; returns the sha256 of the file that was written.
 
@@ -88,7 +108,11 @@ def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
     """
     image = read_image(source)
     labels = read_labels(source, image)
-    return write_labels(target, remap_labels(labels, to_target), image)
+    try:
+        remapped = remap_labels(labels, to_target)
+    except CaseError as error:
+        raise CaseError(f"{source}: {error}") from None
+    return write_labels(target, remapped, image)
 
 
 FUNCTIONS: Mapping[str, Callable[[Path, Plan, Step, Path], None]] = {

@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import nibabel as nib
 import polars as pl
 
 from contract import statefiles
 from contract.datasets import SUFFIX
 from contract.records import read_run
+from contract.volumes import read_header
 from coordinator.scoring.framefiles import parse_frame
 from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
@@ -167,8 +167,7 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
     """Voxels of all images, from their headers."""
     total = 0.0
     for case in cases:
-        shape = nib.load(study.data / dataset / "images" / f"{case}{SUFFIX}").shape
-        total += float(shape[0]) * shape[1] * shape[2]
+        total += read_header(study.data / dataset / "images" / f"{case}{SUFFIX}").voxels
     return total
 
 
