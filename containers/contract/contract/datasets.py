@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from contract import yamlfiles
 from contract.errors import UsageError
+from contract.labeltables import LabelTable
 
 SUFFIX = ".nii.gz"
 
@@ -20,26 +21,17 @@ SUFFIX = ".nii.gz"
 class DatasetDescription(yamlfiles.Strict):
     """`dataset.yaml`."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="the folder's name")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100, description="the folder's name")
     modality: str = Field(default="CT", pattern="^CT$")
     licence: str = ""
     citation: str = ""
     source: str = ""
-    labels: dict[int, str] = Field(default_factory=dict, description="label id -> organ; 0 is background")
+    labels: LabelTable = Field(default_factory=dict, description="label id -> organ; 0 is background")
     exclude: dict[str, str] = Field(default_factory=dict, description="case -> why it is left out")
 
     @field_validator("labels")
     @classmethod
-    def _check_labels(cls, labels: dict[int, str]) -> dict[int, str]:
-        wrong = [i for i in labels if not 0 <= i <= 65535]
-        if wrong:
-            raise ValueError(f"ids must lie in 1..65535, but {wrong} came")
-        if labels.get(0, "background") != "background":
-            raise ValueError(f"0 must be background, but it is {labels[0]!r}")
-        names = list(labels.values())
-        repeated = sorted({n for n in names if names.count(n) > 1})
-        if repeated:
-            raise ValueError(f"names must be unique, but {repeated} came twice; merge the ids first")
+    def _sort_labels(cls, labels: dict[int, str]) -> dict[int, str]:
         return {i: name for i, name in sorted(labels.items()) if i != 0}
 
     @field_validator("exclude", mode="before")

@@ -19,7 +19,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from pydantic_core import ErrorDetails
 
 from contract.errors import UsageError
-from contract.yamltext import Document, Unclear, is_key, list_problems, read_document, show_text
+from contract.yamlnodes import show_text
+from contract.yamltext import Document, Unclear, is_key, list_problems, read_document
 
 
 class Strict(BaseModel):
@@ -28,6 +29,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+MOST_LOCATED = 100
+"""Errors of a file that are looked up in it; of more, the number is told."""
 Described = TypeVar("Described", bound=BaseModel)
 Item = TypeVar("Item")
 
@@ -123,11 +126,12 @@ def _validate(where: str, document: Document, model: type[Described]) -> Describ
         return model.model_validate(document.content)
     except ValidationError as error:
         found = error.errors(include_url=False)
-    problems = [_locate(problem, document) for problem in found if not _follows(problem)]
+    found = [problem for problem in found if not _follows(problem)]
+    problems = [_locate(problem, document) for problem in found[:MOST_LOCATED]]
     lines: dict[str, None] = {}
     for group in _group(problems):
-        lines[_describe(group, document, model) if len(lines) < 100 else str(group[0].path)] = None
-    raise UsageError(list_problems(where, list(lines)))
+        lines[_describe(group, document, model)] = None
+    raise UsageError(list_problems(where, list(lines), len(found) - len(problems)))
 
 
 def _follows(error: ErrorDetails) -> bool:

@@ -3,43 +3,25 @@
     file ──► text ──► nodes ──► values        (nodes keep what stands in the file, and on which line)
 
 Values are those of PyYAML's safe loader, with these differences: `1e-3` is a number; what people mean otherwise than
-YAML reads it (`0014`, a date, `12:30`) is `Unclear` and nobody's value; tags other than those of plain values are refused.
+YAML reads it (`0014`, a date, `12:30`) is `Unclear`, which no key takes; tags are
+refused, but those of plain values.
 """
 
-import re
-import stat
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from contract.errors import UsageError
+from contract.yamlnodes import CORE, UNPRINTABLE, place, read_nodes, show_text
 
-MOST_BYTES = 1_000_000
-MOST_VALUES = 40_000
-"""Values of a file, what aliases stand for included."""
-MOST_DEPTH = 24
 MOST_DIGITS = 30
 MOST_SHOWN = 20
 """Problems that one message lists."""
 
-_CORE = "tag:yaml.org,2002:"
-_MERGE = f"{_CORE}merge"
+_MERGE = f"{CORE}merge"
 _BOOLEANS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_CURES = {
-    "mapping values are not allowed": "quote a text that holds `: `, or indent the line as its neighbours",
-    "'\\t'": "indent with blanks, not with tabs",
-    "cannot start any token": "quote a text that begins with it",
-    "unknown escape": "put a text with backslashes between single quotes",
-    "undefined alias": "quote a text that begins with *",
-    "could not find expected ':'": "close the quote or bracket above, or write `key: value`",
-    "single document": "leave out the second `---`",
-    "<block end>": "indent keys of one section alike, and close quotes and brackets",
-    "expected ',' or": "close the bracket, and put a comma between entries",
-    "special characters": "save the file as plain UTF-8 text",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +83,7 @@ def read_document(path: Path) -> Document:
         UsageError: missing, no ordinary file, too large, not UTF-8, not YAML, or values that can't be read; each
             problem with its line.
     """
-    text = _read_text(path)
-    try:
-        root = _Loader(text).get_single_node()
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: file must be YAML, but {_describe_error(error)}") from None
+    root = read_nodes(path)
     builder = _Builder()
     content = builder.build(root) if root is not None else None
     if builder.problems:
@@ -118,120 +96,19 @@ def is_key(key: object, part: object) -> bool:
     return key == part or str(key) == str(part)
 
 
-def list_problems(where: str, problems: list[str]) -> str:
-    """One message, a line for each problem; neither long lines nor many lines are printed whole."""
-    shown = [problem if len(problem) <= 600 else f"{problem[:599]}…" for problem in problems[:MOST_SHOWN]]
-    more = len(problems) - len(shown)
-    head = f"{where}: {len(problems)} problem{'s' * (len(problems) != 1)}"
-    return "\n  ".join([head, *shown, *([f"… and {more} more"] if more else [])])
+def list_problems(where: str, problems: Sequence[str], further: int = 0) -> str:
+    """One message, a line for each problem; neither long lines nor many lines are printed whole.
 
-
-def show_text(text: str, most: int = 60) -> str:
-    """A text on one line, shortened."""
-    text = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text[: most + 1]).replace("\n", " ").replace("\t", " ")
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
-def _read_text(path: Path) -> str:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{path}: must be a file, but is {_kind(status.st_mode)}; give the path of a YAML file")
-        with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: file must be readable, but: {error.strerror}") from None
-    except ValueError as error:  # a path with a NUL
-        raise UsageError(f"{show_text(str(path))}: file must be readable, but: {error}") from None
-    if len(content) > MOST_BYTES:
-        raise UsageError(
-            f"{path}: file must have at most {MOST_BYTES:,} bytes, but has {max(status.st_size, len(content)):,}; "
-            "is it the right file?"
-        )
-    return _decode(path, content)
-
-
-def _decode(path: Path, content: bytes) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UsageError(f"{path}: file must be UTF-8 text, but is UTF-16; save it as UTF-8")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UsageError(
-            f"{path}: file must be UTF-8 text, but line {line} holds the byte {content[error.start]:#04x}; "
-            "save it as UTF-8"
-        ) from None
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "a folder"
-    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
-
-
-class _Loader(yaml.SafeLoader):
-    """Makes nodes of a text; it never makes objects.
-
-    Depth and number of values are bounded while it reads, so that neither nesting nor aliases cost more than the file.
+    Args:
+        where: opens the message.
+        problems: a line each.
+        further: how many there are beside these.
     """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = self._count = 0
-        self._sizes: dict[yaml.Node, int] = {}
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Make one node and all below it."""
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent):
-            anchored = self.anchors.get(event.anchor)
-            if anchored is not None and anchored not in self._sizes:
-                raise _mark(f"the anchor {show_text(event.anchor)!r} stands for something that holds itself", event)
-            self._add(self._sizes.get(anchored, 1), event)
-            return super().compose_node(parent, index)
-        before = self._count
-        self._add(1, event)
-        self._depth += 1
-        if self._depth > MOST_DEPTH:
-            raise _mark(f"values are nested more than {MOST_DEPTH} deep", event)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        if node is not None:
-            self._sizes[node] = self._count - before
-        return node
-
-    def _add(self, values: int, event: yaml.Event) -> None:
-        self._count += values
-        if self._count > MOST_VALUES:
-            raise _mark(f"it holds more than {MOST_VALUES:,} values, what aliases (*) stand for included", event)
-
-
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    f"{_CORE}float", re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
-)
-
-
-def _mark(problem: str, event: yaml.Event) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-
-
-def _describe_error(error: yaml.YAMLError) -> str:
-    """PyYAML's error on one line, with its place and what helps."""
-    if isinstance(error, yaml.MarkedYAMLError):
-        mark = error.problem_mark or error.context_mark
-        place = f"{_place(mark)}: " if mark else ""
-        problem = ", ".join(part for part in (error.context, error.problem) if part)
-    elif isinstance(error, yaml.reader.ReaderError):
-        place, problem = "", f"it holds the character U+{int(error.character):04X}: {error.reason}"
-    else:
-        place, problem = "", str(error)
-    cure = next((cure for sign, cure in _CURES.items() if sign in problem), "")
-    return f"{place}{show_text(problem, 300)}{f'; {cure}' if cure else ''}"
-
-
-def _place(mark: yaml.Mark) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}"
+    shown = [problem if len(problem) <= 600 else f"{problem[:599]}…" for problem in problems[:MOST_SHOWN]]
+    count = len(problems) + further
+    more = count - len(shown)
+    head = f"{where}: {count} problem{'s' * (count != 1)}"
+    return "\n  ".join([head, *shown, *([f"… and {more} more"] if more else [])])
 
 
 def _pairs(node: yaml.MappingNode) -> Iterator[tuple[yaml.Node, yaml.Node]]:
@@ -255,9 +132,9 @@ class _Builder:
 
     def build(self, node: yaml.Node) -> object:
         if node not in self.values:
-            if isinstance(node, yaml.MappingNode) and node.tag == f"{_CORE}map":
+            if isinstance(node, yaml.MappingNode) and node.tag == f"{CORE}map":
                 self.values[node] = self._mapping(node)
-            elif isinstance(node, yaml.SequenceNode) and node.tag == f"{_CORE}seq":
+            elif isinstance(node, yaml.SequenceNode) and node.tag == f"{CORE}seq":
                 self.values[node] = [self.build(item) for item in node.value]
             elif isinstance(node, yaml.ScalarNode):
                 self.values[node] = self._scalar(node)
@@ -267,10 +144,10 @@ class _Builder:
         return self.values[node]
 
     def _problem(self, node: yaml.Node, text: str) -> None:
-        self.problems.append(f"{_place(node.start_mark)}: {text}")
+        self.problems.append(f"{place(node.start_mark)}: {text}")
 
     def _refuse_tag(self, node: yaml.Node) -> None:
-        tag = show_text(node.tag.replace(_CORE, "!!"))
+        tag = show_text(node.tag.replace(CORE, "!!"))
         self._problem(node, f"values must be plain, but this one has the tag {tag}; leave it out, or quote the text")
 
     def _mapping(self, node: yaml.MappingNode) -> dict[object, object]:
@@ -302,8 +179,8 @@ class _Builder:
         return [content for content in built if isinstance(content, dict)]
 
     def _scalar(self, node: yaml.ScalarNode) -> object:
-        text, kind = node.value, node.tag.removeprefix(_CORE)
-        if found := _UNPRINTABLE.search(text):
+        text, kind = node.value, node.tag.removeprefix(CORE)
+        if found := UNPRINTABLE.search(text):
             self._problem(node, f"text must not hold control characters, but U+{ord(found[0]):04X} came; remove it")
             return None
         if kind in {"str", "value", "merge"} or node.tag == "!":
@@ -323,7 +200,9 @@ class _Builder:
     def _refuse_value(self, node: yaml.ScalarNode, kind: str) -> None:
         what = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
         limit = f" of at most {MOST_DIGITS} digits" if len(node.value) > MOST_DIGITS else ""
-        self._problem(node, f"value must be {what}{limit}, but is {show_text(node.value, 40)!r}; quote it if it is text")
+        self._problem(
+            node, f"value must be {what}{limit}, but is {show_text(node.value, 40)!r}; quote it if it is text"
+        )
 
 
 def _integer(text: str, written: str) -> int | Unclear:
@@ -337,10 +216,14 @@ def _integer(text: str, written: str) -> int | Unclear:
     return int(text, 0)
 
 
+def _boolean(text: str, _: str) -> bool:
+    return _BOOLEANS[text]
+
+
 def _float(text: str, written: str) -> float | Unclear:
     if ":" in text:
         return Unclear(written, "a number in base 60", "write a plain number")
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
-_PLAIN = {"int": _integer, "float": _float, "bool": lambda text, _: _BOOLEANS[text]}
+_PLAIN = {"int": _integer, "float": _float, "bool": _boolean}

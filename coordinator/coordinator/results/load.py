@@ -29,8 +29,8 @@ from coordinator.results.run import (
     ToolRun,
     Transfer,
 )
-from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
+from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
 

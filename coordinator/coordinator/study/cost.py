@@ -19,7 +19,8 @@ from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
 from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
-from coordinator.study.file import Study, TrainSettings, VerdictSettings, trainer_options
+from coordinator.study.file import Study, trainer_options
+from coordinator.study.settings import TrainSettings, VerdictSettings
 from coordinator.study.steps import NO_PRETRAIN, Plan, Step
 
 ASSUMED_STEP_S = 0.13
