@@ -183,8 +183,11 @@ def _group(problems: Sequence[_Problem]) -> list[list[_Problem]]:
     chosen: list[list[_Problem]] = []
     for group in groups.values():
         deeper = [problem for problem in group if problem.union is not None and len(problem.path) > problem.union]
-        ranged = [problem for problem in group if not problem.is_mismatch]
-        chosen += [[problem] for problem in deeper or ranged] or [group]
+        by_path: dict[object, list[_Problem]] = {}
+        for problem in deeper or group:
+            by_path.setdefault(problem.path, []).append(problem)
+        for same in by_path.values():
+            chosen += [[problem] for problem in same if not problem.is_mismatch] or [same]
     return chosen
 
 

@@ -8,8 +8,8 @@ import yaml
 
 from contract.errors import UsageError
 
-MOST_BYTES = 1_000_000
-MOST_VALUES = 40_000
+MOST_BYTES = 400_000
+MOST_VALUES = 20_000
 """Values of a file, what aliases stand for included."""
 MOST_DEPTH = 24
 CORE = "tag:yaml.org,2002:"

@@ -3,6 +3,7 @@
 Every key has a default, a type, a range and a message. Paths are relative to the study file.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from coordinator.study.settings import RunSettings, ScoreSettings, TrainSettings
 from coordinator.tools.finding import Tool, find_tools
 
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
+PATCH = re.compile("[0-9]{1,9}(,[0-9]{1,9}){2}")
+SMALLEST_PATCH = 16
+"""Voxels along the longest axis of a patch: with fewer, no network has its three stages."""
 RESERVED = {
     "base": "the reference labels",
     "images": "the image store",
@@ -229,5 +233,10 @@ def _find_trainer(train: TrainSettings, tools: Mapping[str, Tool]) -> tuple[Tool
     trainers = [tool for tool in tools.values() if tool.manifest.kind == "trainer"]
     if not trainers:
         return None, ["train: there is no tool of kind trainer"]
-    options = trainer_options(train)
-    return trainers[0], [f"train: {problem}" for problem in trainers[0].manifest.option_problems(options)]
+    problems = trainers[0].manifest.option_problems(trainer_options(train))
+    sizes = [int(size) for size in train.patch.split(",")] if PATCH.fullmatch(train.patch) else [SMALLEST_PATCH]
+    if 1 <= min(sizes) <= max(sizes) < SMALLEST_PATCH:
+        problems.insert(
+            0, f"patch must have at least {SMALLEST_PATCH} voxels along one of its axes, but it is {train.patch!r}"
+        )
+    return trainers[0], [f"train: {problem}" for problem in problems]

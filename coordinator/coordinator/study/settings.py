@@ -1,6 +1,5 @@
 """The sections of a study file: their keys, defaults and ranges; some ranges are in the trainer's manifest."""
 
-import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -13,8 +12,6 @@ from coordinator.scoring.settings import Scoring
 
 LARGEST_SEED = 2**31 - 1
 MOST_GPUS = 1024
-SMALLEST_PATCH = 16
-"""Voxels along the longest axis of a patch: what a network of three stages needs."""
 
 
 class ScoreSettings(Strict):
@@ -84,17 +81,6 @@ class TrainSettings(Strict):
         if max(seeds, default=0) > LARGEST_SEED:
             raise ValueError(f"seeds must be at most {LARGEST_SEED}, but one is {max(seeds)}")
         return seeds
-
-    @field_validator("patch")
-    @classmethod
-    def _check_patch(cls, patch: str) -> str:
-        sizes = [int(part) for part in re.findall("[0-9]{1,18}", patch)]
-        if sizes and "auto" not in patch and max(sizes) < SMALLEST_PATCH:
-            raise ValueError(
-                f"must be auto or x,y,z in voxels, at least {SMALLEST_PATCH} along one axis, but it is "
-                f"{show_text(patch)!r}"
-            )
-        return patch
 
     @model_validator(mode="after")
     def _check_noise_seeds(self) -> "TrainSettings":
