@@ -90,8 +90,8 @@ def parse(manifest: Manifest, argv: Sequence[str], environment: Mapping[str, str
     return Arguments(
         dataset=values["dataset"], variant=variant, step=values["step"], shard=_parse_shard(values["shard"]),
         cases=_parse_cases(values["cases"], values["inputs"]), device=_check_device(values["device"]),
-        threads=_check_threads(values["threads"]), label_version=values["label_version"] or f"{manifest.name}-{variant}",
-        overwrite=values["overwrite"], options=options, data=values["data"], out=values["out"],
+        threads=_check_threads(values["threads"]), overwrite=values["overwrite"], options=options,
+        label_version=values["label_version"] or f"{manifest.name}-{variant}", data=values["data"], out=values["out"],
         weights=values["weights"], inputs=values["inputs"],
     )  # fmt: skip
 

@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
+from pydantic import BaseModel
 
 from contract import yamlfiles
 from contract.errors import UsageError
@@ -30,9 +31,11 @@ from coordinator.results.run import (
     Transfer,
 )
 from coordinator.study.marks import Marks
-from coordinator.study.settings import ScoreSettings, VerdictSettings
+from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
+
+Section = TypeVar("Section", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -97,13 +100,15 @@ def load_run(run: Path | str) -> Run:
         _collect_labels(run, dataset, records)
         if dataset.split:
             _collect_networks(run, dataset, (seeds, noise_seeds), records)
+    if study.get("train") is not None:
+        _parse_section(run, study, "train", TrainSettings)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
     )
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,
-        score=ScoreSettings.model_validate(study.get("score") or {}),
+        score=_parse_section(run, study, "score", ScoreSettings),
         verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
@@ -138,6 +143,18 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(study, dict) or not plan:
         raise UsageError(f"{run}: study.yaml and plan.json must hold keys and values, but do not; plan the study again")
     return study, plan
+
+
+def _parse_section(run: Path, study: Mapping[str, Any], name: str, model: type[Section]) -> Section:
+    """A section of the run folder's study file; its defaults where it is not given.
+
+    Raises:
+        UsageError: it was changed to something that no study can have.
+    """
+    section = study.get(name) or {}
+    if not isinstance(section, dict):
+        raise UsageError(f"{run / 'study.yaml'}: {name} must be keys and values; run the study again")
+    return yamlfiles.parse(f"{run / 'study.yaml'}: {name}", section, model)
 
 
 def _read_transfer(

@@ -42,7 +42,7 @@ def test_a_recipe_that_cannot_work_is_refused_with_a_line_for_each_key(tmp_path:
         ("train", '{patch: "8,8,8"}', "patch must have at least 16 voxels along one of its axes, but it is '8,8,8'"),
         ("train", '{patch: "16,16"}', "patch must be auto or 3 whole numbers"),
         ("train", '{patch: "99999999999999999999,16,16"}', "patch must be auto or 3 whole numbers of 1 to 4096"),
-        ("train", '{patch: "１６,１６,１６"}', "patch must be auto or 3 whole numbers"),
+        ("train", '{patch: "\\uff11\\uff16,16,16"}', "patch must be auto or 3 whole numbers"),
         ("train", '{spacing: "0,1,1"}', "spacing must be median or 3 numbers of 0.05 to 100"),
         ("train", '{spacing: "1e9,1,1"}', "spacing must be median or 3 numbers"),
         ("train", '{spacing: "nan,1,1"}', "spacing must be median or 3 numbers"),
