@@ -13,6 +13,7 @@ from contract.errors import UsageError
 from coordinator import statistics
 from coordinator.engine.coordinator_steps import remap_file
 from coordinator.scoring.conventions import CONVENTIONS
+from coordinator.scoring.csvfiles import write_csv
 from coordinator.scoring.folders import score_folders
 from coordinator.study.labelmappings import read_label_mapping
 from coordinator.tools.finding import find_tool
@@ -61,7 +62,7 @@ def score_and_print(
     scoring = CONVENTIONS[empty].scoring(tolerance_mm)
     frame = score_folders(reference, prediction, dataset.labels, scoring, workers=len(os.sched_getaffinity(0)))
     if out is not None:
-        (frame.write_parquet if out.suffix == ".parquet" else frame.write_csv)(out)
+        frame.write_parquet(out) if out.suffix == ".parquet" else write_csv(frame, out)
     scores = frame.with_columns(pl.lit(dataset.name).alias("dataset"), pl.lit(prediction.name).alias("version"))
     _print_scores(scores, empty, sorted({*frame["tolerance_mm"].to_list()}))
 

@@ -32,6 +32,7 @@ WIDE_POINTS = 450
 
 STYLE: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # names may hold $
     "svg.hashsalt": "label quality",
     "svg.image_inline": True,
     "font.family": "DejaVu Sans",
