@@ -14,6 +14,9 @@ from typing import Any
 
 from contract.errors import UsageError
 from contract.manifest import Manifest, Option, OptionValue
+from contract.yamlnodes import show_text
+
+MOST_THREADS = 1024
 
 LABEL_VERSION = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 CASES_HELP = (
@@ -99,7 +102,7 @@ def parse(manifest: Manifest, argv: Sequence[str], environment: Mapping[str, str
     return Arguments(
         dataset=values["dataset"], variant=variant, step=values["step"], shard=_parse_shard(values["shard"]),
         cases=_parse_cases(values["cases"], values["inputs"]), device=_check_device(values["device"]),
-        threads=values["threads"], label_version=label_version,
+        threads=_check_threads(values["threads"]), label_version=label_version,
         overwrite=values["overwrite"], options=options, data=values["data"], out=values["out"],
         weights=values["weights"], inputs=values["inputs"],
     )  # fmt: skip
@@ -201,13 +204,19 @@ def _parse_cases(text: str | None, inputs: Path) -> tuple[str, ...] | None:
 def _parse_shard(text: str | None) -> tuple[int, int] | None:
     if not text:
         return None
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard must be I/N with 1 <= I <= N, but it is {text!r}")
+        raise UsageError(f"--shard must be I/N with 1 <= I <= N, but it is {show_text(text)!r}")
     return int(match[1]), int(match[2])
 
 
 def _check_device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise UsageError(f"--device must be auto, cpu, cuda or cuda:I, but it is {text!r}")
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,4})?", text):
+        raise UsageError(f"--device must be auto, cpu, cuda or cuda:I, but it is {show_text(text)!r}")
     return text
+
+
+def _check_threads(threads: int) -> int:
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"--threads must be a number of 1 to {MOST_THREADS}, but it is {threads}")
+    return threads

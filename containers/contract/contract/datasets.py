@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from contract import yamlfiles
 from contract.casenames import SUFFIX, case_names, describe_passed_over
 from contract.errors import UsageError
+from contract.labeltables import LabelTable
 
 __all__ = [
     "SUFFIX", "Dataset", "DatasetDescription", "case_names", "name_problem", "open_dataset", "refuse_dataset_folder",
@@ -34,23 +35,12 @@ class DatasetDescription(yamlfiles.Strict):
     licence: str = ""
     citation: str = ""
     source: str = ""
-    labels: dict[int, str] = Field(default_factory=dict, description="label id -> organ; 0 is background")
+    labels: LabelTable = Field(default_factory=dict, description="label id -> organ; 0 is background")
     exclude: dict[str, str] = Field(default_factory=dict, description="case -> why it is left out")
 
     @field_validator("labels")
     @classmethod
-    def _check_labels(cls, labels: dict[int, str]) -> dict[int, str]:
-        wrong = [i for i in labels if not 0 <= i <= 65535]
-        if wrong:
-            raise ValueError(f"ids must lie in 1..65535, but {wrong} came")
-        if labels.get(0, "background") != "background":
-            raise ValueError(f"0 must be background, but it is {labels[0]!r}")
-        if odd := [name for name in labels.values() if not name.strip() or not name.isprintable()]:
-            raise ValueError(f"names must be printable and not empty, but {odd} came")
-        names = list(labels.values())
-        repeated = sorted({n for n in names if names.count(n) > 1})
-        if repeated:
-            raise ValueError(f"names must be unique, but {repeated} came twice; merge the ids first")
+    def _sort_labels(cls, labels: dict[int, str]) -> dict[int, str]:
         return {i: name for i, name in sorted(labels.items()) if i != 0}
 
     @field_validator("exclude", mode="before")

@@ -185,18 +185,25 @@ def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
 
 @commands.command()
 @STUDY
-@click.option("--serve", is_flag=True, help="Also serve it, with a viewer of its volumes, to this machine's browser.")
+@click.option("--serve", is_flag=True, help="Also serve it, with a viewer of its volumes, to your browser.")
 @click.option(
     "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of --serve; 0: any free one."
 )
-def report(study: Path, serve: bool, port: int) -> None:
+@click.option(
+    "--socket", type=click.Path(path_type=Path), help="Of --serve: a Unix socket, which only you can open, not a port."
+)
+@click.pass_context
+def report(context: click.Context, study: Path, serve: bool, port: int, socket: Path | None) -> None:
     """Write the report of a study from its results, and print where it is."""
     from coordinator.cli.studyrun import write_report
 
+    gives_port = context.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
+    if socket is not None and (gives_port or not serve):
+        raise UsageError("--socket: must come with --serve and without --port; leave out one of the two")
     run = _run_folder(study)
     click.echo(write_report(run))
     if serve:
-        _serve(run, port)
+        _serve(run, port, socket)
 
 
 @commands.command()
@@ -291,13 +298,17 @@ def _run_folder(study: Path) -> Path:
     return folder.resolve()
 
 
-def _serve(run: Path, port: int) -> None:
+def _serve(run: Path, port: int, socket: Path | None) -> None:
     """Serve a run's report and viewer until interrupted."""
-    from coordinator.report.serve import HOST, collect_site, make_server
+    from coordinator.report.serve import HOST, collect_site, make_server, make_socket_server
 
-    with make_server(collect_site(run), port) as server:
-        click.echo(f"report: http://{HOST}:{server.server_port}/")
-        click.echo(f"viewer: http://{HOST}:{server.server_port}/viewer/   (Ctrl-C ends both)")
+    site = collect_site(run)
+    with make_socket_server(site, socket) if socket else make_server(site, port) as server:
+        if socket:
+            click.echo(f"forward a port of your own machine: ssh -L {port}:{socket.absolute()} SERVER   and open")
+        shown = port if socket else server.server_address[1]  # type: ignore[index]
+        click.echo(f"report: http://{HOST}:{shown}/?token={server.token}")
+        click.echo(f"viewer: http://{HOST}:{shown}/viewer/?token={server.token}   (Ctrl-C ends both)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

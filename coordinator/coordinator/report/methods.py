@@ -15,7 +15,7 @@ from coordinator.report.training import describe_attribution
 from coordinator.results.run import Run
 from coordinator.statistics.failures import cases_to_exclude
 from coordinator.statistics.gains import FEWEST_CASES
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
 from coordinator.verdict.observations import describe_sources
 from coordinator.verdict.sentences import count_noun, format_margin, join_names

@@ -7,9 +7,10 @@ Times, memory and places on disk are not read, so that the same results give the
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
+from pydantic import BaseModel
 
 from contract import statefiles, yamlfiles
 from contract.errors import UsageError
@@ -29,11 +30,13 @@ from coordinator.results.run import (
     Transfer,
 )
 from coordinator.scoring.framefiles import parse_frame
-from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
 from coordinator.study.runfolder import refuse_older_layout
+from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.split import Split
 from coordinator.study.steps import BASE, NO_PRETRAIN, dataset_folder, network_seeds, transfer_folder
+
+Section = TypeVar("Section", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -99,13 +102,15 @@ def load_run(run: Path | str) -> Run:
         _collect_labels(run, dataset, records)
         if dataset.split:
             _collect_networks(run, dataset, (seeds, noise_seeds), records)
+    if study.get("train") is not None:
+        _parse_section(run, study, "train", TrainSettings)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
     )
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,
-        score=ScoreSettings.model_validate(study.get("score") or {}),
+        score=_parse_section(run, study, "score", ScoreSettings),
         verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
@@ -155,6 +160,18 @@ def _parse_plan(content: bytes) -> dict[str, Any]:
 def _parse_failures(content: bytes) -> dict[str, str]:
     """Parse a `failures.json`: step -> reason."""
     return {str(step): str(reason) for step, reason in sorted(statefiles.parse_mapping(content)["steps"].items())}
+
+
+def _parse_section(run: Path, study: Mapping[str, Any], name: str, model: type[Section]) -> Section:
+    """A section of the run folder's study file; its defaults where it is not given.
+
+    Raises:
+        UsageError: it was changed to something that no study can have.
+    """
+    section = study.get(name) or {}
+    if not isinstance(section, dict):
+        raise UsageError(f"{run / 'study.yaml'}: {name} must be keys and values; run the study again")
+    return yamlfiles.parse(f"{run / 'study.yaml'}: {name}", section, model)
 
 
 def _read_transfer(

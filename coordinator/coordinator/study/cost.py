@@ -21,7 +21,8 @@ from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
 from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
-from coordinator.study.file import Study, TrainSettings, VerdictSettings, trainer_options
+from coordinator.study.file import Study, trainer_options
+from coordinator.study.settings import TrainSettings, VerdictSettings
 from coordinator.study.steps import DATASETS, NO_PRETRAIN, Plan, Step, dataset_folder, transfer_folder
 
 ASSUMED_STEP_S = 0.13

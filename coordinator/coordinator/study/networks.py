@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
-from coordinator.study.file import TrainSettings, trainer_options
+from coordinator.study.file import trainer_options
 from coordinator.study.labelversions import base_step, refuse_unscorable
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
+from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split
 from coordinator.study.steps import (
     BASE,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contract.errors import UsageError
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 
 
 @dataclass(frozen=True, slots=True)

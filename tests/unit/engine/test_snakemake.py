@@ -13,7 +13,7 @@ from helpers.engine import nothing, plan, run
 from contract.errors import UsageError
 from coordinator.engine import locks, snakemake
 from coordinator.study import steps
-from coordinator.study.steps import Step
+from coordinator.study.steps import Plan, Step
 
 
 def test_steps_are_done_once_and_redone_when_their_fingerprint_changes(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from helpers.runs import make_run
 from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.methods import write_methods
 from coordinator.results.load import load_run
-from coordinator.study.file import ScoreSettings
+from coordinator.study.settings import ScoreSettings
 
 NONE_STATED = (
     "Jaus et al. (2025) state neither a rule for empty masks nor a tolerance of Surface Dice: both are this study's."

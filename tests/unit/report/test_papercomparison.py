@@ -13,7 +13,7 @@ from coordinator.report.training import training_differences
 from coordinator.results import paper
 from coordinator.results.load import load_run
 from coordinator.results.summaries import compute_results
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 
 LABELS, SEGTHOR, FLARE = "beside-paper-label-quality", "beside-paper-segthor", "beside-paper-flare"
 

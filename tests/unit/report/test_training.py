@@ -9,7 +9,7 @@ from helpers.runs import make_run, tool_record, write_json
 from coordinator.report.methods import write_methods
 from coordinator.results import paper
 from coordinator.results.load import load_run
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 from coordinator.tools.finding import find_tools
 
 RECIPE = {

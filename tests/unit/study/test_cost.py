@@ -15,8 +15,9 @@ from coordinator.statistics.gains import Cube
 from coordinator.statistics.seednoise import seed_error
 from coordinator.study import cost
 from coordinator.study.cost import ASSUMED_SEED_STD, describe_cost, expected_seed_error, measured_std
-from coordinator.study.file import Study, TrainSettings, VerdictSettings, load_study
+from coordinator.study.file import Study, load_study
 from coordinator.study.pipeline import make_plan
+from coordinator.study.settings import TrainSettings, VerdictSettings
 from coordinator.study.steps import network_seeds
 from coordinator.tools.finding import find_tools
 

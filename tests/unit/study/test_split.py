@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 from coordinator.study.split import split_cases
 
 
