@@ -144,13 +144,12 @@ def describe_state(entry: Weights, path: Path) -> str:
 
 
 def _places_by_hand(entry: Weights, path: Path) -> list[Path]:
-    """Where a person may have put weights that belong to `path`: archives, and one folder too high."""
-    tool = path.parents[len(Path(entry.file).parts) - 1]
-    name = path.name
-    names = (
-        [name] if entry.archive is None else [f"{name}.zip", Path(urlsplit(entry.url or "").path).name or name, name]
-    )
-    return [folder / name for folder in (path.parent, tool, tool.parent) for name in names if folder / name != path]
+    """Where a person may have put weights that belong to `path`: as the archive, or beside the folder of the tool."""
+    names = [path.name]
+    if entry.archive:
+        names += [f"{path.name}.zip", Path(urlsplit(entry.url or "").path).name or path.name]
+    folders = [path.parent] if "/" in entry.file else [path.parent, path.parent.parent]
+    return [folder / name for folder in folders for name in names if folder / name != path]
 
 
 def _check(entry: Weights, path: Path, folder: Path, fetch: str) -> CheckedWeights:
