@@ -154,15 +154,17 @@ def _weights_sha256(study: Study, generator: Generator) -> list[str]:
     """The recorded sha256 of each of a generator's trained weights.
 
     Raises:
-        UsageError: some weights are not there.
+        UsageError: some weights are not there, or were never checked.
     """
     tool, sums = generator.tool.name, []
     for entry in generator.tool.manifest.variant(generator.variant).weights:
         sha256 = weights.expected_sha256(entry, tool, study.weights)
-        if sha256 is None or not (entry.package or weights.locate_weights(entry, tool, study.weights).exists()):
+        path = study.weights / tool / entry.file
+        is_there = entry.package or (path.is_dir() if entry.archive else path.is_file())
+        if sha256 is None or not is_there:
             raise UsageError(
-                f"{study.weights / tool / entry.file}: weights of {generator.name} must be there, but are not; "
-                f"run `coordinator weights fetch {tool}-{generator.variant}`"
+                f"{path}: weights of {generator.name} must be there and checked, but "
+                f"{weights.describe_state(entry, path)}; run `coordinator weights fetch {tool}-{generator.variant}`"
             )
         sums.append(sha256)
     return sums
