@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from contract import atomic
 from contract.errors import CaseError, UsageError
-from contract.manifest import Manifest, Weights
+from contract.manifest import Manifest
 from contract.records import digest, file_sha256
+from contract.weightentries import Weights
 
 SUMS = "SHA256SUMS"
 

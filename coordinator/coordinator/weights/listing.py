@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from contract.errors import CaseError, UsageError
-from contract.manifest import Weights
 from contract.records import file_sha256
+from contract.weightentries import Weights
 from contract.weights import describe_state, list_files, read_sums
 from contract.yamlfiles import did_you_mean
 from coordinator.tools.finding import Tool

@@ -6,7 +6,8 @@ import pytest
 
 from contract import yamlfiles
 from contract.errors import UsageError
-from contract.manifest import Weights, is_mutable, load_manifest
+from contract.manifest import load_manifest
+from contract.weightentries import Weights, is_mutable
 
 TOOLS = sorted(file.parent for file in (Path(__file__).resolve().parents[2] / "containers").glob("*/manifest.yaml"))
 UNPINNED = {
