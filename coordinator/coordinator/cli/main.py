@@ -102,7 +102,7 @@ def plan(study: Path, runtime: str | None) -> None:
 @click.option("--dry-run", is_flag=True, help="List the steps that would be done, and do nothing.")
 @click.option("--verify", is_flag=True, help="Read all results, and do again what no longer has the bytes that it had.")
 @click.pass_context
-def run(context: click.Context, study: Path, runtime: str | None, **options: Any) -> None:  # noqa: ANN401
+def run(context: click.Context, /, study: Path, runtime: str | None, **options: Any) -> None:  # noqa: ANN401
     """Run a study and write its report; steps that are done already are not done again.
 
     Results of another size or time than recorded are read; what was deleted or changed is done again.
@@ -242,8 +242,9 @@ commands.add_command(weights)
 def _find_todo(run: Path, plan: steps.Plan, *, verify: bool = False) -> list[steps.Step]:
     """The steps that are not done; files that are no longer as they were written are named."""
     from coordinator.engine import outputs
+    from coordinator.engine.todo import find_todo
 
-    todo = outputs.find_todo(run, plan, outputs.always if verify else outputs.never)
+    todo = find_todo(run, plan, outputs.always if verify else outputs.never)
     for line in todo.lines():
         _warn(line)
     return list(todo.steps)

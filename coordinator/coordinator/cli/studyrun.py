@@ -16,6 +16,7 @@ from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
 from coordinator.datasets.check import DatasetCheck
 from coordinator.engine import inputs, outputs, snakemake
+from coordinator.engine.todo import find_todo
 from coordinator.runners import gpus
 from coordinator.runners.choose import choose_runner
 from coordinator.study import steps
@@ -127,8 +128,8 @@ def run_study(
         write_report(run)
     if prepared.study.file.read_bytes() != prepared.text:
         console.print(
-            f"{prepared.study.file}: was changed while the study ran; these results are of {run / 'study.yaml'}, the file "
-            "as it was; run it again for the new one", markup=False, soft_wrap=True, style="yellow",
+            f"{prepared.study.file}: was changed while the study ran; these results are of the file as it was, which "
+            f"{run / 'study.yaml'} holds; run it again for the new one", markup=False, soft_wrap=True, style="yellow",
         )  # fmt: skip
     return _print_outcome(run, prepared.plan, failures, prepared.checked, console)
 
@@ -163,7 +164,7 @@ def _find_changed_results(run: Path, plan: Plan, only: str | None) -> bool:
     """Whether results that the report shows are not those that were written; only where it must be written again."""
     if report_is_current(run, plan):
         return False
-    todo = outputs.find_todo(run, plan, outputs.read_by_report)
+    todo = find_todo(run, plan, outputs.read_by_report)
     return bool(select_steps(plan, [step for step in todo.steps if step.id in todo.changes], only))
 
 

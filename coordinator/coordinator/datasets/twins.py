@@ -1,7 +1,7 @@
 """Finding the same scan twice, within a dataset and across datasets, by the values of its voxels.
 
-Public datasets hold scans of each other, and some hold a scan twice: once more with another type of voxels, a spacing of
-1 mm, or turned. If one copy trains a network and the other tests it, the test is no test.
+Public datasets hold scans of each other, and some hold a scan twice: once more with another type of voxels, a spacing
+of 1 mm, or turned. If one copy trains a network and the other tests it, the test is no test.
 
     HU ──► sums of each plane along each axis ──► the same for all turns and mirrors ──► digest
 """
@@ -23,8 +23,8 @@ def values_digest(array: NDArray[np.generic]) -> str:
         array: (X, Y, Z) voxels in HU, finite.
 
     Returns:
-        sha256, hex, of the sums of whole HU over each plane of the three axes. Two scans with the same sums in each plane
-        of each axis are one scan, as far as real images go.
+        sha256, hex, of the sums of whole HU over each plane of the three axes. Two scans with the same sums in each
+        plane of each axis are one scan, as far as real images go.
     """
     sums = [np.zeros(length) for length in array.shape]  # float64 is exact for whole numbers below 2 ** 53
     for start in range(0, array.shape[0], SLAB):

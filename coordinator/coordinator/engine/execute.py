@@ -7,7 +7,6 @@ The tool inherits the step's file lock. So when a tool outlives its coordinator,
 Imports at the top stay few: this runs once for each step, and a step without work is mostly the start of Python.
 """
 
-import json
 import os
 import signal
 import sys
@@ -19,8 +18,8 @@ from contract import atomic
 from contract.errors import CaseError, ExitCode, Stopped, UsageError
 from coordinator.engine import inputs, outputs
 from coordinator.engine.inputs import Reading
-from coordinator.engine.outputs import ChangedError
 from coordinator.engine.locks import hold_lock
+from coordinator.engine.outputs import ChangedError
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 

@@ -1,8 +1,9 @@
 """What steps read: results of other steps, and the user's files, which anybody can replace while a study runs.
 
-    the check of the data ──► .steps/inputs.files ──► before a step: as planned? ──► work ──► as planned still? ──► publish
+    check of the data ──► .steps/inputs.files ──► before a step: as planned? ──► work ──► still as planned? ──► publish
 
-A step that read something else fails without publishing its output. The coordinator then checks the data and plans again.
+A step that read something else fails without publishing its output. The coordinator then checks the data and plans
+again.
 """
 
 import json

@@ -3,20 +3,21 @@
     .steps/<id>.json    the marker: this step is done, with this fingerprint
     .steps/<id>.files   the record: sha256 and stamp of each file, and the digest of each result that the step read
 
-Stamps are compared by every run: thousands of files take a moment. A file with another stamp is read, so touching or copying
-a run folder costs one reading and redoes nothing. Before a step reads a result, and for `--verify`, all bytes are read.
+Stamps are compared by every run: thousands of files take a moment. A file with another stamp is read, so touching or
+copying a run folder costs one reading and redoes nothing. Before a step reads a result, and for `--verify`, all bytes
+are read.
 Where a result is done again, what depends on it is only done again if the bytes differ.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from contract import atomic
 from coordinator.datasets.stamps import Stamp, take_stamp
 from coordinator.study import steps
-from coordinator.study.steps import Plan, Step
+from coordinator.study.steps import Step
 
 RUN, STATUS = "run.json", "status.jsonl"
 """What the contract library writes beside results; `run.json` has times in it."""
@@ -87,7 +88,7 @@ def write_record(run: Path, step: Step, marker: Mapping[str, Any]) -> Record:
     """Record what a step has just written, and what it read."""
     needed = {need: read_record(run, need) for need in step.needs}
     inputs = {need: record.results for need, record in needed.items() if record is not None}
-    record = Record(marker, inputs, mark_files(run, _list_files(run, step)))
+    record = Record(marker, inputs, mark_files(run, list_files(run, step)))
     return save_record(run, step.id, record)
 
 
@@ -109,7 +110,7 @@ def mark_files(run: Path, files: Mapping[str, str | None]) -> dict[str, Mark]:
 
 
 def find_changes(
-    run: Path, step_id: str, record: Record, read: Callable[[str], bool] = never
+    run: Path, step_id: str, record: Record, read: Callable[[str], bool] = never, *, save: bool = True
 ) -> tuple[Record, Changes]:
     """Compare a step's files with its record.
 
@@ -118,6 +119,7 @@ def find_changes(
         step_id: of the step, or `report`.
         record: of the step.
         read: which files are read although their stamps are the same.
+        save: write the record where its stamps are new.
 
     Returns:
         The record, with new stamps where the bytes are as recorded, and no stamp where they are not: so later checks
@@ -134,7 +136,9 @@ def find_changes(
         if problem:
             changes[file] = problem
     if marks != record.files:
-        record = save_record(run, step_id, record._replace(files=marks))
+        record = record._replace(files=marks)
+        if save:
+            save_record(run, step_id, record)
     return record, changes
 
 
@@ -152,83 +156,16 @@ def _describe_change(path: Path, sha256: str, stamp: Stamp | None, present: Stam
         return f"cannot be read: {error.strerror}"
 
 
-class Todo(NamedTuple):
-    """What a run must do.
-
-    Attributes:
-        steps: steps that are not done, in the plan's order.
-        changes: step -> its files that are not as they were written, or why it is done again.
-        adopted: steps of an earlier release, whose files were read and recorded.
-    """
-
-    steps: tuple[Step, ...]
-    changes: Mapping[str, Changes]
-    adopted: tuple[str, ...]
-
-    def lines(self) -> list[str]:
-        """What a user should know, a line each."""
-        lines = [
-            f"{file}: {problem}; {step_id} must be done again"
-            for step_id, files in self.changes.items()
-            for file, problem in files.items()
-        ]
-        if self.adopted:
-            lines.append(
-                f"{len(self.adopted)} steps were done by an earlier release, which kept no record of sizes and times; "
-                "their files were read and recorded, and count as they are now"
-            )
-        return lines
-
-
-def find_todo(run: Path, plan: Plan, read: Callable[[str], bool] = never) -> Todo:
-    """Compare all that a plan's steps wrote with their records.
-
-    A marker that is missing beside a sound record is written again: only a crash leaves that.
-    """
-    todo: list[Step] = []
-    changes: dict[str, Changes] = {}
-    adopted: list[str] = []
-    records: dict[str, Record] = {}
-    for step in plan.steps:
-        record = read_record(run, step.id)
-        if record is None and steps.is_done(run, step):
-            record, changes[step.id] = _adopt(run, step, records)
-            adopted.append(step.id)
-        if record is None or record.marker.get("fingerprint") != step.fingerprint:
-            todo.append(step)
-            continue
-        record, found = find_changes(run, step.id, record, read)
-        changes[step.id] = {**changes.get(step.id, {}), **found, **_missing_outputs(run, step, record)}
-        records[step.id] = record
-        if not changes[step.id]:
-            changes[step.id] = _changed_inputs(record, records)
-        if changes[step.id]:
-            todo.append(step)
-        elif not steps.is_done(run, step):
-            write_marker(run, step, record)
-    return Todo(tuple(todo), {step: found for step, found in changes.items() if found}, tuple(adopted))
-
-
-def find_dependents(plan: Plan, todo: Iterable[Step]) -> list[Step]:
-    """The steps that are to be looked at again after others were done: all that depend on these, in the plan's order."""
-    reached = {step.id for step in todo}
-    first = set(reached)
-    for step in plan.steps:
-        if reached.intersection(step.needs):
-            reached.add(step.id)
-    return [step for step in plan.steps if step.id in reached - first]
-
-
 def find_current(run: Path, step: Step) -> Record | None:
     """The record of a step whose output is what this plan asks for, is whole, and was made from what its needs hold."""
     record = read_record(run, step.id)
     if record is None or record.marker.get("fingerprint") != step.fingerprint:
         return None
     needed = {need: read_record(run, need) for need in step.needs}
-    if _changed_inputs(record, {need: found for need, found in needed.items() if found is not None}):
+    if changed_inputs(record, {need: found for need, found in needed.items() if found is not None}):
         return None
     record, changes = find_changes(run, step.id, record)
-    return None if changes or _missing_outputs(run, step, record) else record
+    return None if changes or missing_outputs(run, step, record) else record
 
 
 def write_marker(run: Path, step: Step, record: Record) -> None:
@@ -291,7 +228,7 @@ def is_case_list(folder: Path) -> bool:
     return "cases" in read_run(folder)
 
 
-def _list_files(run: Path, step: Step) -> dict[str, str | None]:
+def list_files(run: Path, step: Step) -> dict[str, str | None]:
     """The files of a step's outputs -> sha256 where `run.json` has it."""
     files: dict[str, str | None] = {}
     for output in (step.output, *step.also):
@@ -303,7 +240,7 @@ def _list_files(run: Path, step: Step) -> dict[str, str | None]:
     return files
 
 
-def _missing_outputs(run: Path, step: Step, record: Record) -> Changes:
+def missing_outputs(run: Path, step: Step, record: Record) -> Changes:
     """Outputs that are not there although no file is missing: folders without files."""
     return {
         output: "is missing"
@@ -312,42 +249,10 @@ def _missing_outputs(run: Path, step: Step, record: Record) -> Changes:
     }
 
 
-def _changed_inputs(record: Record, needed: Mapping[str, Record]) -> Changes:
+def changed_inputs(record: Record, needed: Mapping[str, Record]) -> Changes:
     """The needed steps whose results are others than those that a step read."""
     return {
         need: "was done again, with other bytes"
         for need, results in record.inputs.items()
         if need in needed and needed[need].results != results
     }
-
-
-def _adopt(run: Path, step: Step, records: Mapping[str, Record]) -> tuple[Record | None, Changes]:
-    """Record the files of a step that an earlier release did, after reading them all."""
-    files = _list_files(run, step)
-    marker = json.loads(steps.marker_file(run, step.id).read_text(encoding="utf-8"))
-    inputs = {need: records[need].results for need in step.needs if need in records}
-    try:
-        present = {file: sha256 for file, sha256 in files.items() if sha256 or (run / file).is_file()}
-        record = Record(marker, inputs, mark_files(run, present))
-    except OSError as error:
-        return None, {step.output: f"cannot be read: {error.strerror}"}
-    if changes := _unscored_cases(run, step):
-        return None, changes
-    record, changes = find_changes(run, step.id, record, always)
-    return save_record(run, step.id, record), changes
-
-
-def _unscored_cases(run: Path, step: Step) -> Changes:
-    """Scores of other cases than those that were to be scored: an earlier release scored the files that it found."""
-    if "prediction" not in step.settings:
-        return {}
-    import polars as pl
-
-    asked = {file.removesuffix(".nii.gz") for file in read_outputs(run / step.settings["prediction"])}
-    try:
-        scored = set(pl.read_parquet(run / step.output, columns=["case"])["case"].unique())
-    except (OSError, pl.exceptions.PolarsError) as error:
-        return {step.output: f"cannot be read: {error}"}
-    if missing := sorted(asked - scored):
-        return {step.output: f"lacks {len(missing)} of {len(asked)} cases: {', '.join(missing)}"}
-    return {}

@@ -23,6 +23,7 @@ from contract import atomic
 from contract.errors import UsageError
 from coordinator.engine import inputs, outputs
 from coordinator.engine.locks import hold_lock, lock_holder
+from coordinator.engine.todo import find_dependents, find_todo
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -65,12 +66,12 @@ def write_plan(
     for dataset, cases in plan.about["cases"].items():
         _write_split(run, dataset, cases, plan.about.get("split", {}).get(dataset))
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
-    todo = outputs.find_todo(run, plan, outputs.always if verify else outputs.never)
-    for line in todo.lines():
+    found = find_todo(run, plan, outputs.always if verify else outputs.never, mend=True)
+    for line in found.lines():
         say(line)
-    for step in todo.steps:
+    for step in found.steps:
         steps.marker_file(run, step.id).unlink(missing_ok=True)
-    return list(todo.steps)
+    return list(found.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
         file.unlink()
     inputs.take_changed(run)
     if todo:
-        looked_at = [step for step in outputs.find_dependents(plan, todo) if steps.is_done(run, step)]
+        looked_at = [step for step in find_dependents(plan, todo) if steps.is_done(run, step)]
         for step in looked_at:
             steps.marker_file(run, step.id).unlink()
         atomic.write_text(run / TODO, "\n".join(step.id for step in [*todo, *looked_at]) + "\n")

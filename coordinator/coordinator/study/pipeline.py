@@ -104,8 +104,8 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
         for source in study.content.datasets:
             if shared := find_shared_scans(checked[name], checked[source]):
                 checked[name] = replace(checked[name], warnings=(*checked[name].warnings, (
-                    f"{len(shared)} scans are also in {source}, whose networks are fine-tuned here, so they are not held "
-                    f"out: {', '.join(f'{case} = {source}/{twin}' for case, twin in shared.items())}"
+                    f"{len(shared)} scans are also in {source}, whose networks are fine-tuned here, so they are not "
+                    f"held out: {', '.join(f'{case} = {source}/{twin}' for case, twin in shared.items())}"
                 )))  # fmt: skip
     return checked
 

@@ -65,7 +65,7 @@ def _smallest_group(
     free = {group for group in free if not set(group) & set(never_held_out) and len(group) < len(cases)}
     if not free:
         raise UsageError(
-            f"{dataset}: some scan must be held out, but each is also on the training side (the same scan more than once, "
-            "or in another dataset of the study); add other scans, or leave one of the datasets out"
+            f"{dataset}: some scan must be held out, but each is also on the training side (the same scan more than "
+            "once, or in another dataset of the study); add other scans, or leave one of the datasets out"
         )
     return min(free, key=lambda group: (len(group), group))
