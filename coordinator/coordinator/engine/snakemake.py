@@ -21,8 +21,10 @@ from typing import Any
 
 from contract import atomic, statefiles
 from contract.errors import Stopped, UsageError
+from coordinator.engine import inputs, outputs
 from coordinator.engine.events import EVENTS, EventReader, failed_jobs, prepare_events
 from coordinator.engine.locks import hold_lock, stop_users
+from coordinator.engine.todo import find_dependents, find_todo
 from coordinator.runners.environment import child_environment
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
@@ -51,19 +53,30 @@ def lock_run_folder(run: Path) -> Iterator[None]:
         yield
 
 
-def write_plan(run: Path, plan: Plan) -> list[Step]:
-    """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do."""
+def write_plan(
+    run: Path, plan: Plan, say: Callable[[str], None] = lambda line: None, *, verify: bool = False
+) -> list[Step]:
+    """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do.
+
+    Args:
+        run: the run folder.
+        plan: of the study.
+        say: called with a line for each file that is no longer as its step wrote it.
+        verify: read every file; otherwise only those of another size or time.
+    """
     (run / steps.MARKERS).mkdir(exist_ok=True)
     prepare_events(run)
     _forget_engine(run)
     for dataset, cases in plan.about["cases"].items():
         _write_split(run, dataset, cases, plan.about.get("split", {}).get(dataset))
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
-    todo = [step for step in plan.steps if not steps.is_done(run, step)]
-    for step in todo:
+    found = find_todo(run, plan, outputs.always if verify else outputs.never, mend=True)
+    for line in found.lines():
+        say(line)
+    for step in found.steps:
         steps.read_marker(run, step.id, statefiles.say)
         statefiles.remove(steps.marker_file(run, step.id))
-    return todo
+    return list(found.steps)
 
 
 def _forget_engine(run: Path) -> None:
@@ -95,7 +108,7 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     Args:
         run: the run folder, with the plan written.
         plan: of the study.
-        todo: steps that are not done.
+        todo: steps that are not done; those that depend on them are done again if what they read has changed.
         limits: what they may use.
         watch: called about five times a second while steps run.
 
@@ -105,12 +118,21 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     for file in _state_files(run, ".failed"):
         statefiles.remove(file)
     killed: set[str] = set()
+    inputs.take_changed(run)
     if todo:
-        atomic.write_text(run / TODO, "\n".join(step.id for step in todo) + "\n")
+        looked_at = find_looked_at(run, plan, todo)
+        for step in looked_at:
+            statefiles.remove(steps.marker_file(run, step.id))
+        atomic.write_text(run / TODO, "\n".join(step.id for step in [*todo, *looked_at]) + "\n")
         killed = _run_snakemake(run, limits, watch)
     failures = _find_failures(run, plan, killed)
     atomic.write_json(run / FAILURES, {"steps": failures})
     return failures
+
+
+def find_looked_at(run: Path, plan: Plan, todo: list[Step]) -> list[Step]:
+    """Steps that are done, and are done again only if those that they need come out with other bytes."""
+    return [step for step in find_dependents(plan, todo) if steps.is_done(run, step)]
 
 
 def _find_failures(run: Path, plan: Plan, killed: set[str]) -> dict[str, str]:

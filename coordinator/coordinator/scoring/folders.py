@@ -53,6 +53,7 @@ def score_folders(
     organs: Mapping[int, str],
     scoring: Scoring = Scoring(),  # noqa: B008 - it is frozen
     workers: int = 1,
+    cases: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Score every case of a folder against the same case of another.
 
@@ -62,6 +63,7 @@ def score_folders(
         organs: label id -> name, of every id in the files.
         scoring: what to measure for each organ.
         workers: number of processes; it does not change the frame.
+        cases: those to score, which must all be there; None for those that `prediction` has.
 
     Returns:
         One row for each case and organ, sorted by both; none where `prediction` has no case. Columns: case, label,
@@ -71,11 +73,12 @@ def score_folders(
 
     Raises:
         UsageError: one of the folders does not exist.
-        CaseError: a case without a reference, an unreadable file, an id without a name, or two grids; all are listed.
+        CaseError: a case without a reference or prediction, an unreadable file, an id without a name, or two grids; all
+            are listed.
     """
-    cases, pairs = _pair_files(Path(reference), Path(prediction))
+    names, pairs = _pair_files(Path(reference), Path(prediction), cases)
     measured = list(_measure_pairs(score_files, pairs, organs, scoring, _count_workers(pairs, workers)))
-    return _score_frame(zip(cases, _require_all(measured), strict=True), scoring)
+    return _score_frame(zip(names, _require_all(measured), strict=True), scoring)
 
 
 def score_what_can_be_scored(
@@ -126,7 +129,12 @@ def score_what_can_be_scored(
 
 
 def score_folders_in_shells(
-    reference: Path | str, prediction: Path | str, organs: Mapping[int, str], scoring: Scoring, workers: int = 1
+    reference: Path | str,
+    prediction: Path | str,
+    organs: Mapping[int, str],
+    scoring: Scoring,
+    workers: int = 1,
+    cases: Sequence[str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Score two folders as `score_folders` does, and count the shells around each organ.
 
@@ -134,23 +142,26 @@ def score_folders_in_shells(
         The frame of `score_folders`; then one of `coordinator.scoring.schema.SHELL_SCHEMA`, with a row for each case,
         organ of its reference and shell.
     """
-    cases, pairs = _pair_files(Path(reference), Path(prediction))
+    names, pairs = _pair_files(Path(reference), Path(prediction), cases)
     measured = list(_measure_pairs(score_files_in_shells, pairs, organs, scoring, _count_workers(pairs, workers)))
     by_case = _require_all(measured)
-    rows = [row for case, (_, found) in zip(cases, by_case, strict=True) for organ in found for row in organ.rows(case)]
-    scores = _score_frame(zip(cases, (scores for scores, _ in by_case), strict=True), scoring)
+    rows = [row for case, (_, found) in zip(names, by_case, strict=True) for organ in found for row in organ.rows(case)]
+    scores = _score_frame(zip(names, (scores for scores, _ in by_case), strict=True), scoring)
     return scores, pl.DataFrame(rows, schema=SHELL_SCHEMA, orient="row")
 
 
-def _pair_files(reference: Path, prediction: Path) -> tuple[list[str], list[Pair]]:
-    """The cases of a prediction, and the files of each.
+def _pair_files(reference: Path, prediction: Path, asked: Sequence[str] | None) -> tuple[list[str], list[Pair]]:
+    """The cases that are asked for, or those of a prediction, and the files of each.
 
     Raises:
         UsageError: one of the folders does not exist.
-        CaseError: a case without a reference.
+        CaseError: a case without a reference, or one that is asked for and has no prediction.
     """
     _require_folders(reference, prediction)
-    cases = case_names(prediction)
+    present = case_names(prediction)
+    cases = present if asked is None else sorted(asked)
+    if lost := sorted(set(cases) - set(present)):
+        raise CaseError(f"{prediction}: must hold every case that is to be scored, but lacks {', '.join(lost)}")
     missing = sorted(set(cases) - set(case_names(reference)))
     if missing:
         raise CaseError(f"{reference}: must hold the reference of every case, but lacks {', '.join(missing)}")
