@@ -15,9 +15,9 @@ from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageEr
 from contract.oserrors import describe_os_error
 from coordinator.cli import terminal
 from coordinator.cli.dataset import dataset
+from coordinator.cli.runfolder import find_todo, run_folder, step_state
 from coordinator.cli.tool import tool
 from coordinator.cli.weights import weights
-from coordinator.engine import locks
 from coordinator.runners.environment import fill_environment
 from coordinator.study import steps
 
@@ -93,7 +93,7 @@ def plan(study: Path, runtime: str | None) -> None:
     from coordinator.verdict.testplan import plan_tests
 
     prepared = prepare(study, runtime, _warn)
-    todo = _find_todo(prepared.run, prepared.plan)
+    todo = find_todo(prepared.run, prepared.plan, _warn)
     undone = {step.id for step in todo}
     table = Table("step", "kind", "cases", "cores", "GPU", "done", box=None)
     for step in prepared.plan.steps:
@@ -132,7 +132,7 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
 
     prepared = prepare(study, runtime, _warn)
     if options.pop("dry_run"):
-        todo = _find_todo(prepared.run, prepared.plan, verify=options["verify"])
+        todo = find_todo(prepared.run, prepared.plan, _warn, verify=options["verify"])
         for step in select_steps(prepared.plan, todo, options["only"]):
             click.echo(step.id)
         return
@@ -144,11 +144,11 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
 @STUDY
 def status(study: Path) -> None:
     """Show which steps of a study are done, running, failed or still to do."""
-    folder = _run_folder(study)
+    folder = run_folder(study)
     table = Table("step", "state", "", box=None)
     counts: dict[str, int] = {}
     for step in steps.read_plan(folder).steps:
-        state, note = _step_state(folder, step)
+        state, note = step_state(folder, step)
         counts[state] = counts.get(state, 0) + 1
         table.add_row(step.id, state, note)
     console = Console()
@@ -161,7 +161,7 @@ def status(study: Path) -> None:
 @click.argument("step", required=False)
 def logs(study: Path, step: str | None) -> None:
     """Print the log of STEP; without STEP, list the steps that have a log."""
-    folder = _run_folder(study)
+    folder = run_folder(study)
     if step is None:
         for file in sorted(file for file in (folder / "logs").rglob("*.log") if file.is_file()):
             click.echo(str(file.relative_to(folder / "logs").with_suffix("")))
@@ -203,7 +203,7 @@ def report(context: click.Context, study: Path, serve: bool, port: int, socket: 
     gives_port = context.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     if socket is not None and (gives_port or not serve):
         raise UsageError("--socket: must come with --serve and without --port; leave out one of the two")
-    run = _run_folder(study)
+    run = run_folder(study)
     click.echo(write_report(run))
     if serve:
         _serve(run, port, socket)
@@ -285,33 +285,6 @@ commands.add_command(tool)
 commands.add_command(weights)
 
 
-def _find_todo(run: Path, plan: steps.Plan, *, verify: bool = False) -> list[steps.Step]:
-    """The steps that are not done; files that are no longer as they were written are named."""
-    from coordinator.engine import outputs
-    from coordinator.engine.todo import find_todo
-
-    todo = find_todo(run, plan, outputs.always if verify else outputs.never)
-    for line in todo.lines():
-        _warn(line)
-    return list(todo.steps)
-
-
-def _run_folder(study: Path) -> Path:
-    """The run folder of a study file, or the path itself where it is a run folder.
-
-    Raises:
-        UsageError: the study was never run.
-    """
-    from coordinator.study.file import load_study
-    from coordinator.study.runfolder import refuse_older_layout
-
-    folder = study if study.is_dir() else load_study(study).run_folder
-    if not (folder / steps.PLAN).exists():
-        raise UsageError(f"{folder}: has no {steps.PLAN}, so this study was not run yet; use `coordinator run {study}`")
-    refuse_older_layout(folder)
-    return folder.resolve()
-
-
 def _serve(run: Path, port: int, socket: Path | None) -> None:
     """Serve a run's report and viewer until interrupted."""
     from coordinator.report.serve import HOST, collect_site, make_server, make_socket_server
@@ -327,20 +300,6 @@ def _serve(run: Path, port: int, socket: Path | None) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             click.echo()
-
-
-def _step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
-    """Whether a step is done, running, failed or to do, and why it failed."""
-    from coordinator.engine import outputs
-
-    if steps.is_done(folder, step):
-        record = outputs.read_record(folder, step.id)
-        changes = outputs.find_changes(folder, step.id, record)[1] if record else {}
-        return ("changed", "; ".join(f"{f}: {why}" for f, why in changes.items())) if changes else ("done", "")
-    if locks.is_held(steps.lock_file(folder, step.id)):
-        return "running", ""
-    failure = steps.read_failure(folder, step.id)
-    return ("failed", failure) if failure else ("to do", "")
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

@@ -41,8 +41,8 @@ class Todo(NamedTuple):
                 lines.append(f"{step_id}: and {len(files) - MOST_LINES} more files")
         if self.adopted:
             lines.append(
-                f"{len(self.adopted)} steps have no sound record of their files' sizes and times, as those of an earlier "
-                "release; their files were read and recorded, and count as they are now"
+                f"{len(self.adopted)} steps have no sound record of their files' sizes and times, as steps of an "
+                "earlier release; their files were read and recorded, and count as they are now"
             )
         return lines
 

@@ -31,7 +31,7 @@ from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_
 from coordinator.datasets.stamps import mark_file
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
-from coordinator.study.file import Study, TrainSettings
+from coordinator.study.file import Study
 from coordinator.study.labelmappings import IdMapping, find_id_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
 from coordinator.study.marks import find_marks
@@ -43,6 +43,7 @@ from coordinator.study.runfolder import (
     refuse_older_layout,
     refuse_unsafe_places,
 )
+from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split, split_cases
 from coordinator.study.steps import Plan, Step
 
