@@ -129,8 +129,7 @@ def _find_failures(run: Path, plan: Plan, killed: set[str]) -> dict[str, str]:
 
 def _stop_steps(run: Path) -> None:
     """Send SIGTERM to everything that does a step of a run folder, or waits to do it."""
-    for file in (run / steps.MARKERS).rglob("*.lock"):
-        stop_users(file)
+    stop_users((run / steps.MARKERS).rglob("*.lock"))
 
 
 def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[str]:
@@ -172,7 +171,8 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[
             raise
     watch()
     killed = failed_jobs(events.read())
-    if child.returncode and not killed and not any((run / steps.MARKERS).rglob("*.failed")):
+    silent = not killed and not any((run / steps.MARKERS).rglob("*.failed"))
+    if child.returncode < 0 or (child.returncode and silent):
         _refuse_without_steps(run, log, child.returncode)
     return killed
 
