@@ -184,7 +184,9 @@ def _refuse_without_steps(run: Path, log: Path, code: int) -> None:
             f"{run}: the workflow engine was killed (signal {-code}); steps that it had started go on by themselves, "
             "and the next run goes on from here"
         )
-    atomic.write_bytes(run / steps.MARKERS / "room", bytes(100_000))  # a full disk is the usual cause, and says so here
+    room = run / steps.MARKERS / "room"
+    atomic.write_bytes(room, bytes(100_000))  # a full disk is the usual cause, and says so here
+    statefiles.remove(room)
     tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
     raise UsageError(
         f"{log}: Snakemake must run, but ended with exit code {code} before any step failed; its last lines:\n{tail}"
