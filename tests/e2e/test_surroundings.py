@@ -46,7 +46,9 @@ def fill(disk: Path, room_kb: int) -> Path:
     return filler
 
 
-@pytest.mark.parametrize("room_kb", [0, 24, 120])
+@pytest.mark.parametrize(
+    "room_kb", [pytest.param(0, marks=pytest.mark.long), 24, pytest.param(120, marks=pytest.mark.long)]
+)
 def test_a_full_disk_is_one_sentence_and_after_freeing_room_the_run_goes_on(study: Path, disk: Path, room_kb: int):
     filler = fill(disk, room_kb)
 

@@ -18,6 +18,8 @@ def describe_os_error(error: OSError) -> str | None:
         return f"{where or 'disk'}: must have room, but: {reason}; free some space and run this again: it goes on"
     if error.errno in _SCARCE:
         return f"{where or 'this machine'}: must have enough to go on, but: {reason}; run this again with less at once"
+    if where is None and error.errno == errno.ENOENT and "temporary directory" in reason:  # Python's own words
+        return f"TMPDIR: must name a folder that can be written to, but: {reason}; set it to one"
     if where is None:
         return None
     match error.errno:

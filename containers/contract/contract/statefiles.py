@@ -118,6 +118,8 @@ def _describe(content: bytes, error: Exception) -> str:
     """Why bytes are not what they should be, in a few words."""
     if not content.strip(b"\0 \r\n\t"):
         return "it is empty"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
     if isinstance(error, UnicodeDecodeError):
         return "it is not text"
     if isinstance(error, json.JSONDecodeError):

@@ -9,7 +9,7 @@ Few imports: every step takes its lock here.
 import errno
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,6 +31,8 @@ def hold_lock(file: Path, on_busy: Callable[[str], None]) -> Iterator[int]:
         UsageError: the file system has no locks.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    if file.is_dir():
+        file.rmdir()  # an empty folder in the file's place; one that holds something is refused
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o644)
     try:
         if not lock(descriptor, file, wait=False):
@@ -68,53 +70,67 @@ def _open_to_ask(file: Path) -> int:
         return os.open(file, os.O_RDONLY | os.O_NONBLOCK)
 
 
-def stop_users(file: Path) -> None:
-    """Send SIGTERM to every process that holds a lock or waits for it, but not to their children, which they stop."""
-    users = find_users(file)
+def stop_users(files: Iterable[Path]) -> None:
+    """Send SIGTERM to every process that holds one of the locks or waits for one.
+
+    Its children that have inherited the lock are left to it: a step stops its tool.
+    """
+    keys = _identify(files)
+    users = _find_users(keys)
     for process in users:
         if _parent(process) not in users:
             with suppress(ProcessLookupError, PermissionError):
-                _terminate(process, file)
+                _terminate(process, keys)
 
 
 def find_users(file: Path) -> set[int]:
     """The processes of this machine that have a lock's file open, but this one; other users' are not seen."""
-    try:
-        wanted = file.stat()
-    except OSError:
-        return set()  # a lock without a file has no users
+    return _find_users(_identify([file]))
+
+
+Keys = frozenset[tuple[int, int]]
+"""Device and inode of files."""
+
+
+def _identify(files: Iterable[Path]) -> Keys:
+    keys = set()
+    for file in files:
+        with suppress(FileNotFoundError):
+            status = file.stat()
+            keys.add((status.st_dev, status.st_ino))
+    return frozenset(keys)
+
+
+def _find_users(keys: Keys) -> set[int]:
     processes = (int(folder.name) for folder in _PROCESSES.iterdir() if folder.name.isdigit())
-    key = wanted.st_dev, wanted.st_ino
-    return {process for process in processes if process != os.getpid() and _has_open(process, key)}
+    return {process for process in processes if process != os.getpid() and _has_open(process, keys)}
 
 
-def _has_open(process: int, key: tuple[int, int]) -> bool:
-    """Whether a process has the file of a device and inode open."""
+def _has_open(process: int, keys: Keys) -> bool:
+    """Whether a process has one of these files open."""
     try:
         for descriptor in (_PROCESSES / str(process) / "fd").iterdir():
             with suppress(FileNotFoundError):  # closed meanwhile
                 status = descriptor.stat()
-                if (status.st_dev, status.st_ino) == key:
+                if (status.st_dev, status.st_ino) in keys:
                     return True
     except (PermissionError, FileNotFoundError, ProcessLookupError):
         pass  # another user's, or ended meanwhile
     return False
 
 
-def _terminate(process: int, file: Path) -> None:
-    """Send SIGTERM to a process, if its number is still that of a user of the lock."""
-    status = file.stat()
-    key = status.st_dev, status.st_ino
+def _terminate(process: int, keys: Keys) -> None:
+    """Send SIGTERM to a process, if its number is still that of a user of a lock."""
     try:
         handle = os.pidfd_open(process)  # means this process, also when its number is given to another one
     except OSError as error:
         if error.errno != errno.ENOSYS:  # kernels before 5.3
             raise
-        if _has_open(process, key):
+        if _has_open(process, keys):
             os.kill(process, signal.SIGTERM)
         return
     try:
-        if _has_open(process, key):
+        if _has_open(process, keys):
             signal.pidfd_send_signal(handle, signal.SIGTERM)
     finally:
         os.close(handle)

@@ -156,8 +156,7 @@ def _state_files(run: Path, ending: str) -> list[Path]:
 
 def _stop_steps(run: Path) -> None:
     """Send SIGTERM to everything that does a step of a run folder, or waits to do it."""
-    for file in _state_files(run, ".lock"):
-        stop_users(file)
+    stop_users(_state_files(run, ".lock"))
 
 
 def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[str]:
@@ -198,7 +197,8 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[
             raise
     watch()
     killed = failed_jobs(events.read())
-    if child.returncode and not killed and not _state_files(run, ".failed"):
+    silent = not killed and not _state_files(run, ".failed")
+    if child.returncode < 0 or (child.returncode and silent):
         _refuse_without_steps(run, log, child.returncode)
     return killed
 

@@ -64,7 +64,7 @@ def test_a_tool_whose_step_was_killed_is_the_holder_and_gets_sigterm(holder: Hol
     holder.step.wait()
 
     users = locks.find_users(tmp_path / "a.lock")
-    locks.stop_users(tmp_path / "a.lock")
+    locks.stop_users([tmp_path / "a.lock"])
 
     assert users == {holder.tool}
     assert ends(holder.tool)
@@ -74,9 +74,9 @@ def test_a_step_that_lives_gets_sigterm_and_its_tool_is_left_to_it(
     holder: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     signalled: list[int] = []
-    monkeypatch.setattr(locks, "_terminate", lambda process, file: signalled.append(process))
+    monkeypatch.setattr(locks, "_terminate", lambda process, keys: signalled.append(process))
 
-    locks.stop_users(tmp_path / "a.lock")
+    locks.stop_users([tmp_path / "a.lock"])
 
     assert locks.find_users(tmp_path / "a.lock") == {holder.step.pid, holder.tool}
     assert signalled == [holder.step.pid]
@@ -86,7 +86,7 @@ def test_a_process_that_got_the_number_of_a_dead_holder_is_never_signalled(tmp_p
     bystander = subprocess.Popen(["sleep", "60"])
     (tmp_path / "a.lock").write_text(f"{bystander.pid} on {os.uname().nodename}")
 
-    locks.stop_users(tmp_path / "a.lock")
+    locks.stop_users([tmp_path / "a.lock"])
 
     assert not locks.is_held(tmp_path / "a.lock")
     assert is_alive(bystander.pid)
@@ -99,7 +99,7 @@ def test_a_process_that_waits_for_a_lock_gets_sigterm_too(holder: Holder, tmp_pa
     with waiting, waiting.stdout as words:  # type: ignore[union-attr]
         told = words.readline().strip()
 
-        locks.stop_users(tmp_path / "a.lock")
+        locks.stop_users([tmp_path / "a.lock"])
 
         assert told == f"process {holder.step.pid}"
         assert waiting.wait(20) == -signal.SIGTERM

@@ -1,16 +1,18 @@
 """The engine on steps without work: real Snakemake, real locks, real kills."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from helpers.engine import nothing, plan, run
+from helpers.engine import LIMITS, nothing, plan, run
 
-from contract.errors import UsageError
+from contract.errors import Stopped, UsageError
 from coordinator.engine import locks, snakemake
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
@@ -136,17 +138,41 @@ def test_the_workflow_engine_dies_with_its_coordinator(tmp_path: Path) -> None:
     coordinator.send_signal(signal.SIGKILL)
     coordinator.wait()
 
-    until(lambda: not running("snakemake", str(tmp_path)))
-    assert running("coordinator.engine.execute", step.id)  # the step lives on, and will do its work
+    until(lambda: not running("snakemake", tmp_path / "run"))
+    assert running("coordinator.engine.execute", tmp_path / "run")  # the step lives on, and will do its work
     holder.kill()
     holder.wait()
     until(lambda: steps.is_done(tmp_path / "run", step))
 
 
-def running(*words: str) -> bool:
-    """Whether a process has all words on its command line."""
-    lines = subprocess.run(["ps", "-eo", "stat,args"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return any(all(word in line for word in words) for line in lines if not line.startswith("Z"))
+def test_a_killed_engine_is_said_and_what_it_had_started_goes_on(tmp_path: Path) -> None:
+    step = nothing("a")
+    (tmp_path / steps.MARKERS).mkdir()
+    holder = hold(tmp_path, step)
+    log = tmp_path / "logs" / "snakemake.log"
+
+    def kill_engine() -> None:
+        if log.exists() and "waiting for an earlier run" in log.read_text():
+            subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "-f", "snakemake"], check=False)
+
+    todo = snakemake.write_plan(tmp_path, plan(step))
+    with pytest.raises(Stopped, match=r"the workflow engine was killed \(signal 9\)"):
+        snakemake.run_steps(tmp_path, plan(step), todo, LIMITS, kill_engine)
+
+    holder.kill()
+    holder.wait()
+    until(lambda: steps.is_done(tmp_path, step))
+    assert run(tmp_path, plan(step)) == ([], {})
+
+
+def running(module: str, folder: Path) -> bool:
+    """Whether a process that was started with `-m module` works in a folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if module.encode() in words and (process / "cwd").resolve() == folder:
+                return True
+    return False
 
 
 def until(condition: "object", seconds: float = 30) -> None:
