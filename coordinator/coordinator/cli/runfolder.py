@@ -40,7 +40,7 @@ def step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
 
     if steps.is_done(folder, step):
         record = outputs.read_record(folder, step.id)
-        changes = outputs.find_changes(folder, step.id, record)[1] if record else {}
+        changes = outputs.find_changes(folder, step.id, record, save=False)[1] if record else {}
         return ("changed", "; ".join(f"{f}: {why}" for f, why in changes.items())) if changes else ("done", "")
     if locks.is_held(steps.lock_file(folder, step.id)):
         return "running", ""
