@@ -26,6 +26,7 @@ from helpers.niftibytes import (
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from contract.errors import CaseError
+from contract.fingerprints import input_digest
 from contract.volumes import read_grid, read_image, read_labels, write_labels
 
 HU = np.random.default_rng(4).integers(-1000, 1500, (7, 6, 5), np.int16)
@@ -276,3 +277,9 @@ def test_a_grid_comes_from_the_header_alone(tmp_path: Path):
 
     assert read_grid(file).shape == whole.grid.shape == (7, 6, 5)
     assert np.array_equal(read_grid(file).affine, whole.grid.affine)
+
+
+def test_a_tool_does_not_wait_for_a_pipe_that_it_should_digest(tmp_path: Path):
+    os.mkfifo(tmp_path / "a.nii.gz")
+
+    assert input_digest(tmp_path / "a.nii.gz") == "unreadable: it is a named pipe; put the volume itself there"

@@ -14,7 +14,7 @@ Edit = Callable[[bytearray], object]
 
 def nifti_bytes(array: np.ndarray, affine: np.ndarray = OBLIQUE, *edits: Edit, units: str = "mm") -> bytes:
     """An uncompressed NIfTI-1 file with sform and qform of code 1, whose bytes were edited."""
-    image = nib.Nifti1Image(array, affine)
+    image = nib.Nifti1Image(array, affine, dtype=array.dtype)
     image.header.set_xyzt_units(units)
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)
