@@ -13,7 +13,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check images lock bench .env compose
+.PHONY: help setup demo test test-long check images lock sbom audit bench .env compose
 
 help:  ## list the tasks
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -76,6 +76,17 @@ compose: setup  ## write compose.yaml and compose.gpu.yaml from the manifests
 
 lock: | $(UV)  ## pin every package of every environment again, with hashes; pins that still fit stay
 	UV=$(UV) IMPORTED="$(IMPORTED)" ./lock.sh
+
+sbom: setup .venvs/audit/.ready  ## write a bill of materials of each image (sbom/), and the table of licences
+	.venvs/audit/bin/python dependencies/sbom.py
+
+audit: .venvs/audit/.ready  ## look up known vulnerabilities of all packages; says `no network` where there is none
+	.venvs/audit/bin/python dependencies/audit.py
+
+.venvs/audit/.ready: requirements-audit.lock | $(UV)
+	$(UV) venv --quiet --allow-existing --python 3.11 .venvs/audit
+	$(UV) pip install --quiet --python .venvs/audit/bin/python --require-hashes -r $<
+	@touch $@
 
 bench: export OMP_NUM_THREADS := 1
 bench: setup .venvs/bench/.ready  ## measure speed and memory beside other programs, and how often the statistics err

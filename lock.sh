@@ -54,6 +54,9 @@ compile_without_torch requirements-dev.lock /dev/null --group dev coordinator/py
   $(printf 'containers/%s/pyproject.toml ' $IMPORTED)
 compile coordinator/pyproject.toml "$contract" --output-file coordinator/requirements.lock
 
+# What `make sbom` and `make audit` use.
+compile --group pyproject.toml:audit --output-file requirements-audit.lock
+
 # What `make` itself starts with.
 compile --group pyproject.toml:uv --output-file requirements-uv.lock
 
