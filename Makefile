@@ -31,10 +31,12 @@ define install
 	$(UV) pip install --quiet --python $(1)/bin/python --require-hashes $(2:%=-r %) -r containers/trainer/requirements-$$torch.lock
 endef
 
-.venvs/dev/.ready: requirements-dev.lock $(TORCH_LOCKS) containers/contract/pyproject.toml coordinator/pyproject.toml | $(UV)
+BUILD_LOCK := containers/contract/requirements-build.lock
+.venvs/dev/.ready: requirements-dev.lock $(TORCH_LOCKS) $(BUILD_LOCK) containers/contract/pyproject.toml coordinator/pyproject.toml | $(UV)
 	$(call install,.venvs/dev,requirements-dev.lock)
-	$(UV) pip install --quiet --python $(DEV)/python --no-deps --config-setting editable_mode=compat \
-		-e containers/contract -e coordinator
+	$(UV) pip install --quiet --python $(DEV)/python --target .venvs/setuptools --require-hashes -r $(BUILD_LOCK)
+	PYTHONPATH=$(CURDIR)/.venvs/setuptools $(UV) pip install --quiet --python $(DEV)/python --no-index --no-build-isolation \
+		--no-deps --config-setting editable_mode=compat -e containers/contract -e coordinator
 	@touch $@
 
 $(UV): requirements-uv.lock

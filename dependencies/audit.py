@@ -1,4 +1,4 @@
-"""`make audit`: known vulnerabilities of every package that a lock names, from the Open Source Vulnerabilities database.
+"""`make audit`: known vulnerabilities of every package that a lock names, as the OSV database knows them.
 
 Without network nothing is checked, and that is said: exit code 3. Exit code 1: something was found.
 """
@@ -24,7 +24,10 @@ def main() -> int:
         return NOT_CHECKED
     bad = [lock for lock in list_locks() if not is_clean(lock, service)]
     for lock in bad:
-        print(f"{lock.relative_to(ROOT)}: see above; raise the pin in its pyproject.toml, then `make lock`", file=sys.stderr)
+        print(
+            f"{lock.relative_to(ROOT)}: see above; raise the pin in its pyproject.toml, then `make lock`",
+            file=sys.stderr,
+        )
     return FOUND if bad else 0
 
 

@@ -61,7 +61,8 @@ def write_bill(tool: str, python: Path) -> dict[str, Any]:
 def read_licences(bill: Mapping[str, Any]) -> dict[str, str]:
     """Package -> what it states as its licence, of a bill of materials."""
     return {
-        normalise(component["name"]): " and ".join(dict.fromkeys(_names(component.get("licenses", [])))) or "none stated"
+        normalise(component["name"]): " and ".join(dict.fromkeys(_names(component.get("licenses", []))))
+        or "none stated"
         for component in bill.get("components", [])
     }
 
