@@ -29,9 +29,9 @@ class LabelCollector:
         self._ids: NDArray[np.uint16] = np.empty(size, np.uint16)
         self._position = self._not_integers = 0
         self._counts = np.zeros(MOST_ID + 1, np.int64)
-        self._outside: Counter[float] = Counter()
+        self._outside: Counter[int] = Counter()
 
-    def add(self, block: NDArray[np.generic]) -> None:
+    def add(self, block: NDArray[Any]) -> None:
         """Take the next voxels, (n,) integers or floats."""
         if np.issubdtype(block.dtype, np.floating):
             block, is_wrong = _round_labels(block)
@@ -74,8 +74,8 @@ class LabelCollector:
     def _count_outside(self, values: NDArray[np.generic]) -> None:
         """Count values that are no ids; of noise only the first are told apart."""
         for value, voxels in zip(*(a.tolist() for a in np.unique(values, return_counts=True)), strict=True):
-            if value in self._outside or len(self._outside) < MOST_LISTED:
-                self._outside[value] += voxels
+            if (number := int(value)) in self._outside or len(self._outside) < MOST_LISTED:
+                self._outside[number] += voxels
 
 
 def small_label_map(path: Path, array: NDArray[np.generic], known: Collection[int] | None) -> LabelMap:
@@ -98,7 +98,7 @@ def small_label_map(path: Path, array: NDArray[np.generic], known: Collection[in
     return array.astype(np.uint8 if present.max(initial=0) <= np.iinfo(np.uint8).max else np.uint16, copy=False)
 
 
-def refuse_unknown_ids(path: Path, voxels: Mapping[float, int], known: Collection[int]) -> None:
+def refuse_unknown_ids(path: Path, voxels: Mapping[int, int], known: Collection[int]) -> None:
     """Refuse a label map that holds ids beside 0 and those that are known.
 
     Args:
@@ -117,12 +117,12 @@ def refuse_unknown_ids(path: Path, voxels: Mapping[float, int], known: Collectio
         )
 
 
-def _list_ids(voxels: Mapping[float, int]) -> str:
+def _list_ids(voxels: Mapping[int, int]) -> str:
     listed = [f"{i:.15g} ({n} voxels)" for i, n in sorted(voxels.items())[:MOST_LISTED]]
     return ", ".join(listed) + (" and more" if len(voxels) >= MOST_LISTED else "")
 
 
-def _round_labels(values: NDArray[np.generic]) -> tuple[NDArray[np.generic], int]:
+def _round_labels(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """The nearest integers, and how many values are none; those become 0."""
     with np.errstate(all="ignore"):
         rounded = np.rint(values)

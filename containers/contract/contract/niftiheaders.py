@@ -114,7 +114,7 @@ def _require_single_file(path: Path, fields: nib.Nifti1Header) -> None:
 def _scalar_type(path: Path, fields: nib.Nifti1Header) -> np.dtype[np.generic]:
     """The type of the stored numbers, in the file's byte order."""
     try:
-        dtype = np.dtype(fields.get_data_dtype())
+        dtype: np.dtype[np.generic] = np.dtype(fields.get_data_dtype())
     except (HeaderDataError, KeyError):
         code = int(fields["datatype"])
         raise CaseError(f"{path}: voxels must have a type that NIfTI knows, but it is {code}; convert them") from None
