@@ -11,9 +11,9 @@ NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 
 def csv_text(frame: pl.DataFrame) -> str:
     """A frame as csv; names of organs, cases and the like that begin as a formula get an apostrophe before them."""
-    text = pl.selectors.string(include_categorical=True)
-    neutral = frame.with_columns(_neutralise(text.cast(pl.String)))
-    heads = pl.Series(frame.columns, dtype=pl.String).to_frame("head").select(_neutralise(pl.col("head")))
+    texts = frame.select(pl.selectors.string(include_categorical=True)).columns
+    neutral = frame.with_columns(_neutralise(pl.col(name).cast(pl.String)).alias(name) for name in texts)
+    heads = pl.Series(frame.columns, dtype=pl.String).to_frame("head").select(_neutralise(pl.col("head")).alias("head"))
     return neutral.rename(dict(zip(frame.columns, heads["head"], strict=True))).write_csv()
 
 
@@ -24,4 +24,4 @@ def write_csv(frame: pl.DataFrame, file: Path) -> None:
 
 def _neutralise(column: pl.Expr) -> pl.Expr:
     is_formula = column.str.contains(FORMULA) & ~column.str.contains(NUMBER)
-    return pl.when(is_formula).then(pl.concat_str(pl.lit("'"), column)).otherwise(column).name.keep()
+    return pl.when(is_formula).then(pl.concat_str(pl.lit("'"), column)).otherwise(column)

@@ -208,7 +208,7 @@ def test_a_volume_that_is_gone_is_said_in_the_viewer(browser: Browser, tmp_path:
     with serve.make_server(serve.collect_site(run), 0) as serving:
         thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        opened.goto(f"http://{serve.HOST}:{serving.server_port}/viewer/")
+        opened.goto(f"http://{serve.HOST}:{serving.server_port}/viewer/?token={serving.token}")
         opened.locator("body[data-state=failed]").wait_for(timeout=30_000)
         text = opened.locator("#state").inner_text()
         opened.close()

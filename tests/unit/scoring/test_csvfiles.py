@@ -28,9 +28,10 @@ def test_any_other_text_stays_as_it_is(text: str):
 
 
 def test_numbers_and_missing_values_stay_as_they_are():
-    frame = pl.DataFrame({"dice": [-0.5, None], "n": [-3, 4], "organ": [None, "-"]})
+    frame = pl.DataFrame({"case": ["a", "=b"], "dice": [-0.5, None], "n": [-3, 4], "organ": [None, "-"]})
 
-    assert csv_text(frame) == "dice,n,organ\n-0.5,-3,\n,4,'-\n"
+    assert csv_text(frame) == "case,dice,n,organ\na,-0.5,-3,\n'=b,,4,'-\n"
+    assert csv_text(pl.DataFrame({"n": [-3]})) == "n\n-3\n"
 
 
 def test_heads_are_neutralised_too(tmp_path: Path):
