@@ -76,7 +76,7 @@ def test_a_label_version_that_is_no_folders_name_is_refused(name: str, place: Pl
 def test_an_organ_whose_name_cant_be_printed_is_refused(organ: str, tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text(f"name: word\nlabels: {{1: {organ}}}\n")
 
-    with pytest.raises(UsageError, match="names must be printable and not empty"):
+    with pytest.raises(UsageError, match="must be a text on one line"):
         yamlfiles.load(tmp_path / "dataset.yaml", DatasetDescription)
 
 
