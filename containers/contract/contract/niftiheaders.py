@@ -116,8 +116,10 @@ def _scalar_type(path: Path, fields: nib.Nifti1Header) -> np.dtype[np.generic]:
     try:
         dtype: np.dtype[np.generic] = np.dtype(fields.get_data_dtype())
     except (HeaderDataError, KeyError):
+        dtype = np.dtype("V")
+    if dtype.kind == "V" and dtype.fields is None:
         code = int(fields["datatype"])
-        raise CaseError(f"{path}: voxels must have a type that NIfTI knows, but it is {code}; convert them") from None
+        raise CaseError(f"{path}: voxels must have a type that NIfTI knows, but it is {code}; convert them")
     if dtype.fields is not None or not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
         what = "RGB" if dtype.fields is not None else str(dtype)
         raise CaseError(f"{path}: volume must have one number a voxel, but it is {what}; it is no CT and no label map")
