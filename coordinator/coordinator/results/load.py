@@ -196,7 +196,10 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
 def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
     """Collect the scores of a dataset's label versions, and what their generators recorded."""
     for version in dataset.versions:
-        _collect_tool(run, f"{dataset.name}/1-raw/{version}", (dataset.name, version, "labels"), records)
+        name = (dataset.name, version, "labels")
+        _collect_tool(run, f"{dataset.name}/1-raw/{version}", name, records)
+        not_remapped = _read_failed_cases(run, f"{dataset.name}/2-labels/{version}/status.jsonl")
+        records.failures += [(*name, case, reason) for case, reason in not_remapped]
         place = f"{dataset.name}/3-scores/{version}.parquet"
         records.label_scores += _read_frames(
             run, place, f"{dataset.name}: scores of the labels of {version}", records.missing
@@ -211,6 +214,8 @@ def _collect_networks(
     """Collect all networks of a dataset; `seeds` are those of every version and the further ones of base."""
     common = {label: dataset.labels[label] for label in dataset.common}
     group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
+    not_stored = _read_failed_cases(run, f"{dataset.name}/4-store/images/status.jsonl")
+    records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
     for version in (BASE, *dataset.versions):
         for seed in network_seeds(version, *seeds):
             _collect_network(run, group, version, seed, records)
