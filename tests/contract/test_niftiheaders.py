@@ -25,6 +25,7 @@ from helpers.niftibytes import (
 )
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
+from contract import niftifiles
 from contract.errors import CaseError
 from contract.fingerprints import input_digest
 from contract.volumes import read_grid, read_image, read_labels, write_labels
@@ -199,9 +200,10 @@ def test_other_shapes_are_refused_with_advice_that_fits(
         (dims(2000, 2000, 2000), "voxels are missing: the header announces"),
         (dims(32767, 32767, 32767), "extents must lie in 0 to 10000 mm"),
         (dims(300, 300, 300), "voxels are missing"),
-        (pack(VOX_OFFSET, "f", 1e9), "voxels are missing"),
-        (pack(VOX_OFFSET, "f", NAN), "vox_offset must be at least 352, but it is nan"),
-        (pack(VOX_OFFSET, "f", -8), "vox_offset must be at least 352"),
+        (pack(VOX_OFFSET, "f", 1e9), "vox_offset must lie in 352 to"),
+        (pack(VOX_OFFSET, "f", 6e7), "voxels are missing"),
+        (pack(VOX_OFFSET, "f", NAN), "vox_offset must lie in 352 to 67108864, but it is nan"),
+        (pack(VOX_OFFSET, "f", -8), "vox_offset must lie in 352 to"),
         (pack(344, "4s", b"ni1\0"), "header of a pair"),
         (pack(344, "4s", b"xyz\0"), "magic string"),
         (pack(70, "h", 777), "a type that NIfTI knows"),
@@ -283,3 +285,16 @@ def test_a_tool_does_not_wait_for_a_pipe_that_it_should_digest(tmp_path: Path):
     os.mkfifo(tmp_path / "a.nii.gz")
 
     assert input_digest(tmp_path / "a.nii.gz") == "unreadable: it is a named pipe; put the volume itself there"
+
+
+def test_a_volume_larger_than_free_memory_is_refused_before_it_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(niftifiles, "SMALL", 0)
+    monkeypatch.setattr(niftifiles, "available_memory", lambda: 400)
+    file = save_gz(tmp_path / "a.nii.gz", nifti_bytes(HU))
+
+    with pytest.raises(CaseError, match=r"a.nii.gz: volume must fit into memory, but does not \(0.0 GB are needed"):
+        read_image(file)
+    with pytest.raises(CaseError, match=r"a.nii.gz: volume must fit into memory"):
+        read_labels(file, read_grid(file))

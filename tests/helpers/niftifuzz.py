@@ -59,7 +59,7 @@ def _extreme_value(random: Random, base: np.dtype) -> bytes:
     if base.kind in "iu":
         limits = np.iinfo(base)
         values = [limits.min, limits.max, 0, 1, 2, 3, 7, 16, 64, 128, limits.max // 2]
-        return np.array(values[random.integers(len(values))], base).tobytes()
+        return np.array(min(values[random.integers(len(values))], limits.max), base).tobytes()
     return random.bytes(base.itemsize)
 
 

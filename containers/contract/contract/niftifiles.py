@@ -15,9 +15,12 @@ from contract.errors import CaseError
 from contract.grids import Grid
 from contract.gzipfiles import MOST_RATIO, PIECE, GzipStream, compress
 from contract.niftiheaders import header_size, parse_header
+from contract.processes import available_memory
 
 BLOCK = 1 << 20
 """Voxels that are converted at once, so that a label map of wide numbers is never whole in memory."""
+SMALL = 1 << 28
+"""Bytes that are taken without asking how much memory is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class NiftiReader:
 
     def read_stored(self) -> NDArray[np.generic]:
         """(N,) all stored numbers, in the machine's byte order, without the scale."""
+        require_memory(self.header.voxels * self.header.dtype.itemsize)
         array = np.empty(self.header.voxels, self.header.dtype)
         self._fill(array)
         return array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -118,6 +122,8 @@ def open_nifti(path: Path) -> Iterator[NiftiReader]:
 def read_voxels(reader: NiftiReader) -> NDArray[np.generic]:
     """(X, Y, Z) voxels of a file: as stored, or float32 where it has a scale."""
     header = reader.header
+    # Once as stored, once more in the order of RAS+.
+    require_memory(2 * header.voxels * (np.dtype(np.float32) if header.is_scaled else header.dtype).itemsize)
     if not header.is_scaled:
         return reader.read_stored().reshape(header.grid.shape, order="F")
     array, position = np.empty(header.voxels, np.float32), 0
@@ -125,6 +131,16 @@ def read_voxels(reader: NiftiReader) -> NDArray[np.generic]:
         array[position : position + len(block)] = block
         position += len(block)
     return array.reshape(header.grid.shape, order="F")
+
+
+def require_memory(size: int) -> None:
+    """Refuse to take more memory than is free: the system would grant it, and later end this process, or another.
+
+    Raises:
+        MemoryError: so many bytes are not free.
+    """
+    if size > SMALL and size > (free := available_memory()):
+        raise MemoryError(f"{size / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free")
 
 
 def encode_labels(array: NDArray[np.generic], geometry: nib.Nifti1Header, grid: Grid) -> bytes:

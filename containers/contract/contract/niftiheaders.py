@@ -20,6 +20,8 @@ NIFTI1_SIZE, NIFTI2_SIZE = 348, 540
 FLAG_SIZE = 4
 """Bytes between header and voxels that say whether extensions follow."""
 MOST_AXES = 7
+MOST_OFFSET = 64 << 20
+"""Extensions before the voxels are far smaller."""
 SPATIAL_UNITS, TIME_UNITS = 0x07, 0x38
 """Bits of xyzt_units."""
 
@@ -116,8 +118,10 @@ def _scalar_type(path: Path, fields: nib.Nifti1Header) -> np.dtype[np.generic]:
     try:
         dtype: np.dtype[np.generic] = np.dtype(fields.get_data_dtype())
     except (HeaderDataError, KeyError):
+        dtype = np.dtype("V")
+    if dtype.kind == "V" and dtype.fields is None:
         code = int(fields["datatype"])
-        raise CaseError(f"{path}: voxels must have a type that NIfTI knows, but it is {code}; convert them") from None
+        raise CaseError(f"{path}: voxels must have a type that NIfTI knows, but it is {code}; convert them")
     if dtype.fields is not None or not (np.issubdtype(dtype, np.integer) or np.issubdtype(dtype, np.floating)):
         what = "RGB" if dtype.fields is not None else str(dtype)
         raise CaseError(f"{path}: volume must have one number a voxel, but it is {what}; it is no CT and no label map")
@@ -173,6 +177,8 @@ def _voxel_offset(path: Path, fields: nib.Nifti1Header, least: int) -> tuple[int
     offset = float(fields["vox_offset"])
     if offset == 0:
         return least, [f"vox_offset is 0; voxels were read from byte {least}, where they begin in most files"]
-    if not (math.isfinite(offset) and offset >= least):
-        raise CaseError(f"{path}: vox_offset must be at least {least}, but it is {offset:g}; repair the header")
+    if not least <= offset <= MOST_OFFSET:
+        raise CaseError(
+            f"{path}: vox_offset must lie in {least} to {MOST_OFFSET}, but it is {offset:g}; repair the header"
+        )
     return int(offset), []

@@ -22,7 +22,15 @@ from contract import atomic
 from contract.errors import CaseError, ContractError
 from contract.grids import Grid, canonical_orientation, inverse_orientation, orient, orientation_onto
 from contract.labelmaps import LabelCollector, LabelMap, small_label_map
-from contract.niftifiles import FileEnd, NiftiReader, encode_image, encode_labels, open_nifti, read_voxels
+from contract.niftifiles import (
+    FileEnd,
+    NiftiReader,
+    encode_image,
+    encode_labels,
+    open_nifti,
+    read_voxels,
+    require_memory,
+)
 from contract.niftiheaders import NiftiHeader
 
 
@@ -211,6 +219,7 @@ def _read_ras_labels(path: Path, reader: NiftiReader, known: Collection[int] | N
         reader.finish()
         labels = small_label_map(path, stored, known)
     else:
+        require_memory(3 * header.voxels)  # ids of two bytes, then of one
         collector = LabelCollector(path, header.voxels)
         for block in reader.read_blocks():
             collector.add(block)

@@ -261,11 +261,11 @@ def _print_outcome(
 
 
 def _find_failed_cases(run: Path, plan: Plan) -> dict[str, str]:
-    """Step and case -> why a tool could not do it."""
+    """Step and case -> why it could not be done."""
     return {
         f"{step.id}/{status.case}": status.reason or "failed"
         for step in plan.steps
-        if step.kind == "tool"
+        if step.kind in {"tool", "remap"}
         for status in read_statuses(run / step.output).values()
         if status.state == "failed"
     }

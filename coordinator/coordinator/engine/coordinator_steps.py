@@ -12,6 +12,7 @@ import polars as pl
 from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
 from contract.errors import CaseError
+from contract.records import CaseStatus
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
 from coordinator.scoring.framefiles import write_frame
@@ -20,7 +21,11 @@ from coordinator.study.steps import Plan, Step, name_output
 
 
 def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """Write the reference labels on their images' grids, as label version `base`."""
+    """Write the reference labels on their images' grids, as label version `base`.
+
+    Raises:
+        CaseError: a case can't be read any more; all such cases are listed.
+    """
     dataset = open_dataset(Path(plan.data), step.dataset)
     result.mkdir()
 
@@ -29,17 +34,30 @@ def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
         image = read_image(dataset.image(case))
         return write_labels(result / file, read_labels(dataset.label(case), image, dataset.labels), image)
 
-    outputs = _do_all([f"{case}{SUFFIX}" for case in step.settings["cases"]], write)
+    outputs, failures = _do_each([f"{case}{SUFFIX}" for case in step.settings["cases"]], write)
+    if failures:
+        raise CaseError("\n".join(failures.values()))
     atomic.write_json(result / records.RUN, {"source": "labels of the dataset folder", "outputs": outputs})
 
 
 def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """Write a generator's pseudo-labels in the dataset's ids."""
+    """Write a generator's pseudo-labels in the dataset's ids.
+
+    A case that can't be remapped is named in `status.jsonl`, as one that the generator could not label.
+
+    Raises:
+        CaseError: no case could be remapped; all reasons are listed.
+    """
     raw = run / step.settings["raw"]
     to_target = {int(source): target for source, target in step.settings["to_target"].items()}
     result.mkdir()
     files = [f"{case}{SUFFIX}" for case in _written_cases(raw, plan.about.get("cases", {}).get(step.dataset))]
-    outputs = _do_all(files, lambda file: remap_file(raw / file, result / file, to_target))
+    outputs, failures = _do_each(files, lambda file: remap_file(raw / file, result / file, to_target))
+    if failures:
+        cases = {file.removesuffix(SUFFIX): reason for file, reason in failures.items()}
+        records.write_statuses(result, {c: CaseStatus(c, "failed", "", None, reason) for c, reason in cases.items()})
+    if failures and not outputs:
+        raise CaseError("\n".join(failures.values()))
     atomic.write_json(
         result / records.RUN,
         {"source": name_output(step.settings["raw"]), "to_target": step.settings["to_target"], "outputs": outputs},
@@ -109,21 +127,15 @@ def _name_version(frame: pl.DataFrame, step: Step) -> pl.DataFrame:
     return frame.select(*names, pl.all())
 
 
-def _do_all(files: Sequence[str], write: Callable[[str], str]) -> dict[str, str]:
-    """Write each file; returns file -> sha256.
-
-    Raises:
-        CaseError: some can't be made; all are listed, not only the first.
-    """
-    outputs, failures = {}, []
+def _do_each(files: Sequence[str], write: Callable[[str], str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Write each file; returns file -> sha256, and file -> why it could not be written."""
+    outputs, failures = {}, {}
     for file in files:
         try:
             outputs[file] = write(file)
         except CaseError as error:
-            failures.append(str(error))
-    if failures:
-        raise CaseError("\n".join(failures))
-    return outputs
+            failures[file] = str(error)
+    return outputs, failures
 
 
 def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:

@@ -48,6 +48,6 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
                 weights=Path(plan.weights) if plan.weights else None,
                 gpus=devices,
                 held_files=(lock, *devices.files),
-                cases=frozenset(cases) if (cases := plan.about["cases"].get(step.dataset)) else None,
+                cases=frozenset(cases) if (cases := plan.about.get("cases", {}).get(step.dataset)) else None,
             )
         )

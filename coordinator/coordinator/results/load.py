@@ -242,10 +242,13 @@ def _collect_labels(run: Path, dataset: RunDataset, cases: list[str] | None, rec
     """Collect the scores of a dataset's label versions, of its planned cases, and what their generators recorded."""
     folder = dataset_folder(dataset.name)
     for version in dataset.versions:
-        _collect_tool(run, f"{folder}/1-raw/{version}", (dataset.name, version, "labels"), records)
+        name = (dataset.name, version, "labels")
+        _collect_tool(run, f"{folder}/1-raw/{version}", name, records)
+        not_remapped = dict(_read_failed_cases(run, f"{folder}/2-labels/{version}/status.jsonl"))
+        records.failures += [(*name, case, reason) for case, reason in not_remapped.items()]
         place = f"{folder}/3-scores/{version}.parquet"
         what = f"{dataset.name}: scores of the labels of {version}"
-        failed = dict(_read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl"))
+        failed = {*dict(_read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), *not_remapped}
         for scores in _read_frames(run, place, what, records):
             records.label_scores.append(scores)
             records.missing += describe_unscored(scores, cases, failed, what)
@@ -259,7 +262,10 @@ def _collect_networks(
 ) -> None:
     """Collect all networks of a dataset; `seeds` are those of every version and the further ones of base."""
     common = {label: dataset.labels[label] for label in dataset.common}
-    group = _NetworkGroup(dataset_folder(dataset.name), dataset.name, None, common, dataset.held_out)
+    folder = dataset_folder(dataset.name)
+    group = _NetworkGroup(folder, dataset.name, None, common, dataset.held_out)
+    not_stored = _read_failed_cases(run, f"{folder}/4-store/images/status.jsonl")
+    records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
     for version in (BASE, *dataset.versions):
         for seed in network_seeds(version, *seeds):
             _collect_network(run, group, version, seed, records)

@@ -23,6 +23,8 @@ from coordinator.scoring.schema import SHELL_SCHEMA, schema
 from coordinator.scoring.settings import Scoring
 
 Pair = tuple[Path, Path]
+CASES_PER_WORKER = 4
+"""A process takes a second to start, so each gets at least about this many cases."""
 BYTES_OF_VOXEL = 8
 """Memory of scoring, for each voxel of a case: two label maps, and what is computed from them."""
 T = TypeVar("T")
@@ -118,7 +120,9 @@ def score_what_can_be_scored(
         tasks.append((score_against_nothing, list(without), alone))
     scores: dict[str, list[OrganScore]] = {}
     for measure, names, files in tasks:
-        measured = _measure_pairs(measure, files, organs, scoring, _count_workers(files, len(files)))
+        measured = _measure_pairs(
+            measure, files, organs, scoring, _count_workers(files, len(files) // CASES_PER_WORKER)
+        )
         for case, outcome in zip(names, measured, strict=True):
             if isinstance(outcome, CaseError):
                 failures[case] = str(outcome)

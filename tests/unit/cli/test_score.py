@@ -9,6 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from contract.errors import CaseError
+from coordinator.cli.labelmaps import remap_folder
+
 AFFINE = np.diag([2.0, 2, 3, 1])
 
 
@@ -74,3 +77,19 @@ def test_references_without_a_prediction_are_counted(options: tuple[str, ...], c
     cases = ["a", "b", "c"] if "zero" in options else ["b"]
     assert frame["case"].unique().sort().to_list() == cases
     assert frame.filter(pl.col("case") != "b")["dice"].sum() == 0
+
+
+def test_all_label_maps_that_cannot_be_remapped_are_named_and_the_others_are_written(folders: Path):
+    (folders / "map.yaml").write_text("map: {liver: [liver], spleen: [spleen]}\n")
+    (folders / "prediction/a.nii.gz").write_bytes(b"no gzip")
+    nib.save(nib.Nifti1Image(np.full((12, 12, 6), 9, np.uint8), AFFINE), folders / "prediction/c.nii.gz")
+    arguments = folders / "map.yaml", folders / "prediction", folders / "out", "degrade", folders / "ds"
+
+    with pytest.raises(CaseError, match="1 label maps written to .*out; 2 of 3 could not be remapped") as raised:
+        remap_folder(*arguments)
+
+    assert "prediction/a.nii.gz: file must be gzip" in str(raised.value)
+    assert "prediction/c.nii.gz: label ids must be named in the label mapping, but these are not: [9]" in str(
+        raised.value
+    )
+    assert [file.name for file in (folders / "out").iterdir()] == ["b.nii.gz"]

@@ -1,4 +1,4 @@
-"""The scoring step: one reading of the files, two outputs, published together."""
+"""The coordinator's own steps: outputs that are published together, and cases that fail alone."""
 
 import signal
 from collections.abc import Iterator
@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from contract.records import read_statuses
 from coordinator.engine.execute import execute
 from coordinator.scoring.folders import score_folders
 from coordinator.scoring.settings import Scoring
-from coordinator.study.steps import PLAN, Plan, Step, plan_text
+from coordinator.study.steps import PLAN, Plan, Step, failure_file, plan_text
 
 ORGANS = {1: "liver", 2: "spleen"}
 SCORES, SHELLS = "word/3-scores/v.parquet", "word/3-scores/shells/v.parquet"
@@ -65,3 +66,45 @@ def test_a_step_that_lost_one_of_its_outputs_is_done_again_to_the_same_bytes(run
     assert code == 0
     assert {name: (run / name).read_bytes() for name in before} == before
     assert [path for path in run.rglob("*.part")] == []
+
+
+def remap_step(run: Path) -> Plan:
+    """A plan that remaps what label version `v` holds."""
+    settings = {"raw": "word/2-labels/v", "to_target": {"1": 2, "2": 1}}
+    step = Step(
+        id="r",
+        kind="remap",
+        output="word/2-labels/r",
+        dataset="word",
+        label_version="r",
+        fingerprint="x",
+        settings=settings,
+    )
+    plan = Plan("s", "data", None, (step,), {})
+    (run / PLAN).write_text(plan_text(plan))
+    return plan
+
+
+def test_a_case_that_cannot_be_remapped_is_named_and_the_others_are_written(run: Path):
+    remap_step(run)
+    (run / "word/2-labels/v/case_0.nii.gz").write_bytes(b"no gzip")
+
+    code = execute(run, "r")
+
+    assert code == 0
+    assert [file.name for file in (run / "word/2-labels/r").glob("*.nii.gz")] == ["case_1.nii.gz"]
+    status = read_statuses(run / "word/2-labels/r")["case_0"]
+    assert status.state == "failed"
+    assert "v/case_0.nii.gz: file must be gzip" in str(status.reason)
+
+
+def test_a_step_in_which_no_case_can_be_remapped_fails_with_all_reasons(run: Path):
+    remap_step(run)
+    for case in range(2):
+        (run / f"word/2-labels/v/case_{case}.nii.gz").write_bytes(b"no gzip")
+
+    code = execute(run, "r")
+
+    reason = failure_file(run, "r").read_text()
+    assert code == 1
+    assert all(f"v/case_{case}.nii.gz: file must be gzip" in reason for case in range(2))
