@@ -65,24 +65,21 @@ def run(tmp_path: Path) -> Path:
     }  # fmt: skip
     write_json(folder / "plan.json", plan)
     aside = {"case_9": ["label and image must share one grid"]}
-    write_json(
-        folder / "datasets/word/check.json", {"cases": 5, "set_aside": aside, "warnings": ["case_2: thick slices"]}
-    )
+    word = folder / "datasets/word"
+    write_json(word / "check.json", {"cases": 5, "set_aside": aside, "warnings": ["case_2: thick slices"]})
     for version in versions:
         bad = "case_1" if version == "medsam" else None
-        write_json(folder / f"datasets/word/1-raw/{version}/run.json", tool_record(version))
+        write_json(word / f"1-raw/{version}/run.json", tool_record(version))
         lines = [
             {"case": c, "state": "failed" if c == bad else "done", "reason": f"{folder}/x <b>: no prompt" if c == bad else None}
             for c in cases
         ]  # fmt: skip
         text = "".join(json.dumps(line) + "\n" for line in lines) + '{"case": "cut sho'
-        (folder / f"datasets/word/1-raw/{version}/status.jsonl").write_text(text, encoding="utf-8")
-        (folder / "datasets/word/3-scores").mkdir(exist_ok=True)
-        scores(version, [c for c in cases if c != bad]).write_parquet(
-            folder / f"datasets/word/3-scores/{version}.parquet"
-        )
+        (word / f"1-raw/{version}/status.jsonl").write_text(text, encoding="utf-8")
+        (word / "3-scores").mkdir(exist_ok=True)
+        scores(version, [c for c in cases if c != bad]).write_parquet(word / f"3-scores/{version}.parquet")
     for version in ("base", "nnunet", "medsam"):
-        model, predictions = (folder / f"datasets/word/{s}/{version}/seed-0" for s in ("5-models", "6-predictions"))
+        model, predictions = (word / f"{s}/{version}/seed-0" for s in ("5-models", "6-predictions"))
         write_json(model / "run.json", tool_record("trainer"))
         log = {
             "epoch": [0, 1, 2],
