@@ -84,7 +84,10 @@ def must_be_named(ended: Ended, file: str) -> None:
         assert Path(file).name in ended.err, ended.err
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage",
+    [pytest.param(name, marks=() if name in {"garbage", "a folder"} else pytest.mark.long) for name in DAMAGES],
+)
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_state_file_is_made_again_or_named(
     light: Path, file: str, damage: str, capfd: pytest.CaptureFixture[str]
@@ -101,3 +104,18 @@ def test_a_damaged_state_file_is_made_again_or_named(
     if file in REBUILT:
         after = read_contents(run)
         assert {name for name in before if before[name] != after.get(name)} == set()
+
+
+@pytest.mark.parametrize("folder", [".snakemake", "phantom/split", "report", "logs", ".steps", ".steps/phantom"])
+def test_a_file_in_the_place_of_a_folder_is_replaced_or_named(
+    light: Path, folder: str, capfd: pytest.CaptureFixture[str]
+):
+    run = light / "runs/light"
+    shutil.rmtree(run / folder, ignore_errors=True)
+    (run / folder).write_bytes(bytes(range(256)))
+
+    must_be_named(call_coordinator(capfd, "status", run), folder)
+    ran = call_coordinator(capfd, "run", light / "study.yaml")
+
+    must_be_named(ran, folder)
+    assert (ran.code == 0) == (run / folder).is_dir() or folder == ".snakemake"
