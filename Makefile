@@ -13,7 +13,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check images lock bench .env compose
+.PHONY: help setup demo test test-long fuzz check images lock sbom audit bench .env compose
 
 help:  ## list the tasks
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,10 +31,12 @@ define install
 	$(UV) pip install --quiet --python $(1)/bin/python --require-hashes $(2:%=-r %) -r containers/trainer/requirements-$$torch.lock
 endef
 
-.venvs/dev/.ready: requirements-dev.lock $(TORCH_LOCKS) containers/contract/pyproject.toml coordinator/pyproject.toml | $(UV)
+BUILD_LOCK := containers/contract/requirements-build.lock
+.venvs/dev/.ready: requirements-dev.lock $(TORCH_LOCKS) $(BUILD_LOCK) containers/contract/pyproject.toml coordinator/pyproject.toml | $(UV)
 	$(call install,.venvs/dev,requirements-dev.lock)
-	$(UV) pip install --quiet --python $(DEV)/python --no-deps --config-setting editable_mode=compat \
-		-e containers/contract -e coordinator
+	$(UV) pip install --quiet --python $(DEV)/python --target .venvs/setuptools --require-hashes -r $(BUILD_LOCK)
+	PYTHONPATH=$(CURDIR)/.venvs/setuptools $(UV) pip install --quiet --python $(DEV)/python --no-index --no-build-isolation \
+		--no-deps --config-setting editable_mode=compat -e containers/contract -e coordinator
 	@touch $@
 
 $(UV): requirements-uv.lock
@@ -53,6 +55,10 @@ test: setup  ## all tests but the long ones; container tests where a Docker engi
 
 test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
 	$(DEV)/python -m pytest -m long
+
+COUNT ?= 50000
+fuzz: setup  ## try COUNT mutated inputs of each kind (50000), and print what came of them
+	FUZZ=$(COUNT) $(DEV)/python -m pytest -q tests/fuzz
 
 check: export PYTHONPATH := $(subst $() $(),:,$(wildcard containers/*/))
 check: setup  ## ruff, strict mypy, and what may import what
@@ -76,6 +82,17 @@ compose: setup  ## write compose.yaml and compose.gpu.yaml from the manifests
 
 lock: | $(UV)  ## pin every package of every environment again, with hashes; pins that still fit stay
 	UV=$(UV) IMPORTED="$(IMPORTED)" ./lock.sh
+
+sbom: setup .venvs/audit/.ready  ## write a bill of materials of each image (sbom/), and the table of licences
+	.venvs/audit/bin/python dependencies/sbom.py
+
+audit: .venvs/audit/.ready  ## look up known vulnerabilities of all packages; says `no network` where there is none
+	.venvs/audit/bin/python dependencies/audit.py
+
+.venvs/audit/.ready: requirements-audit.lock | $(UV)
+	$(UV) venv --quiet --allow-existing --python 3.11 .venvs/audit
+	$(UV) pip install --quiet --python .venvs/audit/bin/python --require-hashes -r $<
+	@touch $@
 
 bench: export OMP_NUM_THREADS := 1
 bench: setup .venvs/bench/.ready  ## measure speed and memory beside other programs, and how often the statistics err

@@ -4,6 +4,7 @@
 #   requirements.lock           what a tool needs, without torch
 #   requirements-cuda.lock      torch as the package index has it, and the CUDA libraries that it names
 #   requirements-cpu.lock       torch as PyTorch builds it for CPUs
+#   requirements-build.lock     what builds the contract library itself
 #   requirements-nodeps.lock    the group `nodeps` of its pyproject.toml, installed without what these name
 #
 # Two builds of torch: docs/decisions/0004-two-builds-of-torch.md.
@@ -53,6 +54,13 @@ done
 compile_without_torch requirements-dev.lock /dev/null --group dev coordinator/pyproject.toml "$contract" \
   $(printf 'containers/%s/pyproject.toml ' $IMPORTED)
 compile coordinator/pyproject.toml "$contract" --output-file coordinator/requirements.lock
+
+# What `make sbom` and `make audit` use.
+compile --group pyproject.toml:audit --output-file requirements-audit.lock
+
+# What builds the contract library.
+python3 -c 'import tomllib; print(*tomllib.load(open("'"$contract"'", "rb"))["build-system"]["requires"], sep="\n")' |
+  compile - --output-file containers/contract/requirements-build.lock
 
 # What `make` itself starts with.
 compile --group pyproject.toml:uv --output-file requirements-uv.lock

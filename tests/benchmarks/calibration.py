@@ -27,7 +27,7 @@ from coordinator.statistics.correlation import pearson, spearman
 from coordinator.statistics.gains import Gain
 from coordinator.statistics.intervals import interval
 from coordinator.statistics.power import Design, detectable_distance
-from coordinator.study.file import VerdictSettings
+from coordinator.study.settings import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL
 
 STUDIES = 1000

@@ -23,6 +23,7 @@ from helpers.running import (
 )
 
 from contract.errors import UsageError
+from coordinator.runners import compose
 from coordinator.runners.docker import DockerRunner, image_name
 from coordinator.runners.sandbox import make_sandbox
 from coordinator.runners.toolsources import IGNORED_NAMES
@@ -57,7 +58,7 @@ def test_a_container_is_locked_down(built: Tool, runner: DockerRunner, tiny: Pat
     assert facts["writes"] == {"/": False, "/app": False, "/tmp": True, "/data": False}  # noqa: S108
     assert facts["network"] is False
     assert facts["capabilities"] == "0000000000000000"
-    assert facts["shm_mb"] == 96
+    assert (facts["shm_mb"], facts["tmp_mb"], facts["processes"]) == (96, 200, "128")
     assert (facts["home"], facts["threads"]) == ("/tmp", "1")  # noqa: S108
     assert facts["image_id"] == runner.code_id(built)
     assert {path.stat().st_uid for path in invocation.out.rglob("*")} == {os.getuid()}
@@ -246,6 +247,40 @@ def test_a_tool_without_an_image_says_how_to_build_it(built: Tool, runner: Docke
 
     with pytest.raises(UsageError, match="not built: run `coordinator tool build probe`"):
         runner.code_id(unbuilt)
+
+
+def test_an_image_that_does_not_say_what_it_was_built_from_is_refused(
+    probe: Tool, engine: docker.DockerClient, base_image: str, runner: DockerRunner
+):
+    unlabelled = replace(probe, manifest=probe.manifest.model_copy(update={"version": "9.9.9"}))
+    engine.images.get(base_image).tag(*image_name(unlabelled).split(":"))
+
+    try:
+        with pytest.raises(
+            UsageError, match=r"has no label label-quality\.sources.*run `coordinator tool build probe`"
+        ):
+            runner.code_id(unlabelled)
+    finally:
+        engine.images.remove(image_name(unlabelled))
+
+
+def test_an_image_that_docker_compose_built_is_as_good_as_ours(
+    probe: Tool, engine: docker.DockerClient, base_image: str, runner: DockerRunner
+):
+    file = probe.folder.parents[1] / "compose.yaml"
+    file.write_text(compose.render([probe]), encoding="utf-8")
+    variables = {"HOST_UID": "1", "HOST_GID": "1", "BASE": base_image}
+
+    subprocess.run(
+        ["docker", "compose", "--file", file, "build", "probe"],
+        env=os.environ | variables,
+        check=True,
+        capture_output=True,
+    )
+
+    built = runner.code_id(probe)
+    DockerRunner(base_image).build(probe)
+    assert runner.code_id(probe) == built
 
 
 def test_both_runtimes_write_the_same_bytes(

@@ -49,4 +49,4 @@ def test_all_eight_versions_run_and_fill_table_1(tmp_path: Path) -> None:
     assert {row["version"] for row in rows} == set(VERSIONS)
     mean = {v: sum(float(r["dice"]) for r in rows if r["version"] == v) / len(LABELS) for v in VERSIONS}
     assert {v: dice for v, dice in mean.items() if dice < 0.7} == {}
-    assert sorted(p.name for p in (run / "phantom" / "2-labels").iterdir()) == sorted(["base", *VERSIONS])
+    assert sorted(p.name for p in (run / "datasets" / "phantom" / "2-labels").iterdir()) == sorted(["base", *VERSIONS])

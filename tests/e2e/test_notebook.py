@@ -51,7 +51,7 @@ def executed(
     assert (run / "report").is_dir(), small_done.stdout + small_done.stderr
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     parameters = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    mine = run / "phantom" / "2-labels" / "degraded-60"
+    mine = run / "datasets" / "phantom" / "2-labels" / "degraded-60"
     parameters.source = f"run_folder = {str(run)!r}\nstudy_file = {str(small)!r}\nmy_labels = {str(mine)!r}"
     notebook.cells.append(new_code_cell(RESULTS, id="results"))
     home = tmp_path_factory.mktemp("notebook")
@@ -90,7 +90,7 @@ def test_gains_in_the_notebook_are_those_of_the_report(executed: Executed) -> No
 
 @pytest.mark.venvs
 def test_own_label_maps_get_the_scores_that_the_study_gave_them(executed: Executed) -> None:
-    scores = pl.read_parquet(executed.run / "phantom" / "3-scores" / "degraded-60.parquet")
+    scores = pl.read_parquet(executed.run / "datasets" / "phantom" / "3-scores" / "degraded-60.parquet")
 
     assert executed.frames["own"] == scores.drop("dataset", "version").to_dicts()
 

@@ -13,6 +13,7 @@ from helpers.studies import SMALL, read_contents, run_coordinator
 
 from contract.datasets import case_names
 from coordinator.datasets.phantom import make_phantom
+from coordinator.results import load_run
 
 
 @pytest.mark.venvs
@@ -27,13 +28,16 @@ def test_a_study_goes_from_volumes_to_a_report_and_a_bad_case_is_listed(
     assert "phantom_002" in page
     assert "degraded-60" in page
     dice = {
-        name: pl.read_parquet(run / "phantom" / "3-scores" / f"{name}.parquet")["dice"].drop_nans().mean()
+        name: pl.read_parquet(run / "datasets" / "phantom" / "3-scores" / f"{name}.parquet")["dice"].drop_nans().mean()
         for name in ("degraded-90", "degraded-60")
     }
+    failed = load_run(run).failed_networks
+    assert failed, "four batches teach nothing"
+    assert all(f"{network.name}: {network.reason}" in small_done.stdout for network in failed)
     assert dice["degraded-90"] == pytest.approx(0.9, abs=0.03)
     assert dice["degraded-60"] == pytest.approx(0.6, abs=0.03)
     held = json.loads((run / "plan.json").read_text())["split"]["phantom"]["holdout"]
-    assert case_names(run / "phantom" / "6-predictions" / "base" / "seed-0") == held
+    assert case_names(run / "datasets" / "phantom" / "6-predictions" / "base" / "seed-0") == held
 
 
 @pytest.mark.venvs
@@ -72,7 +76,9 @@ def test_networks_are_fine_tuned_on_another_dataset_beside_ones_from_scratch(tmp
         name: json.loads((tuned / "5-models" / name / "seed-0" / "identity.json").read_text())
         for name in ("no-pretrain", "base", "degraded-90", "degraded-60")
     }
-    plan = json.loads((run / "phantom" / "5-models" / "base" / "seed-0" / "identity.json").read_text())["plan"]
+    plan = json.loads((run / "datasets" / "phantom" / "5-models" / "base" / "seed-0" / "identity.json").read_text())[
+        "plan"
+    ]
     assert all(identity["plan"] == plan for identity in identities.values())
     assert identities["no-pretrain"]["config"]["parent"] is None
     assert len({identity["config"]["parent"] for identity in identities.values()}) == 4
@@ -108,12 +114,12 @@ def test_on_real_ct_docker_and_processes_give_the_same_voxels_and_medsam_is_good
         (tmp_path / f"{runtime}.yaml").write_text(text)
         done = run_coordinator("run", tmp_path / f"{runtime}.yaml", "--runtime", runtime)
         assert done.returncode == 0, done.stdout + done.stderr
-        labels = tmp_path / "runs" / runtime / "tsmini" / "2-labels"
+        labels = tmp_path / "runs" / runtime / "datasets" / "tsmini" / "2-labels"
         written[runtime] = {str(p.relative_to(labels)): p.read_bytes() for p in sorted(labels.rglob("*.nii.gz"))}
         owners = {p.stat().st_uid for p in labels.rglob("*")}
         assert owners == {os.getuid()}
 
-    scores = pl.read_parquet(tmp_path / "runs" / "docker" / "tsmini" / "3-scores" / "medsam-lite.parquet")
+    scores = pl.read_parquet(tmp_path / "runs" / "docker" / "datasets" / "tsmini" / "3-scores" / "medsam-lite.parquet")
     present = scores.filter(pl.col("reference_voxels") > 0)
     means = present.group_by("case").agg(pl.col("dice").mean()).sort("case")["dice"].to_list()
     assert written["process"].keys() == written["docker"].keys()

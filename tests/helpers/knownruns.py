@@ -50,10 +50,10 @@ def make_run(folder: Path, held_out: int, seeds: tuple[int, ...] = (0, 1, 2), no
         "verdict": {"margin": 0.01, "alpha": 0.05, "minutes_per_mask": 30},
     })  # fmt: skip
     for i, (version, quality) in enumerate(LABELS.items()):
-        put(folder / f"word/3-scores/{version}.parquet", named(scores(cases, quality, 0.01, [i, 1]), version))
+        put(folder / f"datasets/word/3-scores/{version}.parquet", named(scores(cases, quality, 0.01, [i, 1]), version))
         tool = "degrade" if version.startswith("degraded") else "totalseg"
-        write_json(folder / f"word/1-raw/{version}/run.json", {"tool": tool, "options": {}})
-    places = {"word": (LOSS, noise), "transfer/segthor/word": (TRANSFER_LOSS, noise / 20)}
+        write_json(folder / f"datasets/word/1-raw/{version}/run.json", {"tool": tool, "options": {}})
+    places = {"datasets/word": (LOSS, noise), "transfer/segthor/word": (TRANSFER_LOSS, noise / 20)}
     for p, (place, (losses, spread)) in enumerate(places.items()):
         for i, (version, loss) in enumerate(losses.items()):
             for seed in seeds:

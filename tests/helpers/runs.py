@@ -78,34 +78,34 @@ def _fill(folder: Path) -> None:
         body = ball(1, grow=30)
         image = np.where(truth > 0, 100, np.where(body, 20, -1000)) + random.normal(0, 15, SHAPE)
         save(data / "images" / f"{case}.nii.gz", image.astype(np.int16))
-        save(run / "word/2-labels/base" / f"{case}.nii.gz", truth)
+        save(run / "datasets/word/2-labels/base" / f"{case}.nii.gz", truth)
         for version, shift in SHIFTS.items():
-            save(run / f"word/2-labels/{version}" / f"{case}.nii.gz", label_map(i, shift * (1 + 0.2 * i)))
+            save(run / f"datasets/word/2-labels/{version}" / f"{case}.nii.gz", label_map(i, shift * (1 + 0.2 * i)))
     (data / "dataset.yaml").write_text(
         "name: word\nlabels: {1: liver, 2: spleen, 3: aorta}\n"
         'citation: "Luo, Liao, Xiao. WORD: A large scale dataset. Medical Image Analysis 82, 102642 (2022)."\n',
         encoding="utf-8",
     )
     for number, version in enumerate(("base", *SHIFTS)):
-        place = run / f"word/6-predictions/{version}/seed-0"
+        place = run / f"datasets/word/6-predictions/{version}/seed-0"
         for i, case in enumerate(CASES):
             if case in HELD_OUT:
                 save(place / f"{case}.nii.gz", label_map(i, 0.4 + 0.8 * SHIFTS.get(version, 0) + 0.1 * i))
-        tested = score_folders(run / "word/2-labels/base", place, ORGANS, Scoring(tolerance_mm=1.0))
+        tested = score_folders(run / "datasets/word/2-labels/base", place, ORGANS, Scoring(tolerance_mm=1.0))
         _name(tested, version).with_columns(pl.lit(0).alias("seed")).write_parquet(place / "scores.parquet")
-        model = run / f"word/5-models/{version}/seed-0"
+        model = run / f"datasets/word/5-models/{version}/seed-0"
         write_json(model / "run.json", tool_record("trainer"))
         log = {"epoch": range(8), "loss": [1 / (1 + e) + 0.05 * number for e in range(8)], "learning_rate": [1e-3] * 8}
         pl.DataFrame(log).write_parquet(model / "log.parquet")
     for version in SHIFTS:
-        write_json(run / f"word/1-raw/{version}/run.json", tool_record(version.split("-")[0]))
-        (run / "word/3-scores").mkdir(exist_ok=True)
-        folders = run / "word/2-labels/base", run / f"word/2-labels/{version}"
+        write_json(run / f"datasets/word/1-raw/{version}/run.json", tool_record(version.split("-")[0]))
+        (run / "datasets/word/3-scores").mkdir(exist_ok=True)
+        folders = run / "datasets/word/2-labels/base", run / f"datasets/word/2-labels/{version}"
         scores, shells = score_folders_in_shells(*folders, ORGANS, Scoring(tolerance_mm=1.0))
-        _name(scores, version).write_parquet(run / f"word/3-scores/{version}.parquet")
-        (run / "word/3-scores/shells").mkdir(exist_ok=True)
-        _name(shells, version).write_parquet(run / f"word/3-scores/shells/{version}.parquet")
-    write_json(run / "word/check.json", {"cases": 5, "set_aside": {}, "warnings": []})
+        _name(scores, version).write_parquet(run / f"datasets/word/3-scores/{version}.parquet")
+        (run / "datasets/word/3-scores/shells").mkdir(exist_ok=True)
+        _name(shells, version).write_parquet(run / f"datasets/word/3-scores/shells/{version}.parquet")
+    write_json(run / "datasets/word/check.json", {"cases": 5, "set_aside": {}, "warnings": []})
     (run / "study.yaml").write_text(
         "name: demo-study\ndatasets: [word]\ngenerators: [nnunet, medsam, totalseg, stunet-base]\ntrain: {epochs: 8}\n",
         encoding="utf-8",

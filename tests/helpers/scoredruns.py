@@ -28,7 +28,7 @@ def make_scored_run(
     (folder / "study.yaml").write_text("name: scored\ntrain: {}\nscore: {empty: flare21}\n", encoding="utf-8")
     for version in versions:
         names = [pl.lit("word").alias("dataset"), pl.lit(version).alias("version")]
-        put(folder / f"word/3-scores/{version}.parquet", scores(cases, DICE[version]).with_columns(names))
+        put(folder / f"datasets/word/3-scores/{version}.parquet", scores(cases, DICE[version]).with_columns(names))
     for target in (None, TARGET):
         for version in ("base", *versions, *(["no-pretrain"] if target else [])):
             for seed in seeds:
@@ -52,7 +52,7 @@ def scores(cases: Sequence[str], dice: float) -> pl.DataFrame:
 
 def scores_file(run: Path, version: str, seed: int, target: str | None = None) -> Path:
     """The file of a network's scores."""
-    place = f"transfer/{target}/word" if target else "word"
+    place = f"transfer/{target}/word" if target else "datasets/word"
     return run / place / f"6-predictions/{version}/seed-{seed}/scores.parquet"
 
 

@@ -24,6 +24,8 @@ class Files:
         ranges: whether it heeds Range; `blind` heeds it regardless of If-Range.
         validator: kind of the ETag: `etag` for one of the content, `weak`, or `none`.
         fails: status codes of the next answers.
+        claims_size: the Content-Length that is stated in place of the true one.
+        sends_size: whether there is a Content-Length; without one, the end of the connection is the end of the body.
         hold: if set, an answer stops after `drop_after` bytes until this event.
         asked: (path, Range header) of each request.
     """
@@ -36,6 +38,7 @@ class Files:
     content_type: str = "application/octet-stream"
     fails: list[int] = field(default_factory=list)
     claims_size: int | None = None
+    sends_size: bool = True
     hold: threading.Event | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     address: str = ""
@@ -80,7 +83,10 @@ def send_answer(handler: BaseHTTPRequestHandler, files: Files) -> None:
     handler.send_response(200 if start is None else 206)
     if start is not None:
         handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-    handler.send_header("Content-Length", str(files.claims_size or len(body) - (start or 0)))
+    if files.sends_size:
+        handler.send_header("Content-Length", str(files.claims_size or len(body) - (start or 0)))
+    else:
+        handler.send_header("Connection", "close")
     handler.send_header("Content-Type", files.content_type)
     if files.validator != "none":
         handler.send_header("ETag", etag if files.validator == "etag" else f"W/{etag}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from coordinator.statistics.comparison import Comparison, compare
 from coordinator.statistics.gains import Cube
 from coordinator.statistics.intervals import Interval
-from coordinator.study.file import VerdictSettings
+from coordinator.study.settings import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT, Evidence, decide
 from coordinator.verdict.testplan import TestPlan
 

@@ -16,8 +16,20 @@ from coordinator.weights.download import Downloader, new_session
 from coordinator.weights.fetch import Fetcher
 from coordinator.weights.listing import select_weights
 
-ONE = hashlib.sha256(b"one").digest() * 20_000
-"""Content of one.pt: 640 kB that don't repeat within a packet."""
+
+def make_checkpoint(seed: bytes) -> bytes:
+    """A file that begins and ends as PyTorch's do: 640 kB that don't repeat within a packet."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl"), b"}.")
+        archive.writestr(zipfile.ZipInfo("archive/data/0"), hashlib.sha256(seed).digest() * 20_000)
+    return buffer.getvalue()
+
+
+ONE, OTHER = make_checkpoint(b"one"), make_checkpoint(b"other")
+"""Content of one.pt, and of another file as large."""
+SHORT = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+"""As files of PyTorch before 1.6 begin."""
 SHA256 = hashlib.sha256(ONE).hexdigest()
 
 

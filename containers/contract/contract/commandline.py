@@ -14,6 +14,15 @@ from typing import Any
 
 from contract.errors import UsageError
 from contract.manifest import Manifest, Option, OptionValue
+from contract.yamlnodes import show_text
+
+MOST_THREADS = 1024
+
+LABEL_VERSION = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+CASES_HELP = (
+    "only these cases; a name with a comma or with a blank at an end, and a first name that begins with @, can't be "
+    "given so. @FILE reads a file below --inputs that has one name a line, and any name can stand there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +93,16 @@ def parse(manifest: Manifest, argv: Sequence[str], environment: Mapping[str, str
     except ValueError as error:
         raise UsageError(f"--{error}") from None
     variant = values["variant"]
+    label_version = values["label_version"] or f"{manifest.name}-{variant}"
+    if not re.fullmatch(LABEL_VERSION, label_version):
+        raise UsageError(
+            f"--label-version: must be letters, digits, dots, dashes and underscores and begin with a letter or digit, "
+            f"since it names a folder, but it is {label_version!r}"
+        )
     return Arguments(
         dataset=values["dataset"], variant=variant, step=values["step"], shard=_parse_shard(values["shard"]),
         cases=_parse_cases(values["cases"], values["inputs"]), device=_check_device(values["device"]),
-        threads=values["threads"], label_version=values["label_version"] or f"{manifest.name}-{variant}",
+        threads=_check_threads(values["threads"]), label_version=label_version,
         overwrite=values["overwrite"], options=options, data=values["data"], out=values["out"],
         weights=values["weights"], inputs=values["inputs"],
     )  # fmt: skip
@@ -118,7 +133,7 @@ def _make_parser(manifest: Manifest) -> argparse.ArgumentParser:
         )
     else:
         parser.set_defaults(step=None)
-    add("--cases", metavar="A,B,…", help="only these cases; @FILE reads names from a file below --inputs")
+    add("--cases", metavar="A,B,…", help=CASES_HELP)
     add("--shard", metavar="I/N", help="the I-th of N parts of the cases, from 1")
     add("--device", default="auto", metavar="auto|cpu|cuda[:I]", help="default: %(default)s")
     add("--threads", type=int, default=manifest.resources.cpus, metavar="N", help="CPU threads; default: %(default)s")
@@ -170,29 +185,38 @@ def _destination(option: str) -> str:
 
 
 def _parse_cases(text: str | None, inputs: Path) -> tuple[str, ...] | None:
+    """Names of cases: from a file one a line, with all blanks that they have; else between commas."""
     if not text:
         return None
     if text.startswith("@"):
         file = inputs / text[1:]
         try:
-            names = file.read_text(encoding="utf-8").split()
+            names = [line.rstrip("\r") for line in file.read_bytes().decode().split("\n")]
         except OSError as error:
             raise UsageError(f"--cases: {file} must be readable, but: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--cases: {file} must be UTF-8, but: {error}") from None
     else:
-        names = [name.strip() for name in text.split(",") if name.strip()]
-    return tuple(dict.fromkeys(names))
+        names = [name.strip() for name in text.split(",")]
+    return tuple(dict.fromkeys(name for name in names if name.strip()))
 
 
 def _parse_shard(text: str | None) -> tuple[int, int] | None:
     if not text:
         return None
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"--shard must be I/N with 1 <= I <= N, but it is {text!r}")
+        raise UsageError(f"--shard must be I/N with 1 <= I <= N, but it is {show_text(text)!r}")
     return int(match[1]), int(match[2])
 
 
 def _check_device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
-        raise UsageError(f"--device must be auto, cpu, cuda or cuda:I, but it is {text!r}")
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,4})?", text):
+        raise UsageError(f"--device must be auto, cpu, cuda or cuda:I, but it is {show_text(text)!r}")
     return text
+
+
+def _check_threads(threads: int) -> int:
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"--threads must be a number of 1 to {MOST_THREADS}, but it is {threads}")
+    return threads

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contract.casenames import describe_passed_over, find_twins
 from contract.commandline import Arguments
-from contract.datasets import Dataset, open_dataset
+from contract.datasets import Dataset, open_dataset, refuse_dataset_folder
 from contract.errors import UsageError
 from contract.manifest import Manifest, OptionValue
-from contract.progress import Progress
+from contract.progress import Progress, log_line
 from contract.stopping import Stopper
 from contract.weights import CheckedWeights, check_weights
 from contract.yamlfiles import did_you_mean
@@ -28,6 +29,7 @@ class Context:
         folder: where the results go: `out/<dataset>/<label version>`.
         progress: counts and shows how far a `Job` is.
         step_folders: step -> its results, of the steps that this run did before; empty where it does one step only.
+        twins: cases of this run that only some filesystems can tell apart -> why they can't be done.
         facts: what the tool adds to `run.json`, such as the device that `auto` turned out to be.
     """
 
@@ -39,6 +41,7 @@ class Context:
     folder: Path
     progress: Progress
     step_folders: Mapping[str, Path] = field(default_factory=dict)
+    twins: Mapping[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -92,7 +95,8 @@ def make_context(manifest: Manifest, arguments: Arguments, stopper: Stopper, fol
         folder: where the results go, if not to `out/<dataset>/<label version>`.
 
     Raises:
-        UsageError: no such dataset, cases or weights, no labels where the tool needs them, a read-only folder.
+        UsageError: no such dataset, cases or weights, no labels where the tool needs them, a folder for results that
+            is read-only or lies in a dataset folder.
     """
     dataset = open_dataset(arguments.data, arguments.dataset)
     if "labels" in manifest.reads(arguments.step) and not dataset.labels:
@@ -100,10 +104,15 @@ def make_context(manifest: Manifest, arguments: Arguments, stopper: Stopper, fol
             f"{dataset.folder}: {manifest.name} needs labels, but this dataset has none (`labels:` in dataset.yaml is "
             "empty); use a tool that works without, or add labels"
         )
+    if arguments.cases is None:
+        for line in describe_passed_over(dataset.folder / "images"):
+            log_line(f"{dataset.name}/{line}")
+    refuse_dataset_folder(arguments.out / dataset.name, dataset.folder)
     folder = folder or arguments.out / dataset.name / arguments.label_version
     _make_folder(folder, arguments.out)
+    cases = _choose_cases(dataset, arguments)
     return Context(
-        manifest=manifest, arguments=arguments, dataset=dataset, cases=_choose_cases(dataset, arguments),
+        manifest=manifest, arguments=arguments, dataset=dataset, cases=cases, twins=find_twins(cases),
         checked_weights=check_weights(manifest, arguments.variant, arguments.weights), folder=folder,
         progress=Progress(folder, stopper.check),
     )  # fmt: skip

@@ -5,6 +5,8 @@ NAME/images/<case>.nii.gz
 NAME/labels/<case>.nii.gz
 """
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,34 +14,33 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from contract import yamlfiles
+from contract.casenames import SUFFIX, case_names, describe_passed_over
 from contract.errors import UsageError
+from contract.labeltables import LabelTable
 
-SUFFIX = ".nii.gz"
+__all__ = [
+    "SUFFIX", "Dataset", "DatasetDescription", "case_names", "name_problem", "open_dataset", "refuse_dataset_folder",
+]  # fmt: skip
+
+DESCRIPTION = "dataset.yaml"
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,99}$"
+"""Of a dataset: it names folders on every filesystem."""
 
 
 class DatasetDescription(yamlfiles.Strict):
     """`dataset.yaml`."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="the folder's name")
+    name: str = Field(pattern=NAME, description="the folder's name")
     modality: str = Field(default="CT", pattern="^CT$")
     licence: str = ""
     citation: str = ""
     source: str = ""
-    labels: dict[int, str] = Field(default_factory=dict, description="label id -> organ; 0 is background")
+    labels: LabelTable = Field(default_factory=dict, description="label id -> organ; 0 is background")
     exclude: dict[str, str] = Field(default_factory=dict, description="case -> why it is left out")
 
     @field_validator("labels")
     @classmethod
-    def _check_labels(cls, labels: dict[int, str]) -> dict[int, str]:
-        wrong = [i for i in labels if not 0 <= i <= 65535]
-        if wrong:
-            raise ValueError(f"ids must lie in 1..65535, but {wrong} came")
-        if labels.get(0, "background") != "background":
-            raise ValueError(f"0 must be background, but it is {labels[0]!r}")
-        names = list(labels.values())
-        repeated = sorted({n for n in names if names.count(n) > 1})
-        if repeated:
-            raise ValueError(f"names must be unique, but {repeated} came twice; merge the ids first")
+    def _sort_labels(cls, labels: dict[int, str]) -> dict[int, str]:
         return {i: name for i, name in sorted(labels.items()) if i != 0}
 
     @field_validator("exclude", mode="before")
@@ -91,22 +92,55 @@ def open_dataset(data: Path, name: str) -> Dataset:
         UsageError: no such dataset (the nearest name is given), an unsound dataset.yaml, no images.
     """
     folder = data / name
-    file = folder / "dataset.yaml"
+    file = folder / DESCRIPTION
     if not file.is_file():
-        datasets = sorted(path.parent.name for path in data.glob("*/dataset.yaml"))
+        datasets = sorted(path.parent.name for path in data.glob(f"*/{DESCRIPTION}"))
         raise UsageError(f"{file}: no dataset {name!r} in {data}; {yamlfiles.did_you_mean(name, datasets)}")
     description = yamlfiles.load(file, DatasetDescription)
     if description.name != name:
         raise UsageError(f"{file}: name must be the folder's, {name!r}, but it is {description.name!r}")
     dataset = Dataset(folder, description)
     if not dataset.cases():
+        others = "".join(f"\n  {line}" for line in describe_passed_over(folder / "images"))
         raise UsageError(
-            f"{folder / 'images'}: must hold at least one <case>{SUFFIX} that is not excluded, but has none"
+            f"{folder / 'images'}: must hold at least one <case>{SUFFIX} that is not excluded, but has none{others}"
         )
     return dataset
 
 
-def case_names(folder: Path) -> list[str]:
-    """Cases that have a file in a folder, sorted; hidden files, such as parts of an unfinished write, don't count."""
-    names = (path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
-    return sorted(name for name in names if not name.startswith("."))
+def name_problem(name: str) -> str | None:
+    """Why no dataset can have a name; None for a sound one."""
+    if re.fullmatch(NAME.strip("^$"), name):
+        return None
+    return (
+        "a dataset's name must be lower-case letters, digits, dashes, dots and underscores, at most 100 of them, and "
+        f"begin with a letter or digit, but it is {name!r}"
+    )
+
+
+def refuse_dataset_folder(path: Path, *datasets: Path) -> None:
+    """Refuse a place to write to that is, or lies in, a dataset folder: nothing is ever written there.
+
+    Args:
+        path: of a file or folder that is to be made or changed; it need not exist.
+        datasets: dataset folders that are known, whose images and labels may be links to other places.
+
+    Raises:
+        UsageError: it lies below a folder that holds a dataset.yaml, as it is written or with links resolved, or where
+            the images or labels of one of `datasets` really are.
+    """
+    real = Path(os.path.realpath(path))
+    places = [real, Path(os.path.abspath(path))]  # noqa: PTH100 - `resolve` would follow links
+    folders = [folder for place in places for folder in (place, *place.parents) if _is_dataset(folder)]
+    for part in (dataset / kind for dataset in datasets for kind in ("images", "labels")):
+        if real.is_relative_to(os.path.realpath(part)):
+            folders.append(part)
+    if folders:
+        raise UsageError(
+            f"{path}: nothing is ever written into a dataset folder, but this is or lies in {folders[0]}; "
+            "choose another place"
+        )
+
+
+def _is_dataset(folder: Path) -> bool:
+    return os.path.lexists(folder / DESCRIPTION)

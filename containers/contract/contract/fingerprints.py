@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contract import records
+from contract.casefiles import describe_kind
 from contract.context import Context
 
 
@@ -48,6 +49,9 @@ def job_fingerprint(context: Context) -> str:
 
 def input_digest(path: Path) -> str:
     """sha256 of a file, hex; a file that can't be read has its reason instead."""
+    problem = describe_kind(path)
+    if problem:
+        return f"unreadable: {problem}"
     try:
         return records.file_sha256(path)
     except OSError as error:

@@ -7,6 +7,7 @@ closest to RAS+ (no interpolation, only transposes and flips); files keep the or
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -14,6 +15,8 @@ from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from numpy.typing import NDArray
 
 from contract.errors import CaseError
+
+Voxel = TypeVar("Voxel", bound=np.generic)
 
 TOLERANCE_MM = 1e-3
 """Two grids are the same when no corner voxel lies further apart than this; float noise in headers is below it."""
@@ -61,7 +64,7 @@ def canonical_orientation(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(io_orientation(affine))
 
 
-def orient(array: NDArray[np.generic], grid: Grid, orientation: NDArray[np.float64]) -> NDArray[np.generic]:
+def orient(array: NDArray[Voxel], grid: Grid, orientation: NDArray[np.float64]) -> NDArray[Voxel]:
     """Transpose and flip an array that lies on `grid`; the caller turns the grid with `orient_grid`.
 
     Raises:

@@ -1,50 +1,130 @@
-"""NIfTI files: header and voxels as stored, refused where they are no sound CT volume or label map."""
+"""NIfTI files: header first, then the voxels that it announces; refused where they are no sound CT or label map."""
 
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
+from contract.casefiles import reading
 from contract.errors import CaseError
 from contract.grids import Grid
-from contract.gzipfiles import compress
+from contract.gzipfiles import MOST_RATIO, PIECE, GzipStream, compress
+from contract.niftiheaders import header_size, parse_header
 
-NEARLY_SINGULAR = 1e-6
-"""Smallest ratio of voxel volume to the product of the spacings; a real shear is far above it."""
+BLOCK = 1 << 20
+"""Voxels that are converted at once, so that a label map of wide numbers is never whole in memory."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredImage:
-    """A scalar 3D NIfTI file as it is stored.
+@dataclass(frozen=True, slots=True)
+class FileEnd:
+    """What is known when a file was read to its end: its sha256, hex, and what lay behind the voxels."""
 
-    Attributes:
-        array: (X, Y, Z) voxels, a view of the file's bytes unless the file has a scale.
-        grid: its shape and affine.
-        header: of the file.
-        notes: what was odd about the file and how it was read.
-    """
-
-    array: NDArray[np.generic]
-    grid: Grid
-    header: nib.Nifti1Header
+    sha256: str
     notes: tuple[str, ...]
 
 
-def parse_nifti(path: Path, content: NDArray[np.uint8]) -> StoredImage:
-    """Parse the bytes of a NIfTI-1 or NIfTI-2 file.
+class NiftiReader:
+    """An open NIfTI file whose header is read; its voxels are read once, in order, then its end.
+
+    Attributes:
+        header: what the file announces.
+    """
+
+    def __init__(self, path: Path, stream: GzipStream, file_size: int) -> None:
+        """Read the header.
+
+        Raises:
+            CaseError: as `parse_header`; also more voxels announced than the file can hold.
+        """
+        self._path, self._stream = path, stream
+        start = _read(stream, 4)
+        self.header = parse_header(path, start + _read(stream, header_size(start) - len(start)))
+        if self.header.size > MOST_RATIO * file_size:
+            raise CaseError(
+                f"{path}: voxels are missing: the header announces {self.header.size} bytes, but {file_size} "
+                "compressed bytes never hold so many; copy the file again, or repair its header"
+            )
+        self._skip_to_voxels(header_size(start))
+
+    def read_stored(self) -> NDArray[np.generic]:
+        """(N,) all stored numbers, in the machine's byte order, without the scale."""
+        array = np.empty(self.header.voxels, self.header.dtype)
+        self._fill(array)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+    def read_blocks(self) -> Iterator[NDArray[np.generic]]:
+        """Yield the voxels' values, (n,) at a time: float32 where the file has a scale."""
+        left, buffer = self.header.voxels, np.empty(min(BLOCK, self.header.voxels), self.header.dtype)
+        while left:
+            block = buffer[: min(left, BLOCK)]
+            self._fill(block)
+            left -= len(block)
+            native = block.astype(block.dtype.newbyteorder("="), copy=False)
+            yield self._scale(native) if self.header.is_scaled else native
+
+    def finish(self) -> FileEnd:
+        """Check the end of the file.
+
+        Raises:
+            CaseError: as `GzipStream.finish`.
+        """
+        sha256, notes = self._stream.finish()
+        return FileEnd(sha256, (*self.header.notes, *notes))
+
+    def _scale(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Apply the scale in the precision that nibabel takes."""
+        slope, intercept = np.float32(self.header.slope), np.float32(self.header.intercept)
+        with np.errstate(all="ignore"):  # what overflows is found as a voxel that is not finite
+            return np.asarray(apply_read_scaling(stored, slope, intercept)).astype(np.float32, copy=False)
+
+    def _fill(self, array: NDArray[np.generic]) -> None:
+        """Read as many bytes as the array has."""
+        size = self._stream.read_into(array.view(np.uint8))
+        if size < array.nbytes:
+            header = self.header
+            raise CaseError(
+                f"{self._path}: voxels are missing: the header announces {header.voxels} of {header.dtype.itemsize} "
+                "bytes, but the file ends before; copy the file again"
+            )
+
+    def _skip_to_voxels(self, position: int) -> None:
+        while position < self.header.offset:
+            skipped = self._stream.read(min(PIECE, self.header.offset - position))
+            if not skipped:
+                raise CaseError(
+                    f"{self._path}: voxels are missing: they begin at byte {self.header.offset}, but the file has "
+                    f"{position}; copy the file again"
+                )
+            position += len(skipped)
+
+
+@contextmanager
+def open_nifti(path: Path) -> Iterator[NiftiReader]:
+    """Open a NIfTI file; whatever it raises within the block is the failure of its case.
 
     Raises:
-        CaseError: not NIfTI, not one scalar 3D volume, a singular affine, or missing voxels.
+        CaseError: the file can't be read, or is not what it must be.
     """
-    image = _parse_header(path, content)
-    grid = Grid(_shape_3d(path, image.shape), _sound_affine(path, image))
-    array = _scaled_voxels(path, image, content).reshape(grid.shape, order="F")
-    return StoredImage(array, grid, image.header, _describe_oddities(image))
+    with reading(path), path.open("rb") as file:
+        size = path.stat().st_size
+        yield NiftiReader(path, GzipStream(path, file), size)
+
+
+def read_voxels(reader: NiftiReader) -> NDArray[np.generic]:
+    """(X, Y, Z) voxels of a file: as stored, or float32 where it has a scale."""
+    header = reader.header
+    if not header.is_scaled:
+        return reader.read_stored().reshape(header.grid.shape, order="F")
+    array, position = np.empty(header.voxels, np.float32), 0
+    for block in reader.read_blocks():
+        array[position : position + len(block)] = block
+        position += len(block)
+    return array.reshape(header.grid.shape, order="F")
 
 
 def encode_labels(array: NDArray[np.generic], geometry: nib.Nifti1Header, grid: Grid) -> bytes:
@@ -76,86 +156,7 @@ def encode_image(array: NDArray[np.generic], affine: NDArray[np.float64]) -> byt
     return compress(image.to_bytes())
 
 
-def _parse_header(path: Path, content: NDArray[np.uint8]) -> nib.Nifti1Image:
-    """Parse the header of NIfTI-1 or NIfTI-2 bytes; the image has no voxels."""
-    first = content[:4].tobytes()
-    kind = nib.Nifti2Image if first in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
-    length = kind.header_class.sizeof_hdr
-    try:
-        header = kind.header_class(content[:length].tobytes(), check=False)
-        return kind.from_bytes(content[: max(int(header["vox_offset"]), length + 4)].tobytes())
-    except (ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
-        raise CaseError(f"{path}: file must be NIfTI, but: {error}") from None
-
-
-def _shape_3d(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Drop trailing axes of length one; refuse anything that is not 3D then."""
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
-        raise CaseError(f"{path}: volume must be 3D, but its shape is {shape}; split it into one file a volume")
-    if 0 in shape:
-        raise CaseError(f"{path}: volume must have voxels, but its shape is {shape}")
-    return (int(shape[0]), int(shape[1]), int(shape[2]))
-
-
-def _sound_affine(path: Path, image: nib.Nifti1Image) -> NDArray[np.float64]:
-    """Refuse an affine that doesn't span three dimensions."""
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all():
-        raise CaseError(f"{path}: affine must be finite, but holds NaN or infinity; repair the header")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if abs(np.linalg.det(affine[:3, :3])) <= NEARLY_SINGULAR * float(np.prod(spacing)):
-        raise CaseError(
-            f"{path}: affine must span three dimensions, but it is singular (spacing {spacing.round(4).tolist()} mm); "
-            "repair the header"
-        )
-    return affine
-
-
-def _scaled_voxels(path: Path, image: nib.Nifti1Image, content: NDArray[np.uint8]) -> NDArray[np.generic]:
-    """The voxels with the file's scale applied; integers without a scale stay as they are."""
-    kind = image.get_data_dtype()
-    if kind.fields is not None or not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
-        what = "RGB" if kind.fields is not None else str(kind)
-        raise CaseError(f"{path}: volume must have one number a voxel, but it is {what}; it is no CT and no label map")
-    proxy = image.dataobj
-    try:
-        if _is_scaled(image):
-            with_voxels = type(image).from_bytes(content.tobytes())
-            return np.asarray(with_voxels.dataobj, dtype=np.float32)
-        array = np.frombuffer(content, proxy.dtype, math.prod(image.shape), proxy.offset)
-    except (OSError, ValueError) as error:
-        raise CaseError(f"{path}: voxels are missing: {error}; copy the file again") from None
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _is_scaled(image: nib.Nifti1Image) -> bool:
-    """Whether stored numbers and voxel values differ by a slope or an intercept."""
-    return (image.dataobj.slope, image.dataobj.inter) != (1.0, 0.0)
-
-
-def _describe_oddities(image: nib.Nifti1Image) -> tuple[str, ...]:
-    """What is odd about this header and how the file was read."""
-    header = image.header
-    qform_code, sform_code = int(header["qform_code"]), int(header["sform_code"])
-    notes = []
-    if qform_code == 0 and sform_code == 0:
-        notes.append("no orientation: sform and qform codes are 0; nibabel's fallback was used (LAS, centred)")
-    if qform_code > 0 and sform_code > 0:
-        distance_mm = _distance_of_forms_mm(image)
-        if distance_mm > 0.01:
-            notes.append(f"qform and sform disagree by {distance_mm:.3g} mm; the sform was used")
-    if _is_scaled(image):
-        notes.append(
-            f"scaled voxels: slope {image.dataobj.slope:.6g}, intercept {image.dataobj.inter:.6g} were applied"
-        )
-    return tuple(notes)
-
-
-def _distance_of_forms_mm(image: nib.Nifti1Image) -> float:
-    """Largest distance between a corner's places by sform and by qform; 0 where the header holds no valid qform."""
-    try:
-        qform = image.header.get_qform()
-    except (HeaderDataError, ValueError):
-        return 0.0
-    shape = (image.shape[0], image.shape[1], image.shape[2])
-    return Grid(shape, np.asarray(qform)).distance_mm(Grid(shape, np.asarray(image.header.get_sform())))
+def _read(stream: GzipStream, size: int) -> bytes:
+    """The next bytes, fewer where the stream ends."""
+    buffer = np.empty(size, np.uint8)
+    return buffer[: stream.read_into(buffer)].tobytes()

@@ -17,7 +17,7 @@ def describe_run(context: Context) -> dict[str, object]:
         "version": manifest.version,
         "variant": arguments.variant,
         "step": arguments.step,
-        "options": dict(arguments.options),
+        "options": {name: arguments.options[name] for name in manifest.option_names(arguments.step)},
         "weights": [
             {"file": w.file, "sha256": context.checked_weights[w.file].sha256, "licence": w.licence} for w in weights
         ],

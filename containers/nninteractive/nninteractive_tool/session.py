@@ -1,9 +1,7 @@
 """nnInteractive's own inference session: safely loaded, silent, deterministic."""
 
 import io
-import os
-import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -12,20 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from contract import UsageError
+from contract.pickles import plain_data_only
 from nninteractive_tool.prompts import Mask, Prompt
 
-FORCED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+ADVICE = "remove it and fetch the weights again"
 SEED = 0
 """Of the random numbers that nnInteractive draws at a prompt."""
-_scalar: Any = np._core.multiarray.scalar  # type: ignore[attr-defined]
-PLAIN: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    _scalar,
-    (_scalar, "numpy.core.multiarray.scalar"),  # as numpy 1 wrote it
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("bool", "int32", "int64", "float32", "float64")),
-]
-"""Makers of numpy numbers, under the names that numpy 1 and 2 write: nnU-Net's training leaves them in its log."""
 
 
 class Session:
@@ -70,7 +60,7 @@ def load_session(model: Path, device: torch.device, threads: int, *, autozoom: b
         autozoom: enlarge the patch while a mask reaches its edge.
 
     Raises:
-        UsageError: the checkpoint holds more than numbers and names.
+        UsageError: a file of the model is damaged, or holds more than numbers and names.
     """
     from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
@@ -78,7 +68,7 @@ def load_session(model: Path, device: torch.device, threads: int, *, autozoom: b
         upstream = nnInteractiveInferenceSession(
             device=device, torch_n_threads=threads, do_autozoom=autozoom, enable_undo=False
         )
-        with _plain_data_only(model):
+        with plain_data_only(model, torch.serialization.safe_globals, ADVICE):
             upstream.initialize_from_trained_model_folder(str(model), use_fold=0)
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False  # the session turns it on: other algorithms, other bits
@@ -107,20 +97,3 @@ def _fixed_random_numbers() -> Iterator[None]:
         yield
     finally:
         np.random.set_state(before)
-
-
-@contextmanager
-def _plain_data_only(model: Path) -> Iterator[None]:
-    """Inside, `torch.load` reads tensors and plain data only, though nnInteractive asks it to run what a file holds."""
-    before = os.environ.get(FORCED)
-    os.environ[FORCED] = "1"
-    try:
-        with torch.serialization.safe_globals(PLAIN):
-            yield
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UsageError(f"{model}: checkpoint must hold numbers and names alone, but: {reason}") from None
-    finally:
-        del os.environ[FORCED]
-        if before is not None:
-            os.environ[FORCED] = before

@@ -12,6 +12,6 @@ settings.py   options of the command line                                    (no
 arrays.py     volumes <-> nnU-Net's arrays
 environment.py  environment variables, device, determinism
 fingerprint.py, planning.py, prepare.py      step `prepare`
-batches.py, trainer.py, loss.py, checkpoint.py, fold.py, foldrecord.py   steps `fold-0` … `fold-4`
+preprocessed.py, batches.py, trainer.py, loss.py, checkpoint.py, fold.py, foldrecord.py   steps `fold-0` … `fold-4`
 collect.py    step `collect`                                            (no torch)
 """

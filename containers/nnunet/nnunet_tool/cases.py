@@ -51,7 +51,7 @@ def read_held_out(context: Context) -> frozenset[str]:
         return frozenset()
     file = (context.optional_input_folder("split") or context.arguments.inputs / "split") / HOLDOUT
     try:
-        names = file.read_text(encoding="utf-8").split()
+        names = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     except OSError as error:
         raise UsageError(
             f"{file}: must name the held-out cases for --folds-over training, but: {error.strerror}; studies with a "

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from contract import UsageError, atomic, log_line
+from contract.pickles import plain_data_only
 from nnunet_tool.trainer import Epoch, FoldTrainer
 
 STATE, MODEL = ".checkpoint.pt", "checkpoint_final.pth"
@@ -104,11 +105,10 @@ def _read_if_of_this_run(path: Path, run_config: RunConfig) -> dict[str, Any] | 
     """Read a file; None where there is none, or where it is of another run, which is logged."""
     if not path.is_file():
         return None
-    try:
+    with plain_data_only(path, torch.serialization.safe_globals, "remove it"):
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        saved_config = content["identity"]
-    except Exception as error:  # torch raises whatever pickle and zip raise
-        raise UsageError(f"{path}: must be a whole file that this tool wrote, but: {error}; remove it") from error
+    if not isinstance(content, dict) or not isinstance(saved_config := content.get("identity"), dict):
+        raise UsageError(f"{path}: must be a file that this tool wrote, but is not; remove it")
     if saved_config != dict(run_config):
         changed = [key for key in sorted({*saved_config, *run_config}) if saved_config.get(key) != run_config.get(key)]
         log_line(f"{path}: is of another run ({', '.join(changed)} differ); starting from the beginning")

@@ -23,6 +23,7 @@ from nnunet_tool.batches import Batch, batches
 from nnunet_tool.cases import PLANS, Prepared
 from nnunet_tool.environment import nnunet_environment, seed_all
 from nnunet_tool.loss import DeterministicCrossEntropy
+from nnunet_tool.preprocessed import PlainDataset, check_cases
 from nnunet_tool.settings import TrainSettings
 
 FEWEST_SUPERVISED = 3
@@ -178,6 +179,8 @@ def fold_trainer(
         trainer.enable_deep_supervision = stages >= FEWEST_SUPERVISED
         seed_all(settings.seed, fold, "weights")
         trainer.initialize()
+        trainer.dataset_class = PlainDataset
+        check_cases(trainer.preprocessed_dataset_folder, sorted(prepared.ids_of_cases))
         try:
             yield trainer
         finally:

@@ -4,25 +4,16 @@ Such a file is a pickle: it could run any program. Only tensors, plain values an
 history are allowed. The file is mapped into memory, not read: half of it is the optimiser's state, which is not needed.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from contract import UsageError
+from contract.pickles import plain_data_only
 from stunet_tool.network import Shape, STUNet
 
-SCALAR = np._core.multiarray.scalar
-NUMPY_NUMBERS = [
-    SCALAR,
-    (SCALAR, "numpy.core.multiarray.scalar"),  # its name in numpy 1
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i8")),
-]
-"""Types that may be in a file beside those that torch allows by itself."""
-
+ADVICE = "remove it and fetch the weights again"
 Parameters = Mapping[str, torch.Tensor]
 
 
@@ -49,17 +40,13 @@ def load_network(file: Path, classes: int) -> STUNet:
 
 def _read_parameters(file: Path) -> Parameters:
     """Read the parameters in a file, without the `module.` that training on several GPUs puts before their names."""
-    try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS):
-            content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(
-            f"{file}: weights must be a .model file of STU-Net that holds only tensors and numbers, but: {reason}"
-        ) from None
+    with plain_data_only(file, torch.serialization.safe_globals, ADVICE):
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise UsageError(f"{file}: weights must be a dictionary with the tensors of `state_dict`, but are not")
+        raise UsageError(
+            f"{file}: weights must be a dictionary with the tensors of `state_dict`, but are not; {ADVICE}"
+        )
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
@@ -67,7 +54,9 @@ def _read_shape(file: Path, parameters: Parameters) -> Shape:
     """Read width, depth and classes of a network from its parameters."""
     first, head = parameters.get("conv_blocks_context.0.0.conv1.weight"), parameters.get("seg_outputs.4.weight")
     if first is None or head is None or not first.ndim == head.ndim == 5:
-        raise UsageError(f"{file}: weights must be of STU-Net, but its first or its last convolution is not among them")
+        raise UsageError(
+            f"{file}: weights must be of STU-Net, but its first or its last convolution is not among them; {ADVICE}"
+        )
     depth = len({key.split(".")[2] for key in parameters if key.startswith("conv_blocks_context.0.")})
     return Shape(width=first.shape[0], depth=depth, classes=head.shape[0])
 
@@ -82,4 +71,6 @@ def _check_parameters(file: Path, actual: Parameters, expected: Parameters) -> N
     }
     wrong = [f"{len(keys)} {what} ({keys[0]}{', …' if keys[1:] else ''})" for what, keys in names.items() if keys]
     if wrong:
-        raise UsageError(f"{file}: weights must fit STU-Net exactly, but parameters are wrong: {'; '.join(wrong)}")
+        raise UsageError(
+            f"{file}: weights must fit STU-Net exactly, but parameters are wrong: {'; '.join(wrong)}; {ADVICE}"
+        )

@@ -7,7 +7,6 @@ image in RAS+ ── Nifti1Image ──► totalsegmentator() ──► label ma
                  └──► predictor.Predictors ─┘     used where the package makes an nnUNetPredictor
 
 offline.py      the folders and variables that the package reads when it is imported: no downloads, no statistics
-checkpoints.py  checkpoints are read as tensors and plain data; code in them is never run
 predictor.py    models that stay in memory, and nnU-Net without process pools
 package.py      a case through the package
 """

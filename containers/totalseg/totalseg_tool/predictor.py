@@ -8,7 +8,6 @@ The results are the same: nnU-Net's `predict_from_files_sequential` calls the fu
 
 import contextlib
 import io
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ from nnunetv2.training.nnUNetTrainer.variants.training_length.nnUNetTrainer_Xepo
 )
 from totalsegmentator import nnunet as package
 
-from contract import UsageError
-from totalseg_tool.checkpoints import plain_data_only
+from contract.pickles import plain_data_only
 
 TRAINERS = (nnUNetTrainerNoMirroring, nnUNetTrainer_4000epochs_NoMirroring)
 """Classes that the checkpoints of task `total` name; nnU-Net's search for a class by name imports torchvision."""
 
+ADVICE = "remove it and fetch the weights again"
 CHANNEL = "_0000.nii.gz"
 """End of an image's file name, with the number of its channel."""
 
@@ -61,14 +60,8 @@ class Predictors:
             UsageError: the folder does not hold such a model.
         """
         reader = nnUNetPredictor(device=torch.device("cpu"))
-        try:
-            with plain_data_only():
-                reader.initialize_from_trained_model_folder(folder, folds, "checkpoint_final.pth")
-        except (OSError, pickle.UnpicklingError, RuntimeError, LookupError, ValueError, TypeError) as error:
-            raise UsageError(
-                f"{Path(folder).resolve()}: must be a trained model of nnU-Net with a checkpoint of only tensors "
-                f"and plain data, but: {type(error).__name__}: {error}; remove it and fetch the weights again"
-            ) from error
+        with plain_data_only(Path(folder).resolve(), torch.serialization.safe_globals, ADVICE):
+            reader.initialize_from_trained_model_folder(folder, folds, "checkpoint_final.pth")
         self.models[folder] = reader
 
     def __call__(self, **settings: Any) -> "Predictor":  # noqa: ANN401 - step of the tiles, mirroring, device …

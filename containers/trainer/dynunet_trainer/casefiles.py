@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import Context, atomic, records
+from contract.casefiles import reading
 from contract.errors import CaseError
 
 
@@ -20,7 +21,7 @@ def make_cases(
     patterns: Sequence[Path],
     describe_source: Callable[[str], object],
     make: Callable[[str], None],
-) -> None:
+) -> dict[str, str]:
     """Make the files of each case, unless they are there and were made from the same source.
 
     Args:
@@ -30,25 +31,38 @@ def make_cases(
         describe_source: all that the files of a case depend on, as plain data.
         make: writes the files of a case.
 
+    Returns:
+        Case -> why it could not be made; whatever goes wrong with a case is its own failure.
+
     Raises:
-        CaseError: cases that could not be made; all are listed.
+        OSError: a file could not be written.
     """
-    problems = []
+    problems = {}
     context.progress.begin(len(cases), str(context.arguments.step))
     for name in cases:
         try:
             outcome = _make_case(context, name, patterns, describe_source, make)
-        except CaseError as error:
-            problems.append(str(error))
-            outcome = str(error)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as memory that one case alone asks for
+            outcome = problems[name] = _describe(name, error)
         context.progress.advance(name, outcome, failed=outcome not in {"done", "already done"})
-    raise_problems(problems)
+    return problems
 
 
-def raise_problems(problems: Sequence[str]) -> None:
+def raise_problems(problems: Mapping[str, str]) -> None:
     """Raise one error that lists the problems of all cases, if there are any."""
     if problems:
-        raise CaseError("\n".join([f"{len(problems)} cases cannot be used", *problems]))
+        raise CaseError("\n".join([f"{len(problems)} cases cannot be used", *problems.values()]))
+
+
+def _describe(name: str, error: Exception) -> str:
+    if isinstance(error, CaseError):
+        return str(error)
+    return (
+        f"{name}: case must be one that can be resampled, but that ended in {type(error).__name__}: {error}; "
+        "exclude it under `exclude:` in dataset.yaml"
+    )
 
 
 def file_digest(path: Path) -> str:
@@ -57,10 +71,8 @@ def file_digest(path: Path) -> str:
     Raises:
         CaseError: it cannot be read.
     """
-    try:
+    with reading(path):
         return records.file_sha256(path)
-    except OSError as error:
-        raise CaseError(f"{path}: file must be readable, but: {error.strerror}") from None
 
 
 def remove_other_cases(folder: Path, cases: Sequence[str] | Mapping[str, object]) -> None:

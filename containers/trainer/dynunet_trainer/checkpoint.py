@@ -19,6 +19,7 @@ from torch import Tensor
 
 from contract import atomic, log_line
 from contract.errors import UsageError
+from contract.pickles import plain_data_only
 
 CHECKPOINT, BEFORE, OTHER = ".checkpoint.pt", ".checkpoint-before.pt", ".checkpoint-other.pt"
 MODEL, IDENTITY = "model.pt", "identity.json"
@@ -141,10 +142,8 @@ def load_file(path: Path) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
-    try:
+    with plain_data_only(path, torch.serialization.safe_globals, "remove it"):
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever pickle and zip raise
-        raise UsageError(f"{path}: must be a whole file of weights, but: {error}; remove it") from error
     if not isinstance(content, dict) or "config" not in content:
         raise UsageError(f"{path}: must be a file that this trainer wrote, but is not; remove it")
     return content

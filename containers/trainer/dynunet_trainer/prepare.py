@@ -1,21 +1,20 @@
 """Step `prepare`: split + images -> image store, with the plan that all label versions share."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
-from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 
-from contract import Context, atomic
+from contract import Context, atomic, records
 from contract.datasets import Dataset
 from contract.errors import CaseError, UsageError
-from contract.grids import Grid, canonical_orientation, orient_grid
-from contract.volumes import read_image
+from contract.grids import Grid
+from contract.records import CaseStatus
+from contract.volumes import read_grid, read_image
 from contract.yamlfiles import did_you_mean
 from dynunet_trainer.casefiles import file_digest, make_cases, raise_problems, remove_other_cases, write_array
 from dynunet_trainer.parent import read_plan
@@ -23,17 +22,24 @@ from dynunet_trainer.plan import UNITS_PER_HU, Plan, Spacing, make_plan, measure
 from dynunet_trainer.resample import resample_image, resampled_shape
 from dynunet_trainer.store import IMAGES, PLAN, StoredCase, map_array, write_sizes
 
+MOST_VOXELS = 4e9
+"""Of an image at the spacing of the store: far more than a CT of a whole body, less than a wrong affine asks for."""
+
 
 def prepare(context: Context) -> None:
     """Make the image store: the plan from the training cases, voxels of these and of the held-out cases.
 
+    A case that cannot be read or resampled is left out of the store, and so of the training of every label version. It
+    is named in `status.jsonl`.
+
     Raises:
         UsageError: an unsound split or option.
-        CaseError: images that cannot be read; all are listed.
+        CaseError: no training case can be used; all problems are listed.
     """
     torch.set_num_threads(context.threads)
     split = _read_split(context)
-    cases = _stored_cases(context, split)
+    cases, problems = _stored_cases(context, split)
+    _require_training(split, problems)
     folder = context.folder / IMAGES
     folder.mkdir(exist_ok=True)
     remove_other_cases(folder, cases)
@@ -45,22 +51,50 @@ def prepare(context: Context) -> None:
         hu = resample_image(read_image(context.dataset.image(name)).array, cases[name].shape)
         write_array(folder / f"{name}.npy", _to_stored_units(hu))
 
-    make_cases(context, list(cases), [folder / "{}.npy"], describe_source, make)
-    _write_plan(context, cases, split)
+    problems |= make_cases(context, list(cases), [folder / "{}.npy"], describe_source, make)
+    _require_training(split, problems)
+    _write_statuses(context, problems)
+    _write_plan(context, {name: case for name, case in cases.items() if name not in problems}, split)
 
 
 Split = dict[str, list[str]]
 """`train` and `holdout`, the names of their cases, sorted."""
 
 
-def _stored_cases(context: Context, split: Split) -> dict[str, StoredCase]:
-    """All cases and the shape that each will have."""
-    grids = _image_grids(context.dataset, [*split["train"], *split["holdout"]])
-    spacing_mm = _target_spacing(context, [grids[name] for name in split["train"]])
-    return {
-        name: StoredCase(resampled_shape(g.shape, g.spacing_mm, spacing_mm), g.shape, g.affine.tolist())
-        for name, g in grids.items()
-    }
+def _stored_cases(context: Context, split: Split) -> tuple[dict[str, StoredCase], dict[str, str]]:
+    """All cases and the shape that each will have; and why others can't be used."""
+    grids, problems = _image_grids(context.dataset, [*split["train"], *split["holdout"]])
+    training = [grids[name] for name in split["train"] if name in grids]
+    if not training:
+        return {}, problems
+    spacing_mm = _target_spacing(context, training)
+    cases = {}
+    for name, grid in grids.items():
+        shape = resampled_shape(grid.shape, grid.spacing_mm, spacing_mm)
+        if math.prod(shape) > MOST_VOXELS:
+            problems[name] = (
+                f"{context.dataset.image(name)}: image must have at most {MOST_VOXELS:g} voxels at a spacing of "
+                f"{spacing_mm} mm, but would have {shape}; repair the affine, or exclude the case under `exclude:` in "
+                "dataset.yaml"
+            )
+            continue
+        cases[name] = StoredCase(shape, grid.shape, grid.affine.tolist())
+    return cases, problems
+
+
+def _require_training(split: Split, problems: Mapping[str, str]) -> None:
+    """Refuse a store without a training case; the error lists all problems."""
+    if not set(split["train"]) - set(problems):
+        raise_problems(problems)
+
+
+def _write_statuses(context: Context, problems: Mapping[str, str]) -> None:
+    """Name the cases that were left out, where a study looks for cases that a tool could not do."""
+    if problems:
+        failed = {name: CaseStatus(name, "failed", "", None, reason) for name, reason in problems.items()}
+        records.write_statuses(context.folder, failed)
+    else:
+        (context.folder / records.STATUS).unlink(missing_ok=True)
 
 
 def _read_split(context: Context) -> Split:
@@ -87,27 +121,15 @@ def _read_split(context: Context) -> Split:
     return in_this_run
 
 
-def _image_grids(dataset: Dataset, cases: Sequence[str]) -> dict[str, Grid]:
-    grids, problems = {}, []
+def _image_grids(dataset: Dataset, cases: Sequence[str]) -> tuple[dict[str, Grid], dict[str, str]]:
+    """Case -> its image's grid; and case -> why it has none. A whole file is checked when it is resampled."""
+    grids, problems = {}, {}
     for name in cases:
         try:
-            grids[name] = _image_grid(dataset.image(name))
+            grids[name] = read_grid(dataset.image(name))
         except CaseError as error:
-            problems.append(str(error))
-    raise_problems(problems)
-    return grids
-
-
-def _image_grid(path: Path) -> Grid:
-    """The grid of an image turned to RAS+, from its header alone; the whole file is checked when it is resampled."""
-    try:
-        image = nib.load(path)
-        shape, affine = image.shape, np.asarray(image.affine, dtype=np.float64)
-        x, y, z = (int(n) for n in shape)
-        stored = Grid((x, y, z), affine)
-        return orient_grid(stored, canonical_orientation(affine))
-    except (OSError, EOFError, ImageFileError, ValueError, ArithmeticError, np.linalg.LinAlgError):
-        return read_image(path).grid
+            problems[name] = str(error)
+    return grids, problems
 
 
 def _target_spacing(context: Context, grids: Sequence[Grid]) -> Spacing:
@@ -121,9 +143,9 @@ def _target_spacing(context: Context, grids: Sequence[Grid]) -> Spacing:
 
 
 def _write_plan(context: Context, cases: Mapping[str, StoredCase], split: Split) -> None:
-    plan = _make_plan(context, {name: cases[name] for name in split["train"]})
+    plan = _make_plan(context, {name: cases[name] for name in split["train"] if name in cases})
     stored = {name: asdict(case) for name, case in sorted(cases.items())}
-    holdout = [name for name in split["holdout"] if name not in split["train"]]
+    holdout = [name for name in split["holdout"] if name in cases and name not in split["train"]]
     content = {"units_per_hu": UNITS_PER_HU, "plan": plan.to_dict(), "holdout": holdout, "cases": stored}
     atomic.write_json(context.folder / PLAN, content)
     write_sizes(context.folder)

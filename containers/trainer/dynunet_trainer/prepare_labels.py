@@ -11,7 +11,7 @@ from contract import Context, atomic
 from contract.datasets import SUFFIX
 from contract.errors import CaseError, UsageError
 from contract.volumes import read_labels
-from dynunet_trainer.casefiles import file_digest, make_cases, remove_other_cases, write_array
+from dynunet_trainer.casefiles import file_digest, make_cases, raise_problems, remove_other_cases, write_array
 from dynunet_trainer.resample import resample_labels
 from dynunet_trainer.store import CHANNELS, FOREGROUND, MISSING, Store, open_store, write_bricks, write_sizes
 
@@ -46,7 +46,8 @@ def prepare_labels(context: Context) -> None:
         write_array(foreground / f"{name}.npy", foreground_locations(channels))
         write_bricks(context.folder / f"{name}.b2nd", channels)
 
-    make_cases(context, cases, [foreground / "{}.npy", context.folder / "{}.b2nd"], describe_source, make)
+    patterns = [foreground / "{}.npy", context.folder / "{}.b2nd"]
+    raise_problems(make_cases(context, cases, patterns, describe_source, make))
     atomic.write_json(context.folder / CHANNELS, [{"id": i, "organ": organ} for i, organ in organs.items()])
     atomic.write_json(context.folder / MISSING, missing)
     write_sizes(context.folder)

@@ -157,8 +157,8 @@ def read_bricks(path: Path, box: tuple[slice, ...]) -> NDArray[np.uint8]:
     try:
         packed = blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
         return np.asarray(packed[box])
-    except (OSError, RuntimeError, ValueError) as error:
-        raise UsageError(f"{path}: must be whole labels, but: {error}; make the store again") from None
+    except Exception as error:  # blosc2 raises all kinds for a file that is damaged, or that holds an expression
+        raise UsageError(f"{path}: must be whole labels, but: {error}; make the store again") from error
 
 
 def write_sizes(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`coordinator dataset`: make a phantom, describe a public dataset, check a dataset folder."""
 
+import os
 from pathlib import Path
 
 import click
@@ -51,7 +52,7 @@ def check(context: click.Context, folder: Path) -> None:
     """
     from coordinator.datasets.check import check_dataset
 
-    folder = folder.resolve()
+    folder = _absolute(folder)
     dataset_check = check_dataset(open_dataset(folder.parent, folder.name))
     for case, errors in dataset_check.set_aside.items():
         for error in errors:
@@ -62,3 +63,11 @@ def check(context: click.Context, folder: Path) -> None:
         click.echo(f"excluded: {case}: {reason}")
     click.echo(f"{len(dataset_check.cases)} of {len(dataset_check.checks)} cases can be used")
     context.exit(ExitCode.CASES_FAILED if dataset_check.set_aside else ExitCode.DONE)
+
+
+def _absolute(folder: Path) -> Path:
+    """The folder with its parents; a link keeps its own name, as in a study."""
+    if folder.name not in ("", ".."):
+        return folder.parent.resolve() / folder.name
+    here = Path(os.environ.get("PWD", ""))  # the way by which a shell came here; the system only knows the real folder
+    return here if folder == Path() and here.is_absolute() and here.resolve() == Path.cwd() else folder.resolve()

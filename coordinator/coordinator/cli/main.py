@@ -4,18 +4,20 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Any, Literal
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from contract.datasets import refuse_dataset_folder
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
 from contract.oserrors import describe_os_error
 from coordinator.cli import terminal
 from coordinator.cli.dataset import dataset
+from coordinator.cli.runfolder import find_todo, run_folder, step_state
 from coordinator.cli.tool import tool
 from coordinator.cli.weights import weights
-from coordinator.engine import locks
 from coordinator.runners.environment import fill_environment
 from coordinator.study import steps
 
@@ -87,21 +89,26 @@ def plan(study: Path, runtime: str | None) -> None:
     """Check a study; list its steps, their cost, and the smallest gain that it could show."""
     from coordinator.cli.studyrun import prepare
     from coordinator.study import cost
+    from coordinator.verdict.sentences import describe_tests
     from coordinator.verdict.testplan import plan_tests
 
     prepared = prepare(study, runtime, _warn)
+    todo = find_todo(prepared.run, prepared.plan, _warn)
+    undone = {step.id for step in todo}
     table = Table("step", "kind", "cases", "cores", "GPU", "done", box=None)
     for step in prepared.plan.steps:
         kind = f"{step.tool} ({step.runtime})" if step.tool else step.kind
-        done = "yes" if steps.is_done(prepared.run, step) else ""
+        done = "" if step.id in undone else "yes"
         table.add_row(step.id, kind, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
     console = Console()
     console.print(table)
-    todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
     content, versions = prepared.study.content, len(prepared.study.generators)
     tests = plan_tests(content.verdict.alpha, [versions] * len(content.datasets), len(content.transfer))
-    for line in cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence):
+    lines = cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence)
+    if content.train is not None:
+        lines.append(f"{describe_tests(tests)}.")
+    for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -111,35 +118,37 @@ def plan(study: Path, runtime: str | None) -> None:
 @click.option("--cores", type=click.IntRange(1), help="CPU cores to use at once; default: the study file's, or all.")
 @click.option("--only", metavar="TEXT", help="Do only steps whose id contains TEXT, and the steps that they need.")
 @click.option("--dry-run", is_flag=True, help="List the steps that would be done, and do nothing.")
+@click.option("--verify", is_flag=True, help="Read all results, and do again what no longer has the bytes that it had.")
 @click.pass_context
-def run(
-    context: click.Context, study: Path, runtime: str | None, cores: int | None, only: str | None, dry_run: bool
-) -> None:
+def run(context: click.Context, /, study: Path, runtime: str | None, **options: Any) -> None:  # noqa: ANN401
     """Run a study and write its report; steps that are done already are not done again.
+
+    Results of another size or time than recorded are read; what was deleted or changed is done again.
 
     \b
     Exit code: 0 all done, 2 the study cannot be run, 3 some cases or steps failed (the report lists them).
     """
-    from coordinator.cli.studyrun import prepare, run_study, select_steps
+    from coordinator.cli.studyrun import RunOptions, prepare, run_study, select_steps
 
     prepared = prepare(study, runtime, _warn)
-    if dry_run:
-        todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
-        for step in select_steps(prepared.plan, todo, only):
+    if options.pop("dry_run"):
+        todo = find_todo(prepared.run, prepared.plan, _warn, verify=options["verify"])
+        for step in select_steps(prepared.plan, todo, options["only"]):
             click.echo(step.id)
         return
-    context.exit(run_study(prepared, cores, only, Console(highlight=False)))
+    console = Console(highlight=False)
+    context.exit(run_study(prepared, RunOptions(**options), console, lambda: prepare(study, runtime, _warn)))
 
 
 @commands.command()
 @STUDY
 def status(study: Path) -> None:
     """Show which steps of a study are done, running, failed or still to do."""
-    folder = _run_folder(study)
+    folder = run_folder(study)
     table = Table("step", "state", "", box=None)
     counts: dict[str, int] = {}
     for step in steps.read_plan(folder).steps:
-        state, note = _step_state(folder, step)
+        state, note = step_state(folder, step)
         counts[state] = counts.get(state, 0) + 1
         table.add_row(step.id, state, note)
     console = Console()
@@ -152,9 +161,9 @@ def status(study: Path) -> None:
 @click.argument("step", required=False)
 def logs(study: Path, step: str | None) -> None:
     """Print the log of STEP; without STEP, list the steps that have a log."""
-    folder = _run_folder(study)
+    folder = run_folder(study)
     if step is None:
-        for file in sorted((folder / "logs").rglob("*.log")):
+        for file in sorted(file for file in (folder / "logs").rglob("*.log") if file.is_file()):
             click.echo(str(file.relative_to(folder / "logs").with_suffix("")))
         return
     file = steps.log_file(folder, step)
@@ -170,24 +179,34 @@ def logs(study: Path, step: str | None) -> None:
 def exec_step(context: click.Context, run_folder: Path, step: str) -> None:
     """Do STEP of the plan in RUN_FOLDER, as the workflow engine does; to try a single step by hand."""
     from coordinator.engine.execute import execute
+    from coordinator.study.runfolder import refuse_older_layout
 
+    refuse_dataset_folder(run_folder)
+    refuse_older_layout(run_folder)
     context.exit(execute(run_folder.resolve(), step))
 
 
 @commands.command()
 @STUDY
-@click.option("--serve", is_flag=True, help="Also serve it, with a viewer of its volumes, to this machine's browser.")
+@click.option("--serve", is_flag=True, help="Also serve it, with a viewer of its volumes, to your browser.")
 @click.option(
     "--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of --serve; 0: any free one."
 )
-def report(study: Path, serve: bool, port: int) -> None:
+@click.option(
+    "--socket", type=click.Path(path_type=Path), help="Of --serve: a Unix socket, which only you can open, not a port."
+)
+@click.pass_context
+def report(context: click.Context, study: Path, serve: bool, port: int, socket: Path | None) -> None:
     """Write the report of a study from its results, and print where it is."""
     from coordinator.cli.studyrun import write_report
 
-    run = _run_folder(study)
+    gives_port = context.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
+    if socket is not None and (gives_port or not serve):
+        raise UsageError("--socket: must come with --serve and without --port; leave out one of the two")
+    run = run_folder(study)
     click.echo(write_report(run))
     if serve:
-        _serve(run, port)
+        _serve(run, port, socket)
 
 
 @commands.command()
@@ -231,16 +250,34 @@ def remap(mapping: Path, source: Path, target: Path, tool_name: str, dataset_fol
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Also write the scores of each case to this file (.parquet or .csv)."
 )
-def score(
-    reference: Path, prediction: Path, dataset_folder: Path, tolerance_mm: float | None, empty: str, out: Path | None
+@click.option(
+    "--missing",
+    type=click.Choice(["leave-out", "zero", "fail"]),
+    default="leave-out",
+    show_default=True,
+    help="References without a prediction: name them only, count each as an empty label map, or exit with code 3.",
+)
+@click.pass_context
+def score(  # noqa: PLR0913 - the options of a command
+    context: click.Context,
+    reference: Path,
+    prediction: Path,
+    dataset_folder: Path,
+    tolerance_mm: float | None,
+    empty: str,
+    out: Path | None,
+    missing: Literal["leave-out", "zero", "fail"],
 ) -> None:
     """Score the label maps in folder PREDICTION against those in folder REFERENCE.
 
-    Prints Dice and surface Dice of each organ.
+    Prints Dice and surface Dice of each organ. Cases that dataset.yaml excludes are left out.
+
+    \b
+    Exit code: 0 all scored, 2 wrong usage, 3 some cases could not be scored (they are listed).
     """
     from coordinator.cli.labelmaps import score_and_print
 
-    score_and_print((reference, prediction), dataset_folder, tolerance_mm, empty, out)
+    context.exit(score_and_print((reference, prediction), dataset_folder, tolerance_mm, empty, out, missing))
 
 
 commands.add_command(dataset)
@@ -248,41 +285,21 @@ commands.add_command(tool)
 commands.add_command(weights)
 
 
-def _run_folder(study: Path) -> Path:
-    """The run folder of a study file, or the path itself where it is a run folder.
-
-    Raises:
-        UsageError: the study was never run.
-    """
-    from coordinator.study.file import load_study
-
-    folder = study if study.is_dir() else load_study(study).run_folder
-    if not (folder / steps.PLAN).exists():
-        raise UsageError(f"{folder}: has no {steps.PLAN}, so this study was not run yet; use `coordinator run {study}`")
-    return folder.resolve()
-
-
-def _serve(run: Path, port: int) -> None:
+def _serve(run: Path, port: int, socket: Path | None) -> None:
     """Serve a run's report and viewer until interrupted."""
-    from coordinator.report.serve import HOST, collect_site, make_server
+    from coordinator.report.serve import HOST, collect_site, make_server, make_socket_server
 
-    with make_server(collect_site(run), port) as server:
-        click.echo(f"report: http://{HOST}:{server.server_port}/")
-        click.echo(f"viewer: http://{HOST}:{server.server_port}/viewer/   (Ctrl-C ends both)")
+    site = collect_site(run)
+    with make_socket_server(site, socket) if socket else make_server(site, port) as server:
+        if socket:
+            click.echo(f"forward a port of your own machine: ssh -L {port}:{socket.absolute()} SERVER   and open")
+        shown = port if socket else server.server_address[1]  # type: ignore[index]
+        click.echo(f"report: http://{HOST}:{shown}/?token={server.token}")
+        click.echo(f"viewer: http://{HOST}:{shown}/viewer/?token={server.token}   (Ctrl-C ends both)")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             click.echo()
-
-
-def _step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
-    """Whether a step is done, running, failed or to do, and why it failed."""
-    if steps.is_done(folder, step):
-        return "done", ""
-    if locks.is_held(steps.lock_file(folder, step.id)):
-        return "running", ""
-    failure = steps.read_failure(folder, step.id)
-    return ("failed", failure) if failure else ("to do", "")
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

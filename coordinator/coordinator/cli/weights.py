@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from contract.datasets import refuse_dataset_folder
 from contract.errors import CaseError, ExitCode, UsageError
 from coordinator.tools.finding import find_tools
 from coordinator.weights import listing as w
@@ -76,6 +77,7 @@ def fetch(
     """
     if bool(names) == everything:
         raise UsageError("weights fetch: must be given TOOL[-VARIANT] or --all; `coordinator weights list` shows them")
+    refuse_dataset_folder(root)
     tools = find_tools()
     items = w.list_weights(tools) if everything else w.select_weights(tools, names)
     if not items:

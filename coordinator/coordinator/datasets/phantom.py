@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import atomic, volumes
-from contract.datasets import SUFFIX, case_names
+from contract.datasets import SUFFIX, case_names, name_problem, refuse_dataset_folder
 from contract.errors import UsageError
 from contract.grids import Grid, inverse_orientation, orient, orient_grid
 from contract.gzipfiles import compress
+from contract.yamlfiles import as_scalar
 from coordinator.datasets.anatomy import LABELS, draw_case
 
 VERSION = 1
@@ -41,10 +42,15 @@ def make_phantom(folder: Path, *, cases: int = 12, seed: int = 0, shape: tuple[i
         shape: voxels from right to left, back to front and feet to head; the field of view stays the same.
 
     Raises:
-        UsageError: the folder holds something else, or an argument is out of range.
+        UsageError: the folder holds something else, has a name that no dataset can have or lies in a dataset folder,
+            or an argument is out of range.
     """
     if cases < 1 or min(shape) < 8:
         raise UsageError(f"a phantom must have cases and at least 8 voxels along each axis, but: {cases}, {shape}")
+    if problem := name_problem(folder.name):
+        raise UsageError(f"{folder}: {problem}; choose another folder")
+    refuse_dataset_folder(folder.parent)
+    refuse_dataset_folder(folder.resolve().parent)
     text = _description(folder.name, cases, seed, shape)
     names = [f"phantom_{i:03d}" for i in range(1, cases + 1)]
     if _is_complete(folder, text, names):
@@ -86,7 +92,7 @@ def _description(name: str, cases: int, seed: int, shape: tuple[int, int, int]) 
     labels = "".join(f"  {i}: {organ}\n" for i, organ in LABELS.items())
     return (
         "# Synthetic CT: no patient. Good for trying programs, no basis for any statement about accuracy.\n"
-        f"name: {name}\nmodality: CT\nlicence: CC0-1.0\n"
+        f"name: {as_scalar(name)}\nmodality: CT\nlicence: CC0-1.0\n"
         "source: >-\n"
         "  procedural phantom, made by coordinator dataset phantom\n"
         f"  (version {VERSION}, {cases} cases, seed {seed}, {size} voxels)\n"

@@ -3,7 +3,7 @@
 The further outputs of a step (`also`) are written beside it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,25 @@ import polars as pl
 
 from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
+from contract.errors import CaseError
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
 from coordinator.scoring.framefiles import write_frame
 from coordinator.scoring.settings import scoring_from_json
-from coordinator.study.steps import Plan, Step
+from coordinator.study.steps import Plan, Step, name_output
 
 
 def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Write the reference labels on their images' grids, as label version `base`."""
     dataset = open_dataset(Path(plan.data), step.dataset)
     result.mkdir()
-    outputs = {}
-    for case in step.settings["cases"]:
+
+    def write(file: str) -> str:
+        case = file.removesuffix(SUFFIX)
         image = read_image(dataset.image(case))
-        labels = read_labels(dataset.label(case), image, dataset.labels)
-        outputs[f"{case}{SUFFIX}"] = write_labels(result / f"{case}{SUFFIX}", labels, image)
+        return write_labels(result / file, read_labels(dataset.label(case), image, dataset.labels), image)
+
+    outputs = _do_all([f"{case}{SUFFIX}" for case in step.settings["cases"]], write)
     atomic.write_json(result / records.RUN, {"source": "labels of the dataset folder", "outputs": outputs})
 
 
@@ -35,11 +38,11 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
     raw = run / step.settings["raw"]
     to_target = {int(source): target for source, target in step.settings["to_target"].items()}
     result.mkdir()
-    files = [f"{case}{SUFFIX}" for case in case_names(raw)]
-    outputs = {file: remap_file(raw / file, result / file, to_target) for file in files}
+    files = [f"{case}{SUFFIX}" for case in _written_cases(raw, plan.about.get("cases", {}).get(step.dataset))]
+    outputs = _do_all(files, lambda file: remap_file(raw / file, result / file, to_target))
     atomic.write_json(
         result / records.RUN,
-        {"source": step.settings["raw"], "to_target": step.settings["to_target"], "outputs": outputs},
+        {"source": name_output(step.settings["raw"]), "to_target": step.settings["to_target"], "outputs": outputs},
     )
 
 
@@ -47,7 +50,9 @@ def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Score each case and organ of a label version against the reference labels, and count the shells around organs."""
     from coordinator.scoring.folders import score_folders_in_shells  # its compiler takes a second to import
 
-    scores, shells = score_folders_in_shells(**_describe_scoring(run, plan, step))
+    labels = records.read_run(run / step.settings["prediction"]).get("outputs")
+    cases = [file.removesuffix(SUFFIX) for file in labels] if labels else None
+    scores, shells = score_folders_in_shells(**_describe_scoring(run, plan, step), cases=cases)
     write_frame(_name_version(scores, step), result)
     for output in step.also:
         file = result.parent / Path(output).relative_to(Path(step.output).parent)
@@ -59,8 +64,32 @@ def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Score a network's predictions of the held-out cases against the reference labels."""
     from coordinator.scoring.folders import score_folders
 
-    frame = _name_version(score_folders(**_describe_scoring(run, plan, step)), step)
+    held_out = plan.about.get("split", {}).get(step.dataset, {}).get("holdout")
+    cases = _written_cases(run / step.settings["prediction"], held_out)
+    frame = _name_version(score_folders(**_describe_scoring(run, plan, step), cases=cases), step)
     write_frame(frame.with_columns(pl.lit(step.settings["seed"]).alias("seed")), result)
+
+
+def _written_cases(folder: Path, planned: list[str] | None) -> list[str]:
+    """The planned cases that a tool has done. Only those that it recorded as failed, with a reason, may be absent.
+
+    Args:
+        folder: what the tool wrote.
+        planned: the cases that it was to do; None takes all that are there, of a plan without a list of cases.
+
+    Raises:
+        CaseError: a label map is gone. Without it, means would be over fewer cases than the study has.
+    """
+    present = case_names(folder)
+    if planned is None:
+        return present
+    failed = {case for case, status in records.read_statuses(folder).items() if status.state == "failed"}
+    if lost := sorted(set(planned) - set(present) - failed):
+        raise CaseError(
+            f"{folder}: must hold a label map of every case that did not fail, but lacks {', '.join(lost)}; "
+            "run the study again, which makes them again"
+        )
+    return sorted(set(planned) & set(present) - failed)
 
 
 def _describe_scoring(run: Path, plan: Plan, step: Step) -> dict[str, Any]:
@@ -80,6 +109,23 @@ def _name_version(frame: pl.DataFrame, step: Step) -> pl.DataFrame:
     return frame.select(*names, pl.all())
 
 
+def _do_all(files: Sequence[str], write: Callable[[str], str]) -> dict[str, str]:
+    """Write each file; returns file -> sha256.
+
+    Raises:
+        CaseError: some can't be made; all are listed, not only the first.
+    """
+    outputs, failures = {}, []
+    for file in files:
+        try:
+            outputs[file] = write(file)
+        except CaseError as error:
+            failures.append(str(error))
+    if failures:
+        raise CaseError("\n".join(failures))
+    return outputs
+
+
 def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
     """Remap the label map in one file; returns the sha256 of the file that was written.
 
@@ -88,7 +134,11 @@ def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
     """
     image = read_image(source)
     labels = read_labels(source, image)
-    return write_labels(target, remap_labels(labels, to_target), image)
+    try:
+        remapped = remap_labels(labels, to_target)
+    except CaseError as error:
+        raise CaseError(f"{source}: {error}") from None
+    return write_labels(target, remapped, image)
 
 
 FUNCTIONS: Mapping[str, Callable[[Path, Plan, Step, Path], None]] = {

@@ -35,7 +35,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
     with gpus.lease(count) as devices, naming(log):
         return make_runner(step.runtime).run(
             Invocation(
-                name=f"lq-{plan.study}-{digest(str(run.resolve()))[:8]}-{step.id.replace('/', '-')}",
+                name=f"lq-{plan.study}-{digest([str(run.resolve()), step.id])[:8]}-{step.id.replace('/', '-')}",
                 fingerprint=step.fingerprint,
                 tool=find_tool(step.tool),
                 arguments=step.arguments,
@@ -48,5 +48,6 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
                 weights=Path(plan.weights) if plan.weights else None,
                 gpus=devices,
                 held_files=(lock, *devices.files),
+                cases=frozenset(cases) if (cases := plan.about["cases"].get(step.dataset)) else None,
             )
         )

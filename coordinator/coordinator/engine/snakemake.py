@@ -21,14 +21,16 @@ from typing import Any
 
 from contract import atomic, statefiles
 from contract.errors import Stopped, UsageError
+from coordinator.engine import inputs, outputs
 from coordinator.engine.events import EVENTS, EventReader, failed_jobs, prepare_events
 from coordinator.engine.locks import hold_lock, stop_users
+from coordinator.engine.todo import find_dependents, find_todo
 from coordinator.runners.environment import child_environment
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
 FAILURES = "failures.json"
-TODO = f"{steps.MARKERS}/todo"
+TODO = ".todo"
 KILLED = "its process was killed, as the system does when memory is used up; the next run goes on with it"
 _PR_SET_PDEATHSIG = 1
 
@@ -51,19 +53,30 @@ def lock_run_folder(run: Path) -> Iterator[None]:
         yield
 
 
-def write_plan(run: Path, plan: Plan) -> list[Step]:
-    """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do."""
+def write_plan(
+    run: Path, plan: Plan, say: Callable[[str], None] = lambda line: None, *, verify: bool = False
+) -> list[Step]:
+    """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do.
+
+    Args:
+        run: the run folder.
+        plan: of the study.
+        say: called with a line for each file that is no longer as its step wrote it.
+        verify: read every file; otherwise only those of another size or time.
+    """
     (run / steps.MARKERS).mkdir(exist_ok=True)
     prepare_events(run)
     _forget_engine(run)
     for dataset, cases in plan.about["cases"].items():
         _write_split(run, dataset, cases, plan.about.get("split", {}).get(dataset))
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
-    todo = [step for step in plan.steps if not steps.is_done(run, step)]
-    for step in todo:
+    found = find_todo(run, plan, outputs.always if verify else outputs.never, mend=True)
+    for line in found.lines():
+        say(line)
+    for step in found.steps:
         steps.read_marker(run, step.id, statefiles.say)
         statefiles.remove(steps.marker_file(run, step.id))
-    return todo
+    return list(found.steps)
 
 
 def _forget_engine(run: Path) -> None:
@@ -95,22 +108,31 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     Args:
         run: the run folder, with the plan written.
         plan: of the study.
-        todo: steps that are not done.
+        todo: steps that are not done; those that depend on them are done again if what they read has changed.
         limits: what they may use.
         watch: called about five times a second while steps run.
 
     Returns:
         step id -> reason, for each step that failed or that needs one that failed.
     """
-    for file in (run / steps.MARKERS).rglob("*.failed"):
+    for file in _state_files(run, ".failed"):
         statefiles.remove(file)
     killed: set[str] = set()
+    inputs.take_changed(run)
     if todo:
-        atomic.write_text(run / TODO, "\n".join(step.id for step in todo) + "\n")
+        looked_at = find_looked_at(run, plan, todo)
+        for step in looked_at:
+            statefiles.remove(steps.marker_file(run, step.id))
+        atomic.write_text(run / TODO, "\n".join(step.id for step in [*todo, *looked_at]) + "\n")
         killed = _run_snakemake(run, limits, watch)
     failures = _find_failures(run, plan, killed)
     atomic.write_json(run / FAILURES, {"steps": failures})
     return failures
+
+
+def find_looked_at(run: Path, plan: Plan, todo: list[Step]) -> list[Step]:
+    """Steps that are done, and are done again only if those that they need come out with other bytes."""
+    return [step for step in find_dependents(plan, todo) if steps.is_done(run, step)]
 
 
 def _find_failures(run: Path, plan: Plan, killed: set[str]) -> dict[str, str]:
@@ -127,9 +149,14 @@ def _find_failures(run: Path, plan: Plan, killed: set[str]) -> dict[str, str]:
     return reasons
 
 
+def _state_files(run: Path, ending: str) -> list[Path]:
+    """The files about steps that end so; a dataset whose name ends so has a folder there."""
+    return [file for file in (run / steps.MARKERS).rglob(f"*{ending}") if file.is_file()]
+
+
 def _stop_steps(run: Path) -> None:
     """Send SIGTERM to everything that does a step of a run folder, or waits to do it."""
-    stop_users((run / steps.MARKERS).rglob("*.lock"))
+    stop_users(_state_files(run, ".lock"))
 
 
 def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[str]:
@@ -146,8 +173,7 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[
         "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input", "--workflow-profile", "none",
         "--latency-wait", "0", "--logger", "coordinator", "--logger-coordinator-events", EVENTS,
     ]  # fmt: skip
-    log = run / "logs" / "snakemake.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = run / "snakemake.log"
     statefiles.remove_unless_file(log)
     own = run / ".snakemake"
     own.mkdir()
@@ -171,7 +197,7 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[
             raise
     watch()
     killed = failed_jobs(events.read())
-    silent = not killed and not any((run / steps.MARKERS).rglob("*.failed"))
+    silent = not killed and not _state_files(run, ".failed")
     if child.returncode < 0 or (child.returncode and silent):
         _refuse_without_steps(run, log, child.returncode)
     return killed
@@ -184,9 +210,9 @@ def _refuse_without_steps(run: Path, log: Path, code: int) -> None:
             f"{run}: the workflow engine was killed (signal {-code}); steps that it had started go on by themselves, "
             "and the next run goes on from here"
         )
-    room = run / steps.MARKERS / "room"
+    room = run / ".room"
     atomic.write_bytes(room, bytes(100_000))  # a full disk is the usual cause, and says so here
-    statefiles.remove(room)
+    room.unlink()
     tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
     raise UsageError(
         f"{log}: Snakemake must run, but ended with exit code {code} before any step failed; its last lines:\n{tail}"
@@ -206,7 +232,7 @@ def _memory_mb() -> int:
 
 def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, Any] | None) -> None:
     """Write the cases that tools do: `all.txt`, and with training `train.txt`, `holdout.txt`, `split.json`."""
-    folder = run / dataset / "split"
+    folder = run / steps.dataset_folder(dataset) / "split"
     if not folder.is_dir():
         statefiles.remove(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ The same results give the same bytes: nothing in it depends on when, where or ho
 
 from pathlib import Path
 
+from contract.datasets import refuse_dataset_folder
 from contract.errors import UsageError
 from coordinator.report import cases, figures, overlays, scatter, tables
 from coordinator.report.consistency import consistency_table
@@ -50,8 +51,9 @@ def write_report(run: Path, out: Path) -> Path:
         The page, `out/index.html`; beside it are the folders `tables` and `figures`.
 
     Raises:
-        UsageError: `out` is not an empty folder, or `run` is not a run folder.
+        UsageError: `out` is not an empty folder or lies in a dataset folder, or `run` is not a run folder.
     """
+    refuse_dataset_folder(out)
     if not out.is_dir() or any(out.iterdir()):
         raise UsageError(f"{out}: report folder must exist and be empty, but is not; give another")
     loaded = load_run(run)

@@ -9,6 +9,7 @@ from coordinator.report.failed import describe_failed
 from coordinator.results.cases import LABELS, NETWORK
 from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset
+from coordinator.scoring.csvfiles import write_csv
 from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import count_noun
 
@@ -37,7 +38,7 @@ class CaseTable:
 
     def write(self, folder: Path) -> None:
         """Write `name.csv` into a folder that exists."""
-        self.tidy.write_csv(folder / f"{self.name}.csv")
+        write_csv(self.tidy, folder / f"{self.name}.csv")
 
 
 def case_table(run: Run, dataset: RunDataset, scores: pl.DataFrame) -> CaseTable | None:

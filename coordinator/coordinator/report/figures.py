@@ -37,6 +37,7 @@ STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "text.color": INK,
+    "text.parse_math": False,  # names of cases and organs may hold dollar signs
     "axes.edgecolor": GRID,
     "axes.labelcolor": INK,
     "axes.titlesize": 10.5,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from contract import yamlfiles
 from contract.errors import UsageError
@@ -14,8 +15,9 @@ from coordinator.report.training import describe_attribution
 from coordinator.results.run import Run
 from coordinator.statistics.failures import cases_to_exclude
 from coordinator.statistics.gains import FEWEST_CASES
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 from coordinator.tools.finding import Tool, find_tools
+from coordinator.verdict.observations import describe_sources
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
 from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
 
@@ -70,7 +72,7 @@ def write_methods(run: Run) -> Methods:
         train = TrainSettings.model_validate(run.train)
         paragraphs.append(" ".join(_describe_training(run, train, bibliography)))
         paragraphs.append(" ".join(describe_attribution(run, train, bibliography.cite(STUDY))))
-        paragraphs.append(" ".join((*_describe_statistics(run, bibliography), _describe_rank_test(run))))
+        paragraphs.append(" ".join((*_describe_statistics(run, bibliography), *_describe_rank_test(run))))
     return Methods(tuple(paragraphs), bibliography)
 
 
@@ -86,13 +88,12 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
     tools, manifests = _tools_by_version(run), _installed_tools()
     for version in run.versions:
         if version in tools:
-            yield f"{version} was made with {tools[version]}{_describe_upstream(manifests, tools[version], cited)}."
+            upstream = _describe_upstream(manifests, tools[version], cited)
+            yield f"{version} was made with {_tool_name(tools[version])}{upstream}."
         else:
             yield f"Which tool made {version} was not recorded."
-    if made := [version for version, marks in run.marks.items() if marks.made_from_reference]:
-        yield f"The labels of {join_names(made)} were made from the reference labels."
-    if prompted := [version for version, marks in run.marks.items() if marks.prompted_from_reference]:
-        yield f"The prompts of {join_names(prompted)} were made from the reference labels."
+    if sources := describe_sources(run):
+        yield f"{sources}."
     if informed := [version for version, marks in run.marks.items() if marks.labeller_saw_held_out]:
         yield (
             f"The networks that labelled the training cases of {join_names(informed)} were trained with labels of "
@@ -210,10 +211,12 @@ def _describe_seed_noise(run: Run) -> str:
     return "With one seed, intervals hold for these networks only, and no outcome is given."
 
 
-def _describe_rank_test(run: Run) -> str:
-    """The test behind the sentence on whether better labels went with better networks."""
+def _describe_rank_test(run: Run) -> Iterator[str]:
+    """The test behind the sentence on whether better labels went with better networks; none with few versions."""
+    if all(len(dataset.versions) < FEWEST_VERSIONS for dataset in run.datasets):
+        return
     level = f"{100 * make_test_plan(run).share:.2g} %"
-    return (
+    yield (
         f"On each dataset with {FEWEST_VERSIONS} or more label versions, whether better labels go with better networks "
         "was tested by a one-sided permutation test of the rank correlation between the Dice of labels and that of "
         f"networks, in the digits of the tables, at a level of {level}, its share of the report's. It takes label "
@@ -233,9 +236,9 @@ def _citation(data: Path | None, dataset: str) -> str:
     return ""
 
 
-def _tools_by_version(run: Run) -> Mapping[str, str]:
-    """Label version -> tool, version and variant that made it."""
-    return {used.version: _tool_name(used.record) for used in run.tools if used.stage == "labels"}
+def _tools_by_version(run: Run) -> Mapping[str, Mapping[str, Any]]:
+    """Label version -> what the tool that made it recorded."""
+    return {used.version: used.record for used in run.tools if used.stage == "labels"}
 
 
 def _tool_name(record: Mapping[str, object]) -> str:
@@ -253,10 +256,13 @@ def _installed_tools() -> Mapping[str, Tool]:
         return {}
 
 
-def _describe_upstream(tools: Mapping[str, Tool], tool_name: str, cited: Bibliography) -> str:
-    """The name, version and citation of the upstream work of a tool, to be added to a sentence."""
-    tool = tools.get(tool_name.split()[0])
-    if tool is None or tool.manifest.upstream is None:
+def _describe_upstream(tools: Mapping[str, Tool], record: Mapping[str, Any], cited: Bibliography) -> str:
+    """The name, version and citation of the upstream work of a tool and variant, to be added to a sentence."""
+    tool = tools.get(record.get("tool", ""))
+    if tool is None:
         return ""
-    upstream = tool.manifest.upstream
+    variant = tool.manifest.variants.get(record.get("variant") or "")
+    upstream = (variant and variant.upstream) or tool.manifest.upstream
+    if upstream is None:
+        return ""
     return f", {upstream.name} {upstream.version}{cited.cite(upstream.citation)}"

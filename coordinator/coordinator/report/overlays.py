@@ -26,7 +26,7 @@ from contract.volumes import Volume, read_image, read_labels
 from coordinator.report.figures import Picture, make_picture, styled_figure
 from coordinator.results.cases import LABELS, NETWORK
 from coordinator.results.run import RunDataset
-from coordinator.study.steps import BASE
+from coordinator.study.steps import BASE, dataset_folder
 
 GREEN, YELLOW = "#00b478", "#ffe119"
 SOFT_TISSUE_HU = (-160, 240)
@@ -69,7 +69,7 @@ class Choice:
         """The file of the label map."""
         predictions = f"6-predictions/{self.version}/seed-{self.seed}"
         folder = predictions if self.what == NETWORK else f"2-labels/{self.version}"
-        return run / dataset / folder / f"{self.case}{SUFFIX}"
+        return run / dataset_folder(dataset) / folder / f"{self.case}{SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +186,7 @@ def _read_panels(folder: Path, data: Path | None, dataset: RunDataset, choices: 
         raise FileNotFoundError("the plan does not name the folder of images")
     case = choices[0].case
     image = read_image(data / dataset.name / "images" / f"{case}{SUFFIX}")
-    reference = read_labels(folder / dataset.name / "2-labels" / BASE / f"{case}{SUFFIX}", image)
+    reference = read_labels(folder / dataset_folder(dataset.name) / "2-labels" / BASE / f"{case}{SUFFIX}", image)
     maps = [read_labels(choice.file(folder, dataset.name), image) for choice in choices]
     k = _choose_slice(reference, maps)
     labelled = np.any([labels[:, :, k] > 0 for labels in (reference, *maps)], axis=0)

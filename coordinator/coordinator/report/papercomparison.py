@@ -14,7 +14,7 @@ from coordinator.report.training import training_differences
 from coordinator.results import paper
 from coordinator.results.run import Run, RunDataset, Transfer
 from coordinator.results.summaries import METRICS, MeanScore, Results
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 from coordinator.study.steps import BASE, NO_PRETRAIN
 from coordinator.verdict.sentences import count_noun, format_points, join_names
 

@@ -99,4 +99,5 @@ def _free_key(key: str, taken: Iterable[str]) -> str:
 
 
 def _escape(value: str) -> str:
-    return re.sub(r"([&%$#_])", r"\\\1", value)
+    value = re.sub(r"[\r\n]+", " ", value).replace("\\", r"\textbackslash ")
+    return re.sub(r"([&%$#_{}])", r"\\\1", value).replace("^", r"\^{}").replace("~", r"\~{}")

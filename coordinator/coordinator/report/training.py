@@ -10,7 +10,7 @@ from typing import Any
 
 from coordinator.results import paper
 from coordinator.results.run import Run
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 from coordinator.verdict.sentences import join_names
 
 

@@ -12,10 +12,10 @@ from coordinator.verdict.decide import Finding, is_equivalent
 from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT
 from coordinator.verdict.sentences import (
     NO_NUMBER,
-    count_noun,
     describe_networks,
     describe_outcome,
     describe_scope,
+    describe_tests,
     format_gain,
     format_margin,
     format_points,
@@ -64,16 +64,12 @@ def _row(finding: Finding, run: Run, *, with_organ: bool, priced: bool) -> tuple
 
 def _notes(run: Run) -> tuple[str, ...]:
     margins = f"{format_margin(run.verdict.margin)} and {100 * run.verdict.surface_margin:g} of Surface Dice"
-    plan = make_test_plan(run)
-    tests = f" and {count_noun(plan.tests, 'test')} of the paper's findings" if plan.tests else ""
     return (
         f"“{WORTH_IT}”: the interval of the gain in Dice or in Surface Dice lies at or above its margin ({margins}). "
         f"“{GAIN}”: an interval lies above 0. “{NOT_WORTH_IT}”: both intervals lie below their margins, in enough "
         f"cases to have met a rare failure. “{CANNOT_TELL}”: none of these is shown. The number of held-out cases is "
         "that with which most such studies would come to an outcome, if the gain is as large as the one found.",
-        f"Planned before any result: {count_noun(plan.verdicts, 'comparison')}{tests}, with one error together of "
-        f"{100 * plan.alpha:g} %, the chance of any wrong outcome in this report. So each interval of all organs is "
-        f"one of {100 * plan.confidence:.2f} %; organs share a sixth of their comparison's part, and steps of label "
+        f"{describe_tests(make_test_plan(run))}; organs share a sixth of their comparison's part, and steps of label "
         "quality another.",
         _describe_seeds(run),
         f"Equivalent: the interval in Dice lies within ± {format_margin(run.verdict.margin)}, in at least as many "

@@ -7,9 +7,10 @@ Times, memory and places on disk are not read, so that the same results give the
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
+from pydantic import BaseModel
 
 from contract import statefiles, yamlfiles
 from contract.errors import UsageError
@@ -28,11 +29,15 @@ from coordinator.results.run import (
     ToolRun,
     Transfer,
 )
+from coordinator.results.trusted import describe_unscored, find_untrusted
 from coordinator.scoring.framefiles import parse_frame
-from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
+from coordinator.study.runfolder import refuse_older_layout
+from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN, network_seeds
+from coordinator.study.steps import BASE, NO_PRETRAIN, dataset_folder, network_seeds, transfer_folder
+
+Section = TypeVar("Section", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class _Records:
     missing: list[str] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
     failed_networks: list[FailedNetwork] = field(default_factory=list)
+    untrusted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,14 @@ class _NetworkGroup:
         dataset: whose label versions they are trained on.
         target: the dataset that they are fine-tuned on; None in-domain.
         organs: id -> organ, of those that means are over.
-        held_out: number of held-out cases.
+        held_out: the held-out cases.
     """
 
     folder: str
     dataset: str
     target: str | None
     organs: Mapping[int, str]
-    held_out: int
+    held_out: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -83,27 +89,31 @@ def load_run(run: Path | str) -> Run:
         All that is there; what is not there is listed in `missing`, `failures` and `failed_steps`.
 
     Raises:
-        UsageError: one of these two files is missing or unreadable.
+        UsageError: one of these two files is missing or unreadable, or an earlier version wrote the folder.
     """
     run = Path(run)
+    refuse_older_layout(run)
     study, recorded = _read_study_and_plan(run)
     plan = _hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds, noise_seeds = _read_seeds(plan)
-    records = _Records()
+    failed_steps = _read_mapping(run, "failures.json", _parse_failures)
+    records = _Records(untrusted=find_untrusted(run, recorded, failed_steps))
     if "marks" not in plan:
         records.missing.append("which label versions were made from the reference labels: plan.json does not say")
     for dataset in datasets:
-        _collect_labels(run, dataset, records)
+        _collect_labels(run, dataset, plan.get("cases", {}).get(dataset.name), records)
         if dataset.split:
             _collect_networks(run, dataset, (seeds, noise_seeds), records)
+    if study.get("train") is not None:
+        _parse_section(run, study, "train", TrainSettings)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
     )
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,
-        score=ScoreSettings.model_validate(study.get("score") or {}),
+        score=_parse_section(run, study, "score", ScoreSettings),
         verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
         seeds=seeds,
@@ -115,7 +125,7 @@ def load_run(run: Path | str) -> Run:
         model_scores=_concat(records.model_scores, MODEL_SCORES),
         training_logs=_concat(records.logs, TRAINING_LOGS),
         failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
-        failed_steps=_read_mapping(run, "failures.json", _parse_failures),
+        failed_steps=failed_steps,
         missing=tuple(records.missing),
         tools=tuple(records.tools),
         transfers=transfers,
@@ -155,17 +165,30 @@ def _parse_failures(content: bytes) -> dict[str, str]:
     return {str(step): str(reason) for step, reason in sorted(statefiles.parse_mapping(content)["steps"].items())}
 
 
+def _parse_section(run: Path, study: Mapping[str, Any], name: str, model: type[Section]) -> Section:
+    """A section of the run folder's study file; its defaults where it is not given.
+
+    Raises:
+        UsageError: it was changed to something that no study can have.
+    """
+    section = study.get(name) or {}
+    if not isinstance(section, dict):
+        raise UsageError(f"{run / 'study.yaml'}: {name} must be keys and values; run the study again")
+    return yamlfiles.parse(f"{run / 'study.yaml'}: {name}", section, model)
+
+
 def _read_transfer(
     run: Path, plan: Mapping[str, Any], target: str, datasets: tuple[RunDataset, ...], records: _Records
 ) -> Transfer:
     """Read all networks that were fine-tuned on a target; their provenance and failures are added to `records`."""
     target_records = _Records(
-        failures=records.failures, missing=records.missing, tools=records.tools, failed_networks=records.failed_networks
-    )
+        failures=records.failures, missing=records.missing, tools=records.tools,
+        failed_networks=records.failed_networks, untrusted=records.untrusted,
+    )  # fmt: skip
     labels = {int(label): organ for label, organ in plan["labels"][target].items()}
     held_out, failed = tuple(plan["split"][target]["holdout"]), tuple(records.failed_networks)
     for dataset in datasets:
-        group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, target, labels, len(held_out))
+        group = _NetworkGroup(transfer_folder(target, dataset.name), dataset.name, target, labels, held_out)
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
             for seed in network_seeds(version, *_read_seeds(plan)):
                 if any((n.dataset, n.target, n.version, n.seed) == (dataset.name, None, version, seed) for n in failed):
@@ -190,7 +213,7 @@ def _read_seeds(plan: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ..
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
     split = plan.get("split", {}).get(name)
-    check = _read_mapping(run, f"{name}/check.json", _parse_check)
+    check = _read_mapping(run, f"{dataset_folder(name)}/check.json", _parse_check)
     return RunDataset(
         name=name,
         versions=tuple(plan["versions"][name]),
@@ -199,7 +222,7 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
         excluded=plan.get("excluded_labels", {}).get(name, {}),
         split=Split(tuple(split["train"]), tuple(split["holdout"])) if split else None,
         check=_read_check(check) if check else None,
-        source=read_run(run / name / "2-labels" / BASE).get("source", ""),
+        source=read_run(run / dataset_folder(name) / "2-labels" / BASE).get("source", ""),
     )
 
 
@@ -215,16 +238,20 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
     return CheckSummary(content["cases"], set_aside, tuple(content["warnings"]))
 
 
-def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
-    """Collect the scores of a dataset's label versions, and what their generators recorded."""
+def _collect_labels(run: Path, dataset: RunDataset, cases: list[str] | None, records: _Records) -> None:
+    """Collect the scores of a dataset's label versions, of its planned cases, and what their generators recorded."""
+    folder = dataset_folder(dataset.name)
     for version in dataset.versions:
-        _collect_tool(run, f"{dataset.name}/1-raw/{version}", (dataset.name, version, "labels"), records)
-        place = f"{dataset.name}/3-scores/{version}.parquet"
-        records.label_scores += _read_frames(
-            run, place, f"{dataset.name}: scores of the labels of {version}", records.missing
-        )
-        if (run / place).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
-            records.label_shells += _read_frames(run, f"{dataset.name}/3-scores/shells/{version}.parquet", "", [])
+        _collect_tool(run, f"{folder}/1-raw/{version}", (dataset.name, version, "labels"), records)
+        place = f"{folder}/3-scores/{version}.parquet"
+        what = f"{dataset.name}: scores of the labels of {version}"
+        failed = dict(_read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl"))
+        for scores in _read_frames(run, place, what, records):
+            records.label_scores.append(scores)
+            records.missing += describe_unscored(scores, cases, failed, what)
+            shells = f"{folder}/3-scores/shells/{version}.parquet"
+            if (run / shells).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
+                records.label_shells += _read_frames(run, shells, what, records)
 
 
 def _collect_networks(
@@ -232,7 +259,7 @@ def _collect_networks(
 ) -> None:
     """Collect all networks of a dataset; `seeds` are those of every version and the further ones of base."""
     common = {label: dataset.labels[label] for label in dataset.common}
-    group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
+    group = _NetworkGroup(dataset_folder(dataset.name), dataset.name, None, common, dataset.held_out)
     for version in (BASE, *dataset.versions):
         for seed in network_seeds(version, *seeds):
             _collect_network(run, group, version, seed, records)
@@ -245,7 +272,7 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
     _collect_tool(run, model, (group.name, version, "training"), records)
     _collect_tool(run, predictions, (group.name, version, "prediction"), records)
     names = [pl.lit(group.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
-    for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records.missing):
+    for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records):
         records.logs.append(log.with_columns(names))
     if failure := _read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
         records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
@@ -256,10 +283,11 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
             f"{'; '.join(differences)}"
         )
         return
-    for scores in _read_frames(
-        run, f"{predictions}/scores.parquet", f"{group.name}: test scores of {network}", records.missing
-    ):
-        if failure := find_failure(scores, group.organs, group.held_out):
+    what = f"{group.name}: test scores of {network}"
+    failed = dict(_read_failed_cases(run, f"{predictions}/status.jsonl"))
+    for scores in _read_frames(run, f"{predictions}/scores.parquet", what, records):
+        records.missing += describe_unscored(scores, group.held_out, failed, what)
+        if failure := find_failure(scores, group.organs, len(group.held_out)):
             records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
         else:
             records.model_scores.append(scores.with_columns(names))
@@ -272,13 +300,14 @@ def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _R
     records.failures += [(*name, case, reason) for case, reason in _read_failed_cases(run, f"{place}/status.jsonl")]
 
 
-def _read_frames(run: Path, place: str, what: str, missing: list[str]) -> list[pl.DataFrame]:
-    """Read the frame of a file; where there is no such file, return none and add a line to `missing`."""
-    told: list[str] = []
-    frame = statefiles.read(run / place, parse_frame, told.append)
-    if frame is not None:
+def _read_frames(run: Path, place: str, what: str, records: _Records) -> list[pl.DataFrame]:
+    """Read the frame of a file; where there is none that counts, return none and add a line to `missing`."""
+    why = next((why for output, why in records.untrusted.items() if f"{place}/".startswith(f"{output}/")), None)
+    damage: list[str] = []
+    if why is None and (frame := statefiles.read(run / place, parse_frame, damage.append)) is not None:
         return [frame]
-    missing.append(f"{what}: {_hide_place(run, told[0])}" if told else what)
+    reason = _hide_place(run, damage[0]) if damage else why if (run / place).is_file() else None
+    records.missing.append(f"{what}: {reason}" if reason else what)
     return []
 
 

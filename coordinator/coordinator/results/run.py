@@ -9,8 +9,8 @@ import polars as pl
 
 from coordinator.results.failednetworks import FailedNetwork
 from coordinator.scoring.schema import SCHEMA, SHELL_SCHEMA
-from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
+from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
 
 NAMES = {"dataset": pl.String, "version": pl.String}

@@ -36,6 +36,7 @@ class Invocation:
         log: file to append its output to.
         gpus: indices of the leased GPUs; empty for none.
         held_files: descriptors of locks that must stay held while the tool runs.
+        cases: those that the tool may see; all of the dataset where it is None.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Invocation:
     weights: Path | None = None
     gpus: tuple[int, ...] = ()
     held_files: tuple[int, ...] = ()
+    cases: frozenset[str] | None = None
 
 
 class Runner(Protocol):

@@ -13,9 +13,9 @@ import jinja2
 from contract import atomic
 from contract.errors import UsageError
 from contract.manifest import Resources
-from coordinator.runners.docker import build_arguments, image_name
-from coordinator.runners.sandbox import NO_NEW_PRIVILEGES, TMP, TMP_OPTIONS
-from coordinator.runners.toolsources import dockerfile
+from coordinator.runners.docker import BASE, SOURCES, build_arguments, image_name
+from coordinator.runners.sandbox import NO_NEW_PRIVILEGES, TMP, tmp_options
+from coordinator.runners.toolsources import dockerfile, image_digest
 from coordinator.runners.view import thread_variables
 from coordinator.tools.finding import Tool
 
@@ -38,7 +38,7 @@ def render(tools: Iterable[Tool], containers: str = "./containers") -> str:
     return _TEMPLATES.get_template(f"{FILE}.j2").render(
         services=[_service(tool, base) for tool in listed], containers=containers, base=base,
         shm_mb=usual.shm_mb, threads=thread_variables(str(usual.cpus)),
-        no_new_privileges=NO_NEW_PRIVILEGES, tmpfs=f"{TMP}:{TMP_OPTIONS}",
+        no_new_privileges=NO_NEW_PRIVILEGES, tmpfs=_tmpfs(usual), processes=usual.processes,
     )  # fmt: skip
 
 
@@ -75,12 +75,19 @@ def write(tools: Iterable[Tool], folder: Path) -> list[Path]:
 
 def _service(tool: Tool, usual_base: str) -> dict[str, object]:
     """What a tool's service sets in addition to what all services share."""
-    file, base = dockerfile(tool), pinned_base(tool)
+    file, base, resources = dockerfile(tool), pinned_base(tool), tool.manifest.resources
     return {
         "name": tool.name,
         "image": image_name(tool),
         "dockerfile": f"{tool.folder.name}/{file.name}" if file.parent == tool.folder else None,
         "args": build_arguments(tool) | ({"BASE": f"${{BASE:-{base}}}"} if base != usual_base else {}),
-        "shm_mb": tool.manifest.resources.shm_mb,
-        "threads": thread_variables(str(tool.manifest.resources.cpus)),
+        "labels": {SOURCES: image_digest(tool), BASE: "${BASE:-default}"},
+        "shm_mb": resources.shm_mb,
+        "tmpfs": _tmpfs(resources),
+        "processes": resources.processes,
+        "threads": thread_variables(str(resources.cpus)),
     }
+
+
+def _tmpfs(resources: Resources) -> str:
+    return f"{TMP}:{tmp_options(resources.tmp_mb)}"

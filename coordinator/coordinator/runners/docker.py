@@ -87,9 +87,10 @@ class DockerRunner:
         if image is None:
             raise UsageError(f"{image_name(tool)}: not built: run `coordinator tool build {tool.name}`")
         built_from = image.labels.get(SOURCES)
-        if built_from and built_from != image_digest(tool):
+        if built_from != image_digest(tool):
+            origin = "is from other sources" if built_from else f"has no label {SOURCES}, which says from what"
             raise UsageError(
-                f"{image_name(tool)}: image must be built from {tool.folder} as it is now, but is from other sources; "
+                f"{image_name(tool)}: image must be built from {tool.folder} as it is now, but {origin}; "
                 f"run `coordinator tool build {tool.name}`"
             )
         return str(image.id)

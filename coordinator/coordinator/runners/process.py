@@ -249,7 +249,12 @@ def _make_environment(tool: Tool, venv: Path, contract: Path) -> None:
     _install(tool, [*install, "--require-hashes", *(word for lock in locks for word in ("--requirement", str(lock)))])
     if (nodeps := tool.folder / "requirements-nodeps.lock").is_file():
         _install(tool, [*install, "--require-hashes", "--no-deps", "--requirement", str(nodeps)])
-    _install(tool, [*install, "--no-deps", str(contract)])
+    # What builds our own package has a hash too; an installer would fetch it without one.
+    setuptools = str(contract.with_name("setuptools"))
+    lock = str(contract / "requirements-build.lock")
+    _install(tool, [*install, "--target", setuptools, "--require-hashes", "--requirement", lock])
+    own = [*install, "--no-index", "--no-build-isolation", "--no-deps", str(contract)]
+    _install(tool, own, {"PYTHONPATH": setuptools})
 
 
 def _torch_lock(tool: Tool, install: list[str]) -> list[Path]:
@@ -263,9 +268,9 @@ def _torch_lock(tool: Tool, install: list[str]) -> list[Path]:
     return [cpu if has_it else tool.folder / "requirements-cuda.lock"]
 
 
-def _install(tool: Tool, command: list[str]) -> None:
+def _install(tool: Tool, command: list[str], more: Mapping[str, str] | None = None) -> None:
     try:
-        subprocess.run(command, env=_environment_of_installers(), check=True)
+        subprocess.run(command, env=_environment_of_installers() | dict(more or {}), check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UsageError(f"{tool.folder}: environment must build, but: {error}; the reason is printed above") from None
 

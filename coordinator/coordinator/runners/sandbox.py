@@ -13,12 +13,14 @@ from docker import DockerClient
 from docker.models.containers import Container
 from docker.types import DeviceRequest, LogConfig, Mount
 
+from contract.manifest import Resources
 from coordinator.runners import Invocation
 from coordinator.runners.view import readable_paths, thread_environment
 
-TMP, TMP_OPTIONS = "/tmp", "exec,mode=1777"  # noqa: S108 - inside the container
-"""The scratch folder, a tmpfs; compiled kernels (numba, inductor) are loaded from there, hence `exec`."""
+TMP = "/tmp"  # noqa: S108 - inside the container
+"""The scratch folder, a tmpfs."""
 NO_NEW_PRIVILEGES = "no-new-privileges"
+_USUAL = Resources()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Sandbox:
         image: id or name.
         name: of the container; empty for any name.
         shm_mb: size of /dev/shm.
+        tmp_mb: size of the scratch folder, which is memory of the machine: without one it could fill half of it.
+        processes: most processes and threads at once; without a bound, a fork bomb takes the machine's.
         readable: path in the container -> file or folder of this machine, read-only.
         writable: path in the container -> folder of this machine, for results.
         environment: variables.
@@ -37,7 +41,9 @@ class Sandbox:
 
     image: str
     name: str = ""
-    shm_mb: int = 64
+    shm_mb: int = _USUAL.shm_mb
+    tmp_mb: int = _USUAL.tmp_mb
+    processes: int = _USUAL.processes
     readable: Mapping[str, Path] = field(default_factory=dict)
     writable: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -58,8 +64,8 @@ class Sandbox:
         return {
             "image": self.image, "command": list(arguments), "name": self.name or None, "init": True,
             "user": _user_ids(), "network_mode": "none", "read_only": True, "cap_drop": ["ALL"],
-            "security_opt": [NO_NEW_PRIVILEGES], "tmpfs": {TMP: TMP_OPTIONS}, "shm_size": f"{self.shm_mb}m",
-            "environment": dict(self.environment),
+            "security_opt": [NO_NEW_PRIVILEGES], "tmpfs": {TMP: tmp_options(self.tmp_mb)},
+            "shm_size": f"{self.shm_mb}m", "pids_limit": self.processes, "environment": dict(self.environment),
             "mounts": mounts, "device_requests": devices if self.gpus else None,
             # Not the engine's default, since the output must be readable again from its first byte.
             "log_config": LogConfig(type="json-file"),
@@ -73,9 +79,11 @@ class Sandbox:
             "--security-opt",
             NO_NEW_PRIVILEGES,
             "--tmpfs",
-            f"{TMP}:{TMP_OPTIONS}",
+            f"{TMP}:{tmp_options(self.tmp_mb)}",
             "--shm-size",
             f"{self.shm_mb}m",
+            "--pids-limit",
+            str(self.processes),
         ]
         for name, value in self.environment.items():
             words += ["--env", f"{name}={value}"]
@@ -90,15 +98,23 @@ class Sandbox:
 
 def make_sandbox(invocation: Invocation, image_id: str) -> Sandbox:
     """Make the sandbox of an invocation."""
+    resources = invocation.tool.manifest.resources
     return Sandbox(
         image=image_id,
         name=invocation.name,
-        shm_mb=invocation.tool.manifest.resources.shm_mb,
+        shm_mb=resources.shm_mb,
+        tmp_mb=resources.tmp_mb,
+        processes=resources.processes,
         readable=readable_paths(invocation),
         writable={"/out": invocation.out.resolve()},
         environment=thread_environment(invocation) | {"TOOL_IMAGE_ID": image_id},
         gpus=invocation.gpus,
     )
+
+
+def tmp_options(size_mb: int) -> str:
+    """Options of the scratch folder; compiled kernels (numba, inductor) are loaded from there, hence `exec`."""
+    return f"exec,mode=1777,size={size_mb}m"
 
 
 def _user_ids() -> str:

@@ -54,7 +54,8 @@ def dependencies_digest(tool: Tool, *more: str) -> str:
     if not contract.is_dir():
         raise UsageError(f"{contract}: contract library must lie beside the tool, but does not; put the tool there")
     locks = sorted(tool.folder.glob("requirements*.lock"))
-    files = [*locks, contract / "pyproject.toml", *_list_files(contract / "contract")]
+    builders = [contract / "pyproject.toml", *sorted(contract.glob("requirements-build.lock"))]
+    files = [*locks, *builders, *_list_files(contract / "contract")]
     return digest([_file_digests(files, tool.folder.parent), *more])
 
 

@@ -3,10 +3,11 @@
 /data/<dataset>/dataset.yaml  /data/<dataset>/images  [/data/<dataset>/labels]  /in/<name>  [/weights]
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+from contract.datasets import SUFFIX
 from contract.errors import UsageError
 from coordinator.runners import Invocation
 
@@ -14,7 +15,8 @@ from coordinator.runners import Invocation
 def readable_paths(invocation: Invocation) -> dict[str, Path]:
     """List what a tool may read: path for the tool -> file or folder of this machine, with links resolved.
 
-    A folder that holds symbolic links is listed entry by entry, since a link may point outside of the folder.
+    A folder that holds symbolic links is listed entry by entry, since a link may point outside of the folder. So is one
+    with cases that the tool may not see: those that were set aside, and what is neither file nor folder.
 
     Raises:
         UsageError: a file or folder does not exist.
@@ -23,7 +25,7 @@ def readable_paths(invocation: Invocation) -> dict[str, Path]:
     entries = {"dataset.yaml": dataset / "dataset.yaml"} | {
         f"{kind}{tail}": source
         for kind in (["images", "labels"] if invocation.shows_labels else ["images"])
-        for tail, source in _list_entries(dataset / kind).items()
+        for tail, source in _list_entries(dataset / kind, invocation.cases).items()
     }
     paths = {f"/data/{invocation.dataset}/{name}": source for name, source in entries.items()}
     for name, folder in invocation.inputs.items():
@@ -46,15 +48,25 @@ def thread_variables(threads: str) -> dict[str, str]:
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
 
 
-def _list_entries(folder: Path) -> Mapping[str, Path]:
-    """List path below the folder -> source: the folder itself, or each of its entries if any is a link."""
+def _list_entries(folder: Path, cases: Collection[str] | None = None) -> Mapping[str, Path]:
+    """List path below the folder -> source: the folder itself, or each entry if any is a link or must not be seen."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise UsageError(f"{folder}: folder must be readable, but: {error.strerror}") from None
-    if not any(entry.is_symlink() for entry in entries):
+    shown = [entry for entry in entries if _may_be_seen(entry, cases)]
+    if shown == entries and not any(entry.is_symlink() for entry in entries):
         return {"": folder}
-    return {f"/{entry.name}": entry for entry in entries}
+    return {f"/{entry.name}": entry for entry in shown}
+
+
+def _may_be_seen(entry: Path, cases: Collection[str] | None) -> bool:
+    """Whether a tool may see an entry; without opening it, since opening a pipe would wait for ever."""
+    if cases is None:
+        return True
+    if entry.name.endswith(SUFFIX):
+        return entry.name.removesuffix(SUFFIX) in cases
+    return entry.is_file() or entry.is_dir()
 
 
 def _resolve_existing(path: Path) -> Path:

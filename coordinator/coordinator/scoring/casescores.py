@@ -1,10 +1,9 @@
 """Scoring the files of one case. Worker processes import this module, so it imports only what they need."""
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from contract.grids import Grid
 from contract.labelmaps import LabelMap, refuse_unknown_ids
@@ -32,6 +31,14 @@ def score_files(reference: Path, prediction: Path, organs: Mapping[int, str], sc
     return _score_maps(read_label_pair(reference, prediction), (reference, prediction), organs, scoring)
 
 
+def score_against_nothing(
+    reference: Path, prediction: Path, organs: Mapping[int, str], scoring: Scoring
+) -> list[OrganScore]:
+    """Score an empty label map against the reference in a file; `prediction` is the file that is not there."""
+    labels, _, grid = read_label_pair(reference, reference)
+    return _score_maps((labels, np.zeros_like(labels), grid), (reference, prediction), organs, scoring)
+
+
 def score_files_in_shells(
     reference: Path, prediction: Path, organs: Mapping[int, str], scoring: Scoring
 ) -> tuple[list[OrganScore], list[OrganShells]]:
@@ -52,16 +59,3 @@ def _score_maps(
         refuse_unknown_ids(files[0], error.reference, organs)
         refuse_unknown_ids(files[1], error.prediction, organs)
         raise
-
-
-def end_with_parent() -> None:
-    """End this worker process when its parent is killed; otherwise it would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

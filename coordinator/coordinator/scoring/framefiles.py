@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from contract import atomic
+from coordinator.scoring.csvfiles import csv_text
 from coordinator.scoring.schema import SHELL_SCHEMA
 
 KINDS = (
@@ -36,6 +37,9 @@ def parse_frame(content: bytes) -> pl.DataFrame:
 
 def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """Make or replace a parquet file in one step, or a CSV file where its name ends so."""
+    if path.suffix == ".csv":
+        atomic.write_text(path, csv_text(frame))
+        return
     content = io.BytesIO()
-    (frame.write_csv if path.suffix == ".csv" else frame.write_parquet)(content)
+    frame.write_parquet(content)
     atomic.write_bytes(path, content.getvalue())

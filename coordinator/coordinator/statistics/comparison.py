@@ -25,8 +25,9 @@ class Comparison:
     seeds: SeedError | None
 
     def interval(self, confidence: float) -> Interval | None:
-        """Its interval; None for fewer than two cases."""
-        return intervals.interval(self.gain, self.seeds, confidence)
+        """Its interval, within -1 and 1, which no gain of scores exceeds; None for fewer than two cases."""
+        ends = intervals.interval(self.gain, self.seeds, confidence)
+        return None if ends is None else Interval(max(ends.low, -1.0), min(ends.high, 1.0))
 
     def p_different(self) -> float:
         """Two-sided p-value for "the gain is not 0"."""

@@ -10,19 +10,20 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import nibabel as nib
 import polars as pl
 
 from contract import statefiles
 from contract.datasets import SUFFIX
 from contract.records import read_run
+from contract.volumes import read_header
 from coordinator.scoring.framefiles import parse_frame
 from coordinator.statistics.gains import gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
 from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
-from coordinator.study.file import Study, TrainSettings, VerdictSettings, trainer_options
-from coordinator.study.steps import NO_PRETRAIN, Plan, Step
+from coordinator.study.file import Study, trainer_options
+from coordinator.study.settings import TrainSettings, VerdictSettings
+from coordinator.study.steps import DATASETS, NO_PRETRAIN, Plan, Step, dataset_folder, transfer_folder
 
 ASSUMED_STEP_S = 0.13
 """Of two patches of 128 x 128 x 128: nnU-Net's 9 hours for 1000 epochs on an A100 with 40 GB (Isensee et al. 2024)."""
@@ -39,8 +40,9 @@ MODEL_BYTES = 130e6
 """Of a network of the trainer's default size: 31 million parameters."""
 COMPRESSED = 1 / 50
 """Bytes of a voxel in a compressed label map; real ones take 1/67, noisy ones more."""
-PACE_OPTIONS = ("patch", "filters", "batch-size")
-"""Options that the time of a training step depends on."""
+PREPARED_OPTIONS = ("patch", "patch-voxels", "filters")
+PACE_OPTIONS = (*PREPARED_OPTIONS, "batch-size")
+"""Options that the time of a training step depends on; the first ones are of the step that prepares the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ def _describe_hours(study: Study, todo: Sequence[Step]) -> str:
     """GPU hours of training, of predictions, and of generators."""
     train = study.content.train
     records = list(_read_records(study.run_folder.parent))
-    step_pace = step_time(records, trainer_options(train)) if train else Pace(ASSUMED_STEP_S, measured=False)
+    step_pace = Pace(ASSUMED_STEP_S, measured=False)
+    if train and study.trainer:
+        step_pace = step_time(records, study.trainer.manifest.complete_options(dict(trainer_options(train))))
     batches = train.batches_per_epoch if train else 0
     seconds, networks = 0.0, 0
     case_paces: dict[str, Pace] = {}
@@ -96,8 +100,8 @@ def step_time(records: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) 
     """Seconds of a training step: the median of earlier networks with equal patch, filters and batch, else assumed.
 
     Args:
-        records: `run.json` of earlier steps.
-        options: of the trainer in this study.
+        records: of earlier steps that ran on a GPU, with the options by which their images were prepared.
+        options: all of the trainer in this study.
     """
     seconds = [
         record["seconds"] / (record["options"]["epochs"] * record["options"]["batches-per-epoch"])
@@ -121,12 +125,18 @@ def case_time(records: Sequence[Mapping[str, Any]], tool: str) -> Pace:
 
 
 def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
-    """Every `run.json` in the run folders beside this study's."""
-    for pattern in ("*/*/1-raw/*", "*/*/5-models/*/seed-*", "*/*/6-predictions/*/seed-*"):
-        for folder in sorted(runs.glob(pattern)):
+    """What steps that ran on a GPU recorded in the run folders beside this study's."""
+    for pattern in ("1-raw/*", "5-models/*/seed-*", "6-predictions/*/seed-*"):
+        for folder in sorted(runs.glob(f"*/{DATASETS}/*/{pattern}")):
             record = read_run(folder)
-            if isinstance(record.get("seconds"), int | float) and isinstance(record.get("options"), dict):
-                yield record
+            is_whole = isinstance(record.get("seconds"), int | float) and isinstance(record.get("options"), dict)
+            if not is_whole or not str(record.get("device")).startswith("cuda"):
+                continue
+            if record.get("step") == "train":
+                prepared = read_run(folder.parents[2] / "4-store" / "images").get("options", {})
+                sizes = {name: prepared.get(name) for name in PREPARED_OPTIONS}
+                record = {**record, "options": {**record["options"], **sizes}}
+            yield record
 
 
 def _disk_bytes(study: Study, plan: Plan) -> float:
@@ -158,8 +168,7 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
     """Voxels of all images, from their headers."""
     total = 0.0
     for case in cases:
-        shape = nib.load(study.data / dataset / "images" / f"{case}{SUFFIX}").shape
-        total += float(shape[0]) * shape[1] * shape[2]
+        total += read_header(study.data / dataset / "images" / f"{case}{SUFFIX}").voxels
     return total
 
 
@@ -167,9 +176,9 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
     """The smallest gain that each group of networks would show; none where nothing will show the noise of seeds."""
     verdict = study.content.verdict
     seeds = expected_seed_error(train, verdict, len(study.generators))
-    groups = [(name, name, name) for name in study.content.datasets]
+    groups = [(name, dataset_folder(name), name) for name in study.content.datasets]
     groups += [
-        (f"{name} to {target}", f"transfer/{target}/{name}", target)
+        (f"{name} to {target}", transfer_folder(target, name), target)
         for target in study.content.transfer
         for name in study.content.datasets
     ]

@@ -10,7 +10,7 @@ from coordinator.study.file import Generator, Study
 from coordinator.study.labelmappings import IdMapping
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, Step
+from coordinator.study.steps import BASE, Step, dataset_folder, name_output
 from coordinator.tools.options import option_arguments
 
 SPLIT = "split"
@@ -54,7 +54,8 @@ def label_version_steps(
         generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, split))
         raw, to_target = generator_steps[-1], mappings[generator.name].to_target
         remap = Step(
-            id=f"{name}/2-labels/{generator.name}", kind="remap", output=f"{name}/2-labels/{generator.name}",
+            id=f"{name}/2-labels/{generator.name}", kind="remap",
+            output=f"{dataset_folder(name)}/2-labels/{generator.name}",
             needs=(raw.id,), dataset=name, label_version=generator.name, cases=count,
             settings={"raw": raw.output, "to_target": {str(k): v for k, v in to_target.items()}},
             fingerprint=digest(["remap", raw.fingerprint, sorted(to_target.items())]),
@@ -65,9 +66,10 @@ def label_version_steps(
 
 def base_step(dataset: DatasetCheck) -> Step:
     """The reference labels as label version `base`."""
-    output = f"{dataset.name}/2-labels/base"
+    output = f"{dataset_folder(dataset.name)}/2-labels/base"
     return Step(
-        id=output, kind="base", output=output, dataset=dataset.name, label_version=BASE, cases=len(dataset.cases),
+        id=name_output(output), kind="base", output=output, dataset=dataset.name, label_version=BASE,
+        cases=len(dataset.cases),
         settings={"cases": list(dataset.cases)},
         fingerprint=digest([BASE, dataset.digests(labels=True), label_table(dataset)]),
     )  # fmt: skip
@@ -127,11 +129,12 @@ def _generator_step(
     shows_labels = "labels" in manifest.reads(name)
     is_last = name is None or name == list(manifest.steps)[-1]
     folder = f"1-raw/{generator.name}" if is_last else f"0-work/{generator.name}/{name}"
-    output = f"{dataset.name}/{folder}"
+    output = f"{dataset_folder(dataset.name)}/{folder}"
     step = Step(
-        id=output, kind="tool", output=output, dataset=dataset.name, label_version=generator.name, fingerprint="",
+        id=name_output(output), kind="tool", output=output, dataset=dataset.name, label_version=generator.name,
         needs=tuple(step.id for step in inputs.values()), shows_labels=shows_labels, cases=len(dataset.cases),
-        inputs={SPLIT: f"{dataset.name}/split", **{key: step.output for key, step in inputs.items()}},
+        fingerprint="",
+        inputs={SPLIT: f"{dataset_folder(dataset.name)}/split", **{key: step.output for key, step in inputs.items()}},
         arguments=(
             "--dataset", dataset.name, "--variant", generator.variant, *(("--step", name) if name else ()),
             "--label-version", generator.name, "--cases", "@split/all.txt", *option_arguments(generator.options),
@@ -151,25 +154,27 @@ def _weights_sha256(study: Study, generator: Generator) -> list[str]:
     """The recorded sha256 of each of a generator's trained weights.
 
     Raises:
-        UsageError: some weights are not there.
+        UsageError: some weights are not there, or were never checked.
     """
     tool, sums = generator.tool.name, []
     for entry in generator.tool.manifest.variant(generator.variant).weights:
         sha256 = weights.expected_sha256(entry, tool, study.weights)
-        if sha256 is None or not (entry.package or weights.locate_weights(entry, tool, study.weights).exists()):
+        path = study.weights / tool / entry.file
+        is_there = entry.package or (path.is_dir() if entry.archive else path.is_file())
+        if sha256 is None or not is_there:
             raise UsageError(
-                f"{study.weights / tool / entry.file}: weights of {generator.name} must be there, but are not; "
-                f"run `coordinator weights fetch {tool}-{generator.variant}`"
+                f"{path}: weights of {generator.name} must be there and checked, but "
+                f"{weights.describe_state(entry, path)}; run `coordinator weights fetch {tool}-{generator.variant}`"
             )
         sums.append(sha256)
     return sums
 
 
 def _score_step(planner: Planner, dataset: DatasetCheck, base: Step, version: Step) -> Step:
-    name = version.label_version
+    name, folder = version.label_version, f"{dataset_folder(dataset.name)}/3-scores"
     step = Step(
-        id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{dataset.name}/3-scores/{name}.parquet",
+        id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{folder}/{name}.parquet",
         dataset=dataset.name, label_version=name, cases=len(dataset.cases), fingerprint="",
-        also=(f"{dataset.name}/3-scores/shells/{name}.parquet",),
+        also=(f"{folder}/shells/{name}.parquet",),
     )  # fmt: skip
     return complete_scoring_step(planner, step, base, version)

@@ -5,11 +5,20 @@ from dataclasses import dataclass, field
 
 from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
-from coordinator.study.file import TrainSettings, trainer_options
+from coordinator.study.file import trainer_options
 from coordinator.study.labelversions import base_step, refuse_unscorable
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
+from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN, Step, network_seeds
+from coordinator.study.steps import (
+    BASE,
+    NO_PRETRAIN,
+    Step,
+    dataset_folder,
+    name_output,
+    network_seeds,
+    transfer_folder,
+)
 from coordinator.tools.finding import Tool
 from coordinator.tools.options import option_arguments
 
@@ -103,16 +112,17 @@ def network_steps(
             labels[steps[-1].id] = steps[-1]
     for name in study.content.datasets:
         version_steps = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
-        in_domain = NetworkGroup(name, checked[name], splits[name], version_steps, version_steps[BASE], {})
+        folder = dataset_folder(name)
+        in_domain = NetworkGroup(folder, checked[name], splits[name], version_steps, version_steps[BASE], {})
         in_domain_steps = _group_steps(training, in_domain)
         steps += in_domain_steps
         models = {step.output: step for step in in_domain_steps}
-        parents = {v: {s: models[f"{name}/5-models/{v}/seed-{s}"] for s in training.seeds(v)} for v in versions}
+        parents = {v: {s: models[f"{folder}/5-models/{v}/seed-{s}"] for s in training.seeds(v)} for v in versions}
         for target in study.content.transfer:
             base = labels[f"{target}/2-labels/base"]
             steps += _group_steps(training, NetworkGroup(
-                f"transfer/{target}/{name}", checked[target], splits[target],
-                dict.fromkeys((NO_PRETRAIN, *versions), base), base, parents, models[f"{name}/4-store/images"],
+                transfer_folder(target, name), checked[target], splits[target],
+                dict.fromkeys((NO_PRETRAIN, *versions), base), base, parents, models[f"{folder}/4-store/images"],
             ))  # fmt: skip
     return steps
 
@@ -124,7 +134,7 @@ def _group_steps(training: Training, group: NetworkGroup) -> list[Step]:
         options |= {"spacing": "median", "patch": "auto", "filters": "auto"}
     image_store = _trainer_step(training, group, _TrainerWork(
         "prepare", "store", f"{group.folder}/4-store/images", cases, options,
-        inputs={"split": f"{group.dataset.name}/split"}, parent=group.parent_store,
+        inputs={"split": f"{dataset_folder(group.dataset.name)}/split"}, parent=group.parent_store,
         dependencies={
             "data": group.dataset.digests(labels=False), "split": [group.split.train, group.split.holdout]
         },
@@ -157,7 +167,8 @@ def _network_steps(
     ))  # fmt: skip
     predictions = _trainer_step(training, group, _TrainerWork(
         "predict", network, f"{group.folder}/6-predictions/{folder}", len(held_out), options,
-        inputs={"split": f"{group.dataset.name}/split", "model": model}, arguments=("--cases", "@split/holdout.txt"),
+        inputs={"split": f"{dataset_folder(group.dataset.name)}/split", "model": model},
+        arguments=("--cases", "@split/holdout.txt"),
         dependencies={"data": group.dataset.digests(labels=False), "holdout": held_out},
     ))  # fmt: skip
     scores = Step(
@@ -174,7 +185,7 @@ def _trainer_step(training: Training, group: NetworkGroup, work: _TrainerWork) -
     steps = {key: value for key, value in inputs.items() if isinstance(value, Step)}
     options = {key: work.options[key] for key in manifest.option_names(work.name)}
     step = Step(
-        id=work.output, kind="tool", output=work.output, dataset=dataset.name, label_version=work.version,
+        id=name_output(work.output), kind="tool", output=work.output, dataset=dataset.name, label_version=work.version,
         fingerprint="", needs=tuple(dict.fromkeys(step.id for step in steps.values())), cases=work.cases,
         shared=manifest.steps[work.name].shared,
         inputs={key: value.output if isinstance(value, Step) else value for key, value in inputs.items()},

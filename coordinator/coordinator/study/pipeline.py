@@ -9,13 +9,13 @@
                           ├──► predict the held-out cases ──► score-predictions ──► Fig. 2
                           └──► fine-tune on a target dataset, predict, score ──► Tables 2 and 3
 
-    RUN/<dataset>/0-work/<generator>/<step>/          output of a generator's earlier steps, such as trained folds
-    RUN/<dataset>/1-raw/<generator>/                  the generator's pseudo-labels, in its own label ids
-    RUN/<dataset>/2-labels/<version>/                 in the dataset's ids; `base` holds the reference labels
-    RUN/<dataset>/3-scores/<version>.parquet          + shells/<version>.parquet, from the same reading of the files
-    RUN/<dataset>/4-store/{images,<version>}/         resampled once for all versions
-    RUN/<dataset>/5-models/<version>/seed-<n>/
-    RUN/<dataset>/6-predictions/<version>/seed-<n>/   + scores.parquet
+    RUN/datasets/<dataset>/0-work/<generator>/<step>/  of a generator's earlier steps, such as trained folds
+    RUN/datasets/<dataset>/1-raw/<generator>/          the generator's pseudo-labels, in its own label ids
+    RUN/datasets/<dataset>/2-labels/<version>/         in the dataset's ids; `base` holds the reference labels
+    RUN/datasets/<dataset>/3-scores/<version>.parquet  + shells/<version>.parquet, from the same reading
+    RUN/datasets/<dataset>/4-store/{images,<version>}/ resampled once for all versions
+    RUN/datasets/<dataset>/5-models/<version>/seed-<n>/
+    RUN/datasets/<dataset>/6-predictions/<version>/seed-<n>/ + scores.parquet
     RUN/transfer/<target>/<dataset>/…                 the same for networks fine-tuned from those of <dataset>
 
 A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
@@ -23,11 +23,12 @@ of the cases it reads, and the fingerprints of the steps before it. Only a step 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from contract.datasets import open_dataset
-from coordinator.datasets.check import DatasetCheck, check_dataset
+from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_scans
+from coordinator.datasets.stamps import mark_file
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
 from coordinator.study.file import Study
@@ -36,8 +37,17 @@ from coordinator.study.labelversions import label_version_steps, refuse_unscorab
 from coordinator.study.marks import find_marks
 from coordinator.study.networks import Training, network_steps
 from coordinator.study.planner import Planner, label_table
+from coordinator.study.runfolder import (
+    make_dataset_folder,
+    refuse_clashes,
+    refuse_older_layout,
+    refuse_unsafe_places,
+)
+from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split, split_cases
 from coordinator.study.steps import Plan, Step
+
+DESCRIPTION = "dataset.yaml"
 
 
 def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, runner: Runner | None = None) -> Plan:
@@ -69,12 +79,13 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         refuse_unscorable(dataset)
         mappings[name] = {g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators}
         if study.content.train is not None:
-            splits[name] = split_cases(dataset.cases, study.content.train, name)
+            splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += label_version_steps(planner, dataset, mappings[name], splits.get(name))
     if study.content.train is not None and study.trainer is not None:
         for name in study.content.transfer:
-            splits[name] = split_cases(checked[name].cases, study.content.train, name)
+            splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += network_steps(Training(planner, study.trainer, study.content.train), checked, splits, steps)
+    refuse_clashes(steps)
     return Plan(
         study=study.name,
         data=str(study.data),
@@ -88,14 +99,38 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
     """Check every file of a study's datasets and target datasets; files that have not changed are not read again.
 
     Raises:
-        UsageError: a dataset is missing or has no readable description.
+        UsageError: a dataset is missing or has no readable description, the run folder lies in a dataset or holds
+            data, or an earlier version wrote it.
     """
+    refuse_unsafe_places(study)
+    refuse_older_layout(study.run_folder, is_planned_again=True)
     checked = {}
     for name in dict.fromkeys((*study.content.datasets, *study.content.transfer)):
-        cache = study.run_folder / name / ".check.json"
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        checked[name] = check_dataset(open_dataset(study.data, name), study.content.exclude.get(name), cache)
+        description = mark_file(study.data / name / DESCRIPTION)
+        dataset = open_dataset(study.data, name)
+        cache = make_dataset_folder(study.run_folder, name) / ".check.json"
+        check = check_dataset(dataset, study.content.exclude.get(name), cache)
+        checked[name] = replace(check, files={DESCRIPTION: description, **check.files})
+    for target in study.content.transfer:
+        for source in study.content.datasets:
+            if shared := find_shared_scans(checked[target], checked[source]):
+                scans = ", ".join(f"{target}/{case} = {source}/{twin}" for case, twin in shared.items())
+                warning = (
+                    f"{len(shared)} scans are in both {source} and {target}; networks that are trained on {source} are "
+                    f"fine-tuned on {target}, so there these scans are not held out: {scans}"
+                )
+                for name in (source, target):
+                    checked[name] = replace(checked[name], warnings=(*checked[name].warnings, warning))
     return checked
+
+
+def _split_dataset(study: Study, checked: Mapping[str, DatasetCheck], name: str, train: TrainSettings) -> Split:
+    """Split a dataset: twins on one side; in a target dataset, scans that other datasets train on are not held out."""
+    known: set[str] = set()
+    if name in study.content.transfer:
+        for source in study.content.datasets:
+            known.update(find_shared_scans(checked[name], checked[source]))
+    return split_cases(checked[name].cases, train, name, checked[name].twins, known)
 
 
 def _describe_study(

@@ -7,7 +7,7 @@ from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.runners import Runner
 from coordinator.study.file import Study
-from coordinator.study.steps import Step
+from coordinator.study.steps import Step, name_output
 from coordinator.tools.finding import Tool
 
 SCORING_VERSION = 2
@@ -46,6 +46,7 @@ class Planner:
         uses_gpu = resources.gpu != "none" and (name is None or tool.manifest.steps[name].gpu)
         cpus = self.study.content.run.threads or resources.cpus
         arguments = (*step.arguments, "--threads", str(cpus))
+        inputs = {name: name_output(place) for name, place in step.inputs.items()}
         code = {"tool": self.runner.code_id(tool), "runtime": self.runner.runtime, "arguments": arguments}
         return step._replace(
             kind="tool",
@@ -55,7 +56,7 @@ class Planner:
             cpus=cpus,
             memory_mb=int(resources.memory_gb * 1000),
             gpus=1 if uses_gpu else 0,
-            fingerprint=digest({**code, **dependencies, "inputs": dict(step.inputs), "output": step.output}),
+            fingerprint=digest({**code, **dependencies, "inputs": inputs, "output": name_output(step.output)}),
         )
 
 
@@ -68,20 +69,17 @@ def complete_scoring_step(planner: Planner, step: Step, base: Step, prediction: 
         base: the step that writes the reference labels.
         prediction: the step that writes the label maps to score.
     """
-    settings = {
-        **step.settings,
-        "scoring": planner.study.content.score.scoring.as_json(),
-        "reference": base.output,
-        "prediction": prediction.output,
-    }
-    also = [SHELLS_VERSION, *step.also] if step.also else []
+    settings = {**step.settings, "scoring": planner.study.content.score.scoring.as_json()}
+    places = {"reference": base.output, "prediction": prediction.output}
+    named = {**settings, **{name: name_output(place) for name, place in places.items()}}
+    also = [SHELLS_VERSION, *map(name_output, step.also)] if step.also else []
     workers = max(1, min(step.cases // CASES_PER_WORKER, planner.study.content.run.threads or MOST_WORKERS))
     return step._replace(
         needs=(base.id, prediction.id),
-        settings=settings,
+        settings={**settings, **places},
         cpus=workers,
         memory_mb=SCORING_MB * workers,
-        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, prediction.fingerprint, settings, *also]),
+        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, prediction.fingerprint, named, *also]),
     )
 
 

@@ -17,10 +17,28 @@ from contract.errors import UsageError
 
 PLAN = "plan.json"
 MARKERS = ".steps"
+DATASETS = "datasets"
+TRANSFER = "transfer"
+"""Folders of the run folder in which only names of datasets stand; beside them stand only names of ours."""
 BASE = "base"
 """The label version that holds the reference labels."""
 NO_PRETRAIN = "no-pretrain"
 """The name of a network that begins from scratch where others begin from trained weights."""
+
+
+def dataset_folder(dataset: str) -> str:
+    """Where the results of a dataset lie, relative to the run folder."""
+    return f"{DATASETS}/{dataset}"
+
+
+def transfer_folder(target: str, dataset: str) -> str:
+    """Where the results of networks lie that are fine-tuned on `target`, from those of a dataset."""
+    return f"{TRANSFER}/{target}/{dataset}"
+
+
+def name_output(place: str) -> str:
+    """What ids of steps and fingerprints call a place in the run folder: without `datasets/`."""
+    return place.removeprefix(f"{DATASETS}/")
 
 
 class Step(NamedTuple):
@@ -29,7 +47,7 @@ class Step(NamedTuple):
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
         kind: "tool", or a kind that the coordinator does itself: base, remap, score, score-predictions, nothing.
-        output: file or folder, relative to the run folder.
+        output: file or folder, relative to the run folder, such as "datasets/word/1-raw/medsam-lite".
         needs: ids of the steps whose outputs it reads.
         dataset: name.
         label_version: name.

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from contract.datasets import name_problem
+from contract.errors import UsageError
+from contract.yamlfiles import as_scalar
 from coordinator.scoring.conventions import CONVENTIONS
 
 TEMPLATE = """\
@@ -65,12 +68,18 @@ def study_template(datasets: Sequence[str], data: str) -> str:
     Args:
         datasets: names; the first one names the study.
         data: folder of dataset folders.
+
+    Raises:
+        UsageError: a name that no dataset can have.
     """
     others = ", ".join(sorted(set(CONVENTIONS) - {"flare21"}))
+    for name in datasets:
+        if problem := name_problem(name):
+            raise UsageError(f"init: {problem}; give names of folders below --data")
     return TEMPLATE.format(
         conventions=others,
-        name=f"{datasets[0]}-label-quality",
-        data=data,
-        datasets=", ".join(datasets),
-        first=datasets[0],
+        name=as_scalar(f"{datasets[0].replace('.', '-')[:80]}-label-quality"),
+        data=as_scalar(data),
+        datasets=", ".join(map(as_scalar, datasets)),
+        first=as_scalar(datasets[0]),
     )

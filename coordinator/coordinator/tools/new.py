@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from contract import atomic
+from contract.datasets import refuse_dataset_folder
 from contract.errors import UsageError
 from coordinator.tools.finding import CHECKOUT
 
@@ -28,13 +29,15 @@ def write_tool(name: str, folder: Path) -> Path:
         The folder that was made.
 
     Raises:
-        UsageError: a name that no tool can have, a folder that exists, or a place without the contract library.
+        UsageError: a name that no tool can have, a folder that exists or lies in a dataset, or a place without the
+            contract library.
     """
     if not re.fullmatch("[a-z][a-z0-9]*", name):
         raise UsageError(f"{name}: a tool's name must be lower-case letters and digits, and begin with a letter")
     if not (folder / LIBRARY).is_dir():
         raise UsageError(f"{folder / LIBRARY}: contract library must lie beside tools, but does not; name its folder")
     target = folder / name
+    refuse_dataset_folder(target)
     try:
         target.mkdir()
     except FileExistsError:

@@ -18,7 +18,7 @@ from coordinator.statistics.failures import cases_to_exclude
 from coordinator.statistics.gains import Cube, make_cube
 from coordinator.statistics.intervals import Interval
 from coordinator.statistics.power import Design, cases_needed
-from coordinator.study.file import VerdictSettings
+from coordinator.study.settings import VerdictSettings
 from coordinator.study.steps import BASE
 from coordinator.verdict.outcome import (
     CANNOT_TELL,

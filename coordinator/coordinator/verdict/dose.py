@@ -80,7 +80,7 @@ def describe_smallest_gain(improvements: Sequence[Improvement]) -> str:
         return "Can't tell which gain in labels improves a network: with one seed, another may change it by as much."
     smallest = next((improvement for improvement in improvements if improvement.is_shown), None)
     if smallest is None:
-        return "No gain in labels is shown to improve the network; that does not show that none does."
+        return "No gain between these levels is shown to improve the network; that does not show that none does."
     return (
         f"The smallest gain in labels that is shown to improve the network is {format_points(smallest.label_gain)} "
         f"points, from {smallest.worse} to {smallest.better}; with it, the network's Dice is "

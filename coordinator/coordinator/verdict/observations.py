@@ -164,14 +164,19 @@ def _describe_limits(run: Run) -> Iterator[str]:
     yield "These paragraphs describe the networks of this study; what holds beyond them, only the verdict says."
 
 
+def describe_sources(run: Run) -> str:
+    """Which labels, and which prompts, were made from the reference labels; empty where none were."""
+    prompted = [version for version in run.versions if run.marks[version].prompted_from_reference]
+    made = [version for version in run.versions if run.made_from_reference(version) and version not in prompted]
+    kinds = {"labels": made, "prompts": prompted}
+    what = " and the ".join(f"{kind} of {join_names(versions)}" for kind, versions in kinds.items() if versions)
+    return f"The {what} were made from the reference labels" if what else ""
+
+
 def _describe_marks(run: Run) -> Iterator[str]:
     """What the reference labels had to do with the label versions."""
-    made = [version for version in run.versions if run.made_from_reference(version)]
-    if made:
-        yield (
-            f"The labels of {join_names(made)} were made from the reference labels, so a user without reference labels "
-            "could not have them."
-        )
+    if sources := describe_sources(run):
+        yield f"{sources}, so a user without reference labels could not have them."
     informed = [version for version in run.versions if run.marks[version].labeller_saw_held_out]
     if informed:
         yield (

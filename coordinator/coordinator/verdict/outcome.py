@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from coordinator.results.summaries import METRICS
 from coordinator.statistics.failures import cases_to_exclude, highest_rate
 from coordinator.statistics.intervals import FEWEST_TESTED, Interval
-from coordinator.study.file import VerdictSettings
+from coordinator.study.settings import VerdictSettings
 
 WORTH_IT, GAIN, NOT_WORTH_IT, CANNOT_TELL = "worth it", "a gain, size open", "not worth it", "can't tell"
 ONE_SEED = "one seed: another seed may change the difference by as much"

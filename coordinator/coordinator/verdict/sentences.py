@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from coordinator.study.file import VerdictSettings
+from coordinator.study.settings import VerdictSettings
 from coordinator.verdict.decide import Finding
+from coordinator.verdict.testplan import TestPlan
 
 NO_NUMBER = "–"  # noqa: RUF001 - a dash, as in the paper
 TABLE_DIGITS = 3
@@ -16,6 +17,16 @@ def describe_findings(findings: Sequence[Finding], settings: VerdictSettings) ->
         subject = f"{describe_scope(finding)}, {finding.version}"
         parts = (describe_outcome(finding), _describe_gain(finding), _describe_price(finding, settings))
         yield f"{subject}: {' '.join(f'{part}.' for part in parts if part)}"
+
+
+def describe_tests(plan: TestPlan) -> str:
+    """What is compared, and how sure the report must be, in two sentences without the last full stop."""
+    tests = f" and {count_noun(plan.tests, 'test')} of the paper's findings" if plan.tests else ""
+    return (
+        f"Planned before any result: {count_noun(plan.verdicts, 'comparison')}{tests}, with one error together of "
+        f"{100 * plan.alpha:g} %, the chance of any wrong outcome in this report. So each interval of all organs is "
+        f"one of {100 * plan.confidence:.2f} %"
+    )
 
 
 def describe_scope(finding: Finding) -> str:

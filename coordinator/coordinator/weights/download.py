@@ -59,6 +59,32 @@ class PartNote:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeLimit:
+    """What is known of a file's size before it is fetched.
+
+    Attributes:
+        most_bytes: that may be written, whether or not the server says how many will come.
+        check_size: called with the size that a server states, before anything is written; may raise.
+    """
+
+    most_bytes: int
+    check_size: Callable[[int], None]
+
+    def refuse_more(self, url: str, part: Path, size: int) -> None:
+        """Remove the part of a file that is too large.
+
+        Raises:
+            CaseError: it is.
+        """
+        if size > self.most_bytes:
+            remove_part(part)
+            raise CaseError(
+                f"{url}: must be a file of at most {self.most_bytes / 1e6:.4g} MB, but has at least "
+                f"{size / 1e6:.4g} MB; see in a browser what it is"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Downloader:
     """Fetches files over HTTP.
 
@@ -72,28 +98,29 @@ class Downloader:
     pause_s: float = 1.0
     timeout_s: tuple[float, float] = (20.0, 60.0)
 
-    def fetch(self, url: str, part: Path, check_size: Callable[[int], None], show_progress: ShowProgress) -> None:
+    def fetch(self, url: str, part: Path, limit: SizeLimit, show_progress: ShowProgress) -> None:
         """Download a file, or the rest of it.
 
         Args:
             url: http or https.
             part: the file to write. Bytes that an earlier call left in it are kept if an ETag or a date shows that the
                 server still has the same file; otherwise the download starts again.
-            check_size: called with the size in bytes before anything is written, if the server says it; may raise.
+            limit: what the file may have.
             show_progress: called after each piece.
 
         Raises:
-            CaseError: the server is unreachable, refuses, or sends a web page, or the disk is full; the part stays.
+            CaseError: the server is unreachable, refuses, or sends a web page, or the disk is full; the part stays. The
+                server sends more than the file may have; then the part is removed.
             NotThereError: the server has no such file.
         """
-        attempt, has_progressed = 0, False
+        attempt, has_progressed, furthest = 0, False, _size(part)
         while True:
-            size_before = _size(part)
             try:
-                self._try_once(url, part, check_size, show_progress)
+                self._try_once(url, part, limit, show_progress)
             except _RetryError as error:
-                progresses = _size(part) > size_before
-                has_progressed = has_progressed or progresses
+                # Not more than before this attempt, but than ever: a server may send the same beginning for ever.
+                progresses = _size(part) > furthest
+                has_progressed, furthest = has_progressed or progresses, max(furthest, _size(part))
                 attempt = 1 if progresses else attempt + 1
                 if attempt >= (ATTEMPTS if has_progressed else FIRST_ATTEMPTS):
                     raise CaseError(f"{url}: must be reachable, but: {error}") from None
@@ -101,8 +128,11 @@ class Downloader:
             else:
                 return
 
-    def _try_once(self, url: str, part: Path, check_size: Callable[[int], None], show_progress: ShowProgress) -> None:
+    def _try_once(self, url: str, part: Path, limit: SizeLimit, show_progress: ShowProgress) -> None:
         note, received = _read_part(part, url)
+        if received > limit.most_bytes:
+            remove_part(part)
+            note, received = None, 0
         if note is not None and note.size == received:
             return
         headers = {"Accept-Encoding": "identity"}
@@ -114,14 +144,15 @@ class Downloader:
                     remove_part(part)
                     raise _RetryError("the server sent another part than requested")
             else:
-                note, received = PartNote(url, _validator(response), _content_length(response)), 0
+                note, received = _describe_whole(url, response), 0
                 if note.size is not None:
-                    check_size(note.size)
+                    limit.check_size(note.size)
                 part.write_bytes(b"")  # before the note, so that the note never describes bytes of another file
                 atomic.write_text(_note_file(part), json.dumps(asdict(note)))
             if note.size is not None:
                 refuse_full_disk(part.parent, note.size - received)
-            _receive(response, part, received, note.size, show_progress)
+                limit.refuse_more(url, part, note.size)
+            _receive(response, part, limit, note.size, show_progress)
         if note.size is not None and (size := _size(part)) != note.size:
             if size > note.size:
                 remove_part(part)
@@ -167,15 +198,17 @@ def _open_response(
 
 
 def _receive(
-    response: requests.Response, part: Path, received: int, size: int | None, show_progress: ShowProgress
+    response: requests.Response, part: Path, limit: SizeLimit, size: int | None, show_progress: ShowProgress
 ) -> None:
-    """Append the body of a response to the part."""
+    """Append the body of a response to the part; stop at the limit, whatever the headers said or left out."""
+    received = _size(part)
     show_progress(received, size)
     with part.open("ab" if received else "wb") as stream:
         try:
             for piece in response.iter_content(PIECE_BYTES):
-                stream.write(piece)
                 received += len(piece)
+                limit.refuse_more(response.url, part, received)
+                stream.write(piece)
                 show_progress(received, size)
         except requests.RequestException as error:
             raise _RetryError(_reason(error)) from None
@@ -193,7 +226,7 @@ def _read_part(part: Path, url: str) -> tuple[PartNote | None, int]:
 
 def _is_rest(response: requests.Response, note: PartNote, received: int) -> bool:
     """Whether a partial response continues the part with bytes of the same file: not every server heeds If-Range."""
-    content_range = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+    content_range = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", response.headers.get("Content-Range", ""))
     if response.status_code != 206 or content_range is None or int(content_range[1]) != received:
         return False
     is_same_size = note.size is None or content_range[2] in ("*", str(note.size))
@@ -206,9 +239,12 @@ def _validator(response: requests.Response) -> str | None:
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified")
 
 
-def _content_length(response: requests.Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() else None
+def _describe_whole(url: str, response: requests.Response) -> PartNote:
+    """What the headers say of a whole file; nothing that counts where the server packs it on the way, unasked."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return PartNote(url, None, None)
+    length = re.fullmatch(r"\d{1,19}", response.headers.get("Content-Length", ""), re.ASCII)
+    return PartNote(url, _validator(response), int(length[0]) if length else None)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Fetches weights from upstream, from an HTTP mirror, or from a folder.
 
-    url or mirror ──► .NAME.part ──► check sha256, size ──► NAME ──► SHA256SUMS
+    url or mirror ──► .NAME.part ──► check size, format, sha256 ──► NAME ──► SHA256SUMS
                           └─ zip ──► .NAME.unpacked ──┘
 
 Files are checked under a hidden name and renamed when they are right. One process at a time works on a tool's folder.
@@ -19,13 +19,12 @@ from contract import atomic
 from contract.errors import CaseError
 from contract.records import file_sha256
 from contract.weights import SUMS, list_files, read_sums, record_sums
-from coordinator.weights.download import Downloader, NotThereError, ShowProgress, remove_part
-from coordinator.weights.listing import WeightsItem, describe_difference
+from coordinator.weights.download import Downloader, NotThereError, ShowProgress, SizeLimit, remove_part
+from coordinator.weights.formats import most_bytes
+from coordinator.weights.listing import WeightsItem, check_contents, check_size, describe_difference, size_tolerance_mb
 from coordinator.weights.unpack import unpack
 
 LOCK = ".fetch.lock"
-SIZE_TOLERANCE = 0.1
-"""Relative difference allowed between a file's size and the manifest's rounded size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +80,10 @@ class Fetcher:
                 f"and fetch the archive"
             )
         path = item.path(self.root)
-        if not item.entry.archive:
-            _check_size(item, path.stat().st_size)
-        sums = item.compute_sums(path)
-        self._compare(item, path, sums, {})
+        sums = self._check(item, path, {})
         record_sums(self.root / item.tool, sums)
+        if not item.entry.sha256:
+            self._say_first_use(item)
         return "was there; its sha256 is recorded now"
 
     def _fetch_missing(self, item: WeightsItem) -> str:
@@ -98,9 +96,8 @@ class Fetcher:
             self._copy_from_folder(item, source, ready)
         else:
             self._download(item, source, ready)
-        sums = item.compute_sums(ready)
         try:
-            self._compare(item, ready, sums, mirror_sums)
+            sums = self._check(item, ready, mirror_sums)
         except CaseError:
             _remove_tree(ready)
             remove_part(self._hidden_path(item, "part"))
@@ -108,7 +105,19 @@ class Fetcher:
         _move_into_place(ready, item.path(self.root))
         record_sums(self.root / item.tool, sums)
         remove_part(self._hidden_path(item, "part"))
-        return "fetched; its sha256 is the published one" if item.entry.sha256 else "fetched; its sha256 is recorded"
+        if item.entry.sha256:
+            return "fetched; its sha256 is the published one"
+        self._say_first_use(item)
+        return "fetched; its sha256 is recorded"
+
+    def _say_first_use(self, item: WeightsItem) -> None:
+        changes = (
+            f", and its address may give another file tomorrow ({item.entry.unpinned})" if item.entry.unpinned else ""
+        )
+        self.say(
+            f"{item.name}: no sha256 is known{changes}; size and format are as expected, so this one is trusted from "
+            f"now on: compare its line in {self.root / item.tool / SUMS} with that of somebody who has the same weights"
+        )
 
     def _find_source(self, item: WeightsItem) -> tuple[Path | list[str], dict[str, str]]:
         """Find where to get weights.
@@ -129,16 +138,25 @@ class Fetcher:
         if self.mirror is not None:
             base = self.mirror.rstrip("/")
             return [f"{base}/{item.tool}/{_file_name(item)}", f"{base}/{_file_name(item)}"], {}
+        if placed := self._find_placed(item):
+            return placed, {}
         if item.entry.url is None:
             raise CaseError(f"{item.name}: only a person can fetch it; {self._explain_by_hand(item)}")
         return [item.entry.url], {}
+
+    def _find_placed(self, item: WeightsItem) -> Path | None:
+        """Find weights that a person put into the weights folder, but not where and how the tool reads them."""
+        folders = [self.root / item.tool, *([] if "/" in item.entry.file else [self.root])]
+        places = (folder / name for folder in folders for name in _mirror_names(item))
+        return next((path for path in places if path.exists() and path != item.path(self.root)), None)
 
     def _download(self, item: WeightsItem, urls: list[str], ready: Path) -> None:
         part = self._hidden_path(item, "part")
         for url in urls:
             self.say(f"{item.name}: fetching {url}")
             try:
-                self.downloader.fetch(url, part, lambda size: _check_size(item, size), self.show_progress)
+                self.downloader.fetch(url, part, _size_limit(item), self.show_progress)
+                self._check_part(item, part)
                 break
             except NotThereError as error:
                 if url == urls[-1]:
@@ -147,6 +165,14 @@ class Fetcher:
                 raise CaseError(f"{error}; {self._explain_by_hand(item)}") from None
         if item.entry.archive:
             self._unpack(item, part, ready)
+
+    def _check_part(self, item: WeightsItem, part: Path) -> None:
+        """Remove a download of another size than the manifest's; the server need not have stated it before."""
+        try:
+            check_size(item, part.stat().st_size)
+        except CaseError:
+            remove_part(part)
+            raise
 
     def _copy_from_folder(self, item: WeightsItem, source: Path, ready: Path) -> None:
         """Copy or unpack weights from a mirror folder, which is left unchanged."""
@@ -160,7 +186,7 @@ class Fetcher:
                 (ready / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
                 _copy(file, ready / file.relative_to(source), self.show_progress)
             return
-        _check_size(item, source.stat().st_size)
+        check_size(item, source.stat().st_size)
         if item.entry.archive:
             self._unpack(item, source, ready)
         else:
@@ -176,6 +202,19 @@ class Fetcher:
             _remove_tree(ready)
             remove_part(self._hidden_path(item, "part"))
             raise
+
+    def _check(self, item: WeightsItem, path: Path, mirror_sums: dict[str, str]) -> dict[str, str]:
+        """Check weights by all that is known of them, and return the sha256 of their files."""
+        try:
+            if item.published_sums:
+                check_size(item, path.stat().st_size)
+            else:
+                check_contents(item, path)
+        except CaseError as error:
+            raise CaseError(f"{error}; {self._advise(item, path)}") from None
+        sums = item.compute_sums(path)
+        self._compare(item, path, sums, mirror_sums)
+        return sums
 
     def _compare(self, item: WeightsItem, path: Path, sums: dict[str, str], mirror_sums: dict[str, str]) -> None:
         """Refuse weights that differ from the published, the recorded, or the mirror's sums."""
@@ -228,15 +267,10 @@ def _mirror_names(item: WeightsItem) -> list[str]:
     return [*zips, file] if item.entry.sha256 else [file, *zips]
 
 
-def _check_size(item: WeightsItem, size: int) -> None:
-    """Refuse a file of another size: a login page, a stub, another file.
-
-    Raises:
-        CaseError: the size differs from the manifest's by more than rounding explains.
-    """
-    published = item.entry.size_mb
-    if published is not None and abs(size / 1e6 - published) > max(SIZE_TOLERANCE * published, 0.1):
-        raise CaseError(f"{item.name}: must have about {published:g} MB, but has {size / 1e6:.3g} MB")
+def _size_limit(item: WeightsItem) -> SizeLimit:
+    size = item.entry.size_mb
+    limit = most_bytes(_file_name(item)) if size is None else int((size + size_tolerance_mb(size)) * 1e6)
+    return SizeLimit(limit, lambda stated: check_size(item, stated))
 
 
 def _check_archive(item: WeightsItem, archive: Path) -> None:

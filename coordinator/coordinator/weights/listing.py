@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from contract.errors import UsageError
-from contract.manifest import Weights
+from contract.errors import CaseError, UsageError
 from contract.records import file_sha256
-from contract.weights import SUMS, list_files, read_sums
+from contract.weightentries import Weights
+from contract.weights import describe_state, list_files, read_sums
 from contract.yamlfiles import did_you_mean
 from coordinator.tools.finding import Tool
+from coordinator.weights.formats import check_format, is_known
 
+SIZE_TOLERANCE = 0.1
+"""Relative difference allowed between a file's size and the manifest's rounded size."""
 Verification = Literal["ok", "differs", "missing", "unknown", "in package"]
 
 
@@ -111,12 +114,17 @@ def sha256_source(item: WeightsItem, root: Path) -> Literal["published", "record
 
 
 def presence(item: WeightsItem, root: Path) -> str:
-    """Whether weights are there, in one or two words, without reading them."""
+    """Whether weights are there, in a few words, without reading them."""
     if item.entry.package:
         return "in package"
     if not item.is_present(root):
-        return "no"
-    return "yes" if item.recorded_sums(root) else "not recorded"
+        state = describe_state(item.entry, item.path(root))
+        return "no" if state == "are not" else f"no, {_shorten(state)}"
+    return "yes" if item.recorded_sums(root) else "by hand, not recorded"
+
+
+def _shorten(state: str) -> str:
+    return state.removeprefix("are ")
 
 
 def verify(item: WeightsItem, root: Path) -> tuple[Verification, str]:
@@ -127,15 +135,73 @@ def verify(item: WeightsItem, root: Path) -> tuple[Verification, str]:
     """
     if item.entry.package:
         return "in package", f"{item.entry.package}; the tool checks it when it starts"
+    fetch = f"`coordinator weights fetch {item.fetch_name}`"
     if not item.is_present(root):
-        return "missing", f"`coordinator weights fetch {item.fetch_name}` gets it"
+        state = describe_state(item.entry, item.path(root))
+        return (
+            "missing",
+            f"{fetch} gets it" if state == "are not" else f"{_shorten(state)}; {fetch} puts them into place",
+        )
     expected = item.published_sums or item.recorded_sums(root)
     if not expected:
-        return "unknown", f"nothing is recorded in {SUMS}; `coordinator weights fetch {item.fetch_name}` records it"
+        return _judge_unrecorded(item, root, fetch)
     wrong = describe_difference(expected, item.compute_sums(item.path(root)))
     if wrong:
         return "differs", f"{wrong}; remove it, then `coordinator weights fetch {item.fetch_name}`"
     return "ok", "as published" if item.published_sums else "as recorded"
+
+
+def _judge_unrecorded(item: WeightsItem, root: Path, fetch: str) -> tuple[Verification, str]:
+    """Check weights that a person put there as far as that is possible: by size and format."""
+    try:
+        check_contents(item, item.path(root))
+    except CaseError as error:
+        return "differs", f"{error}; remove it, then {fetch}"
+    return (
+        "unknown",
+        f"put there by hand: size and format may be right, no sha256 to check; {fetch} records it",
+    )
+
+
+def check_contents(item: WeightsItem, path: Path) -> None:
+    """Check weights as far as that is possible without a sha256: size, names of files, what the files look like.
+
+    Args:
+        item: the weights.
+        path: where they lie, which may be a hidden name.
+
+    Raises:
+        CaseError: something is wrong.
+    """
+    if not item.entry.archive:
+        check_size(item, path.stat().st_size)
+        check_format(path, item.name)
+        return
+    files = list_files(path)
+    if not files:
+        raise CaseError(f"{path}: must hold files, but is empty")
+    for file in files:
+        name = f"{item.name}/{file.relative_to(path)}"
+        if not name.isprintable():
+            raise CaseError(f"{path}: names of weights must be printable, but one is {name!r}")
+        if is_known(name):
+            check_format(file, name)
+
+
+def check_size(item: WeightsItem, size: int) -> None:
+    """Refuse a file of another size: a login page, a stub, another file.
+
+    Raises:
+        CaseError: the size differs from the manifest's by more than rounding explains.
+    """
+    published = item.entry.size_mb
+    if published is not None and abs(size / 1e6 - published) > size_tolerance_mb(published):
+        raise CaseError(f"{item.name}: must have about {published:g} MB, but has {size / 1e6:.3g} MB")
+
+
+def size_tolerance_mb(published_mb: float) -> float:
+    """How much a file's size may differ from the manifest's rounded size."""
+    return max(SIZE_TOLERANCE * published_mb, 0.1)
 
 
 def describe_difference(expected: Mapping[str, str], actual: Mapping[str, str]) -> str:

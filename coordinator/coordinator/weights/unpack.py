@@ -1,9 +1,12 @@
 """Unpacks a zip archive that is not trusted: it may only make files below one folder, and not too many bytes."""
 
+import errno
 import shutil
 import stat
+import struct
+import unicodedata
 import zipfile
-import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,9 @@ from contract.errors import CaseError
 from coordinator.weights.disk import refuse_full_disk
 
 MOST_FILES = 10_000
+MOST_NAME_BYTES, MOST_COMMENT_BYTES, MOST_LINE_BYTES = 200, 65_535, 1024
+ZIP64 = 0xFFFFFFFF
+"""A length that stands elsewhere: the archive is larger than 4 GB."""
 MOST_BYTES_FOR_ONE, MOST_BYTES_MORE = 20, 64_000_000
 """An archive of N bytes may hold 20 N + 64 MB: weights hardly compress, text compresses to a tenth."""
 
@@ -25,22 +31,48 @@ def unpack(archive: Path, top: str, into: Path) -> None:
         into: the folder to make from it; must not exist.
 
     Raises:
-        CaseError: the archive is not a zip file, has a bad checksum, holds a link or anything outside of `top`, or is
-            too large. Only `into` may have been written.
+        CaseError: the archive is not a zip file, has a bad checksum, holds a link, a name that is unsafe or clashes
+            with another, or anything outside of `top`, or is too large. Only `into` may have been written.
     """
     try:
+        _refuse_long_list(archive)
         with zipfile.ZipFile(archive) as opened:
             entries = opened.infolist()
-            problem = next(_problems(entries, top, archive.stat().st_size), None)
-            if problem is not None:
-                raise CaseError(f"{archive}: archive must hold the folder {top} alone, safely, but {problem}")
+            _refuse_unsafe(archive, entries, top)
             refuse_full_disk(into.parent, sum(entry.file_size for entry in entries))
             into.mkdir()
             for entry in entries:
                 if not entry.is_dir():
                     _write(opened, entry, into / entry.filename.removeprefix(f"{top}/"))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise CaseError(f"{archive}: must be a whole zip archive, but: {error}") from None
+    except CaseError:
+        raise
+    except Exception as error:  # zipfile and its decompressors raise all kinds for a damaged archive
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # the disk's fault
+            raise
+        raise CaseError(f"{archive}: must be a whole zip archive, but: {type(error).__name__} {error}") from error
+
+
+def _refuse_unsafe(archive: Path, entries: list[zipfile.ZipInfo], top: str) -> None:
+    problem = next(_problems(entries, top, archive.stat().st_size), None)
+    if problem is not None:
+        raise CaseError(f"{archive}: archive must hold the folder {top} alone, safely, but {problem}")
+
+
+def _refuse_long_list(archive: Path) -> None:
+    """Refuse an archive whose list of files is longer than any that we take, before all of it is read into memory.
+
+    Raises:
+        CaseError: it is.
+    """
+    end_bytes = 22
+    with archive.open("rb") as stream:
+        stream.seek(max(0, archive.stat().st_size - end_bytes - MOST_COMMENT_BYTES))
+        tail = stream.read()
+    at = tail.rfind(b"PK\5\6")
+    if at >= 0 and len(tail) - at >= end_bytes:
+        (list_bytes,) = struct.unpack_from("<I", tail, at + 12)
+        if list_bytes != ZIP64 and list_bytes > MOST_FILES * MOST_LINE_BYTES:
+            raise CaseError(f"{archive}: archive must list at most {MOST_FILES} files, but its list has {list_bytes} B")
 
 
 def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> None:
@@ -52,7 +84,6 @@ def _write(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> Non
 
 def _problems(entries: list[zipfile.ZipInfo], top: str, size: int) -> Iterator[str]:
     """Yield all reasons not to unpack; zipfile enforces the sizes that the entries state."""
-    names = [entry.filename for entry in entries]
     total = sum(entry.file_size for entry in entries)
     if all(entry.is_dir() for entry in entries):
         yield "it holds no file"
@@ -60,16 +91,43 @@ def _problems(entries: list[zipfile.ZipInfo], top: str, size: int) -> Iterator[s
         yield f"it holds {len(entries)} files (at most {MOST_FILES})"
     if total > (most := MOST_BYTES_FOR_ONE * size + MOST_BYTES_MORE):
         yield f"it would become {total} bytes (at most {most})"
-    if len(set(names)) != len(names):
-        yield "it names a file twice"
+    yield from _clashes(entries)
     for entry in entries:
-        if not entry.filename.startswith(f"{top}/") or any(
-            part in ("", ".", "..") for part in entry.filename.removesuffix("/").split("/")
-        ):
-            yield f"{entry.filename!r} lies outside of it"
-        if "\\" in entry.filename:
-            yield f"{entry.filename!r} has a backslash"
-        if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            yield f"{entry.filename!r} is a link or a device"
-        if entry.flag_bits & 1:
-            yield f"{entry.filename!r} is encrypted"
+        yield from _entry_problems(entry, top)
+
+
+def _entry_problems(entry: zipfile.ZipInfo, top: str) -> Iterator[str]:
+    name, parts = entry.filename, entry.filename.removesuffix("/").split("/")
+    if not name.startswith(f"{top}/") or any(part in ("", ".", "..") for part in parts):
+        yield f"{name!r} lies outside of it"
+    if not name.isprintable() or name != entry.orig_filename:
+        yield f"{entry.orig_filename!r} holds characters that can't be printed"
+    if any(len(part.encode(errors="replace")) > MOST_NAME_BYTES for part in parts):
+        yield f"{name[:60]!r}… has more than {MOST_NAME_BYTES} bytes"
+    if "\\" in name:
+        yield f"{name!r} has a backslash"
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        yield f"{name!r} is a link or a device"
+    if entry.flag_bits & 1:
+        yield f"{name!r} is encrypted"
+
+
+def _clashes(entries: list[zipfile.ZipInfo]) -> Iterator[str]:
+    """Yield names that are one file on some disk: equal, or equal but for case or Unicode form; or file and folder."""
+    files = [entry.filename for entry in entries if not entry.is_dir()]
+    folded = Counter(_fold(name) for name in files)
+    for name in files:
+        if folded[_fold(name)] > 1:
+            yield f"it names a file twice: {name!r}"
+    above = {_fold(name[:at]) for entry in entries for name in [entry.filename] for at in _slashes(name)}
+    for name in files:
+        if _fold(name) in above:
+            yield f"{name!r} is a file and a folder"
+
+
+def _slashes(name: str) -> Iterator[int]:
+    return (at for at, letter in enumerate(name) if letter == "/")
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -28,6 +28,10 @@ def segment(settings: Settings, case: Case) -> LabelMap:
     return (np.asarray(case.image.array) > settings.threshold).astype(np.uint8)
 
 
+PROCESSES = (Path("/sys/fs/cgroup/pids.max"), Path("/sys/fs/cgroup/pids/pids.max"))
+"""Where a container's bound on processes stands, in version 2 of cgroups and in version 1."""
+
+
 def collect_facts(context: Context) -> dict[str, object]:
     """Collect facts about the place that the tool runs in."""
     arguments = context.arguments
@@ -42,6 +46,8 @@ def collect_facts(context: Context) -> dict[str, object]:
             line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")
         ),
         "shm_mb": shutil.disk_usage("/dev/shm").total // 2**20,  # noqa: S108
+        "tmp_mb": shutil.disk_usage("/tmp").total // 2**20,  # noqa: S108
+        "processes": next((file.read_text().strip() for file in PROCESSES if file.exists()), ""),
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "cuda": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "image_id": os.environ.get("TOOL_IMAGE_ID"),

@@ -15,7 +15,7 @@ from helpers.engine import LIMITS, nothing, plan, run
 from contract.errors import Stopped, UsageError
 from coordinator.engine import locks, snakemake
 from coordinator.study import steps
-from coordinator.study.steps import Step
+from coordinator.study.steps import Plan, Step
 
 
 def test_steps_are_done_once_and_redone_when_their_fingerprint_changes(tmp_path: Path) -> None:
@@ -34,6 +34,18 @@ def test_a_step_whose_output_is_gone_is_done_again_and_nothing_else(tmp_path: Pa
     (tmp_path / "toy" / "a").rmdir()
 
     assert run(tmp_path, planned) == (["toy/a"], {})
+
+
+def test_a_dataset_that_is_called_as_a_file_about_steps_is_run_as_any_other(tmp_path: Path) -> None:
+    names = ("x.failed", "x.lock", "x.log", "todo", "report.json")
+    planned = Plan("toy", "/nowhere", None, tuple(
+        nothing("a")._replace(id=f"{name}/2-labels/a", output=f"datasets/{name}/2-labels/a") for name in names
+    ), {"cases": {name: ["a"] for name in names}})  # fmt: skip
+
+    first, again = run(tmp_path, planned), run(tmp_path, planned)
+
+    assert first == ([f"{name}/2-labels/a" for name in names], {})
+    assert again == ([], {})
 
 
 def test_a_failed_step_stops_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
@@ -121,7 +133,7 @@ def test_the_workflow_engine_dies_with_its_coordinator(tmp_path: Path) -> None:
     )
     (tmp_path / "run" / steps.PLAN).write_text(steps.plan_text(plan(step)))
     coordinator = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(tmp_path / "run")])
-    log = tmp_path / "run" / "logs" / "snakemake.log"
+    log = tmp_path / "run" / "snakemake.log"
     until(lambda: log.exists() and "waiting for an earlier run" in log.read_text())
     coordinator.send_signal(signal.SIGKILL)
     coordinator.wait()

@@ -9,13 +9,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from helpers.pickles import RunsCode
 from medsam_tool import lite, timm_stub
 from medsam_tool.prompts import BoxRule
 from medsam_tool.segmenter import Segmenter
 from medsam_tool.stack import Settings, segment_volume
+from medsam_tool.tensors import fill_network
 from numpy.typing import NDArray
 
-from contract import Case, LabelMap
+from contract import Case, LabelMap, UsageError
 from contract.volumes import read_image, read_labels, write_image, write_labels
 
 OBLIQUE = np.array([[-1.9, 0.3, 0.1, 60.0], [0.28, 1.8, 0.4, -80.0], [0.05, -0.35, 3.0, 12.0], [0, 0, 0, 1]])
@@ -251,3 +253,30 @@ def test_the_stubs_drop_path_is_the_identity_when_predicting_and_refuses_trainin
     assert torch.equal(path.eval()(x), x)
     with pytest.raises(RuntimeError, match="training mode"):
         path.train()(x)
+
+
+def test_a_program_in_the_weights_is_one_sentence_and_never_run(tmp_path: Path):
+    torch.save({"image_encoder.pos_embed": RunsCode(tmp_path / "made")}, tmp_path / "bad.pth")
+
+    with pytest.raises(UsageError, match=r"bad\.pth: must be a whole file of tensors.*: it holds getattr.*; remove it"):
+        lite.load(tmp_path / "bad.pth")
+
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>quota exceeded</html>", b"PK\x03\x04 cut short", b"\x80\x02]q\x00."])
+def test_weights_that_are_no_checkpoint_are_refused(tmp_path: Path, content: bytes):
+    (tmp_path / "page.pth").write_bytes(content)
+
+    with pytest.raises(UsageError, match=r"page\.pth: must be a whole file of tensors"):
+        lite.load(tmp_path / "page.pth")
+
+
+@pytest.mark.parametrize(
+    "tensors", [{"weight": torch.zeros(2, 3)}, {}, {"weight": torch.zeros(9), "bias": torch.zeros(2)}]
+)
+def test_tensors_of_another_network_are_refused(tmp_path: Path, tensors: dict[str, torch.Tensor]):
+    with pytest.raises(
+        UsageError, match=r"other\.pth: must hold the tensors of a LiteMedSAM, all and no others, but: "
+    ):
+        fill_network(torch.nn.Linear(3, 2), tensors, tmp_path / "other.pth", "LiteMedSAM")

@@ -2,11 +2,15 @@
 
 import csv
 import json
+import pickle
+import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from helpers.pickles import RunsCode
 from nnunet_bench import CASES, FOLD, MODEL, SHAPE, SHORT, Workbench, fold_cases, read_json, stored, write_toy
 
 pytestmark = pytest.mark.venvs
@@ -98,6 +102,31 @@ def test_a_fold_without_prepare_is_refused(bench: Workbench):
     log = bench.run("alone", *FOLD, code=2)
 
     assert "must hold the results of an earlier step, but does not exist" in log
+
+
+@pytest.mark.parametrize("harm", ["program", "cut", "missing", "array"])
+def test_a_prepared_case_that_is_not_plain_data_ends_the_fold_before_it_trains(
+    bench: Workbench, tmp_path: Path, harm: str
+):
+    prepared = shutil.copytree(bench.out("prepared"), tmp_path / "prepared")
+    (pickled,) = prepared.glob("Dataset001_toy/*/c.pkl")
+    match harm:
+        case "program":
+            pickled.write_bytes(pickle.dumps({"class_locations": RunsCode(tmp_path / "made")}))
+        case "cut":
+            pickled.write_bytes(pickled.read_bytes()[:-9])
+        case "missing":
+            pickled.unlink()
+        case "array":
+            pickled = pickled.with_suffix(".b2nd")
+            pickled.write_bytes(pickled.read_bytes()[:70])
+
+    log = bench.run(f"evil-{harm}", *FOLD, "--overwrite", code=2, prepare=prepared)
+
+    assert f"error: {pickled}: must be a whole " in log
+    assert "; run the step prepare again\n" in log and "Traceback" not in log
+    assert "epoch 1" not in log
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_residual_encoder_is_trained_without_timm(bench: Workbench):

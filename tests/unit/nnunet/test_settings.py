@@ -6,7 +6,7 @@ from nnunet_tool.settings import read_plan_settings
 from contract import UsageError
 from contract.manifest import load_manifest
 
-MANIFEST = load_manifest(Path(__file__).parents[3] / "containers" / "nnunet")
+OPTIONS = load_manifest(Path(__file__).parents[3] / "containers" / "nnunet").complete_options({})
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ MANIFEST = load_manifest(Path(__file__).parents[3] / "containers" / "nnunet")
 )
 def test_an_option_that_is_no_list_of_numbers_is_refused(option: str, value: str, message: str):
     with pytest.raises(UsageError, match=message):
-        read_plan_settings(MANIFEST.complete_options({option: value}))
+        read_plan_settings(OPTIONS | {option: value})

@@ -41,10 +41,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(run: Path) -> Iterator[str]:
+    """The server's address with its token, without a path."""
     with serve.make_server(serve.collect_site(run), 0) as serving:
-        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        yield f"http://{serve.HOST}:{serving.server_port}"
+        yield f"http://{serve.HOST}:{serving.server_port}?token={serving.token}"
         serving.shutdown()
         thread.join()
 
@@ -171,7 +172,7 @@ def test_columns_of_plain_texts_are_sorted_as_numbers_where_all_are_numbers(page
 
 
 def test_the_viewer_shows_the_volume_and_both_label_maps(page: Page, address: str):
-    page.goto(f"{address}/viewer/")
+    page.goto(address.replace("?", "/viewer/?"))
     page.locator("body[data-state=shown]").wait_for(timeout=30_000)
 
     assert page.locator("#case option").count() == 5
@@ -191,12 +192,12 @@ def test_the_viewer_shows_the_volume_and_both_label_maps(page: Page, address: st
 
 
 def test_a_case_of_the_report_leads_to_its_volume(page: Page, address: str):
-    page.goto(f"{address}/")
+    page.goto(address.replace("?", "/?"))
     page.locator('table.cases [data-case="case_3"] a').click()
     page.locator("body[data-state=shown]").wait_for(timeout=30_000)
 
     assert page.locator("#case option:checked").inner_text() == "case_3 (held out)"
-    assert page.url == f"{address}/viewer/#word/case_3"
+    assert page.url == f"{address.partition('?')[0]}/viewer/#word/case_3"
 
 
 def test_a_volume_that_is_gone_is_said_in_the_viewer(browser: Browser, tmp_path: Path):
@@ -205,9 +206,9 @@ def test_a_volume_that_is_gone_is_said_in_the_viewer(browser: Browser, tmp_path:
     (run.parents[1] / "data").rename(run.parents[1] / "moved")
     opened = browser.new_page()
     with serve.make_server(serve.collect_site(run), 0) as serving:
-        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
-        opened.goto(f"http://{serve.HOST}:{serving.server_port}/viewer/")
+        opened.goto(f"http://{serve.HOST}:{serving.server_port}/viewer/?token={serving.token}")
         opened.locator("body[data-state=failed]").wait_for(timeout=30_000)
         text = opened.locator("#state").inner_text()
         opened.close()

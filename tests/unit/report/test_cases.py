@@ -18,13 +18,13 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_a_case_in_which_no_organ_counts_has_a_dash(run: Path):
-    frame = pl.read_parquet(run / "word/3-scores/nnunet.parquet")
+    frame = pl.read_parquet(run / "datasets/word/3-scores/nnunet.parquet")
     nothing = pl.when(pl.col("case") == "case_1")
     frame = frame.with_columns(
         *(nothing.then(0).otherwise(pl.col(c)).alias(c) for c in ("reference_voxels", "prediction_voxels")),
         *(nothing.then(float("nan")).otherwise(pl.col(c)).alias(c) for c in ("dice", "surface_dice")),
     )
-    frame.write_parquet(run / "word/3-scores/nnunet.parquet")
+    frame.write_parquet(run / "datasets/word/3-scores/nnunet.parquet")
     (run / "study.yaml").write_text("name: demo-study\nscore: {empty: raw}\ntrain: {epochs: 8}\n", encoding="utf-8")
     loaded = load_run(run)
 

@@ -47,10 +47,10 @@ def test_a_row_has_percents_with_a_sign_where_a_sign_means_something(run: Path):
 
 
 def test_without_shells_the_vote_is_missing_and_without_scores_the_table(run: Path):
-    shutil.rmtree(run / "word/3-scores/shells")
+    shutil.rmtree(run / "datasets/word/3-scores/shells")
     loaded = load_run(run)
     table = consistency_table(loaded, loaded.datasets[0])
-    shutil.rmtree(run / "word/3-scores")
+    shutil.rmtree(run / "datasets/word/3-scores")
 
     unscored = load_run(run)
 

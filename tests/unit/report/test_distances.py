@@ -18,12 +18,12 @@ def run(tmp_path: Path) -> Path:
     (run / "study.yaml").write_text(
         (run / "study.yaml").read_text(encoding="utf-8") + "score: {distances: true}\n", encoding="utf-8"
     )
-    places = {f"word/2-labels/{v}": (f"word/3-scores/{v}.parquet", v) for v in SHIFTS} | {
-        f"word/6-predictions/{v}/seed-0": (f"word/6-predictions/{v}/seed-0/scores.parquet", v)
+    places = {f"datasets/word/2-labels/{v}": (f"datasets/word/3-scores/{v}.parquet", v) for v in SHIFTS} | {
+        f"datasets/word/6-predictions/{v}/seed-0": (f"datasets/word/6-predictions/{v}/seed-0/scores.parquet", v)
         for v in ("base", *SHIFTS)
     }
     for place, (file, version) in places.items():
-        frame = score_folders(run / "word/2-labels/base", run / place, ORGANS, Scoring(1.0, distances=True))
+        frame = score_folders(run / "datasets/word/2-labels/base", run / place, ORGANS, Scoring(1.0, distances=True))
         names = [pl.lit("word").alias("dataset"), pl.lit(version).alias("version")]
         frame.with_columns(*names, *([pl.lit(0).alias("seed")] if "6-" in place else [])).write_parquet(run / file)
     return run
@@ -35,7 +35,7 @@ def test_label_versions_and_networks_have_tables_in_all_three_forms(run: Path):
     for name, versions, cases in (("labels", [*SHIFTS], CASES), ("networks", ["base", *SHIFTS], HELD_OUT)):
         frame = pl.read_csv(out / f"tables/distances-{name}.csv")
         raw = pl.concat([
-            pl.read_parquet(run / (f"word/3-scores/{v}.parquet" if name == "labels" else f"word/6-predictions/{v}/seed-0/scores.parquet"))
+            pl.read_parquet(run / (f"datasets/word/3-scores/{v}.parquet" if name == "labels" else f"datasets/word/6-predictions/{v}/seed-0/scores.parquet"))
             for v in versions
         ])  # fmt: skip
         worst = raw.filter(pl.col("version") == "medsam")
@@ -53,7 +53,7 @@ def test_label_versions_and_networks_have_tables_in_all_three_forms(run: Path):
 
 
 def test_an_organ_that_a_version_lacks_is_counted_and_is_no_infinite_mean(run: Path):
-    file = run / "word/3-scores/medsam.parquet"
+    file = run / "datasets/word/3-scores/medsam.parquet"
     missed = (pl.col("case") == "case_1") & (pl.col("organ") == "aorta")
     pl.read_parquet(file).with_columns(
         pl.when(missed).then(float("inf")).otherwise(pl.col("hd95_mm")).alias("hd95_mm"),

@@ -8,7 +8,7 @@ from helpers.runs import make_run
 from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.methods import write_methods
 from coordinator.results.load import load_run
-from coordinator.study.file import ScoreSettings
+from coordinator.study.settings import ScoreSettings
 
 NONE_STATED = (
     "Jaus et al. (2025) state neither a rule for empty masks nor a tolerance of Surface Dice: both are this study's."
@@ -26,8 +26,8 @@ def make_absent(file: Path, case: str) -> None:
 def test_the_report_says_that_the_paper_has_no_rule_and_how_many_scores_ours_decides(tmp_path: Path):
     run = make_run(tmp_path)
     for version in ("nnunet", "medsam", "totalseg"):
-        make_absent(run / f"word/3-scores/{version}.parquet", "case_1")
-    make_absent(run / "word/6-predictions/base/seed-0/scores.parquet", "case_3")
+        make_absent(run / f"datasets/word/3-scores/{version}.parquet", "case_1")
+    make_absent(run / "datasets/word/6-predictions/base/seed-0/scores.parquet", "case_3")
 
     loaded = load_run(run)
 

@@ -133,9 +133,9 @@ def test_the_base_network_s_failure_is_the_reason_that_nothing_is_compared(tmp_p
 def test_training_curves_and_dose_and_response_name_what_failed(tmp_path: Path):
     run = make_scored_run(tmp_path / "run", seeds=(0,))
     for version in VERSIONS:
-        write_json(run / f"word/1-raw/{version}/run.json", {"tool": "degrade", "options": {}})
+        write_json(run / f"datasets/word/1-raw/{version}/run.json", {"tool": "degrade", "options": {}})
         log = pl.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.9], "learning_rate": [1e-3] * 2})
-        put(run / f"word/5-models/{version}/seed-0/log.parquet", log)
+        put(run / f"datasets/word/5-models/{version}/seed-0/log.parquet", log)
     predict_elsewhere(scores_file(run, "nnunet", 0))
 
     report = make_report(run)

@@ -37,16 +37,14 @@ def test_observations_and_methods_say_the_same(made: Path):
     text = visible_text(made / "index.html")
 
     assert (
-        "The labels of nnunet and medsam were made from the reference labels, so a user without reference labels could "
-        "not have them."
+        "The labels of nnunet and the prompts of medsam were made from the reference labels, so a user without reference "
+        "labels could not have them."
     ) in text
     assert (
         "The networks that labelled the training cases of nnunet were trained with labels of held-out cases; networks "
         "trained on it may score too high."
     ) in text
-    assert (
-        "The labels of nnunet and medsam were made from the reference labels. The prompts of medsam were made" in text
-    )
+    assert "The labels of nnunet and the prompts of medsam were made from the reference labels. The networks" in text
     assert "of nnunet were trained with labels of held-out cases as well." in text
 
 

@@ -21,7 +21,7 @@ def test_the_methods_cite_what_was_used_in_the_order_of_first_use(made: Path):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", section[: section.index("</section>")]))
     assert "Dataset word [2] (5 cases, 3 organs)" in text
     assert "medsam was made with medsam 0.3.0, MedSAM" in text
-    assert "The prompts of medsam were made from the reference labels." in text
+    assert "the prompts of medsam were made from the reference labels." in text
     assert "8 epochs of 250 batches of 2 patches" in text and "word: 2 and 3" in text
     assert "robust for cases as clusters" in text and "one corrected for skewness" in text
     assert "share a chance of 5 % of any wrong outcome" in text and "in at least " in text

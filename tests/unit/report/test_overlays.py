@@ -10,6 +10,7 @@ from helpers.reports import make_report
 from helpers.runs import SHAPE, SHIFTS, make_run, save
 
 from coordinator.report import overlays
+from coordinator.report.figures import make_picture, styled_figure
 from coordinator.results.cases import case_scores
 from coordinator.results.load import load_run
 
@@ -90,7 +91,7 @@ def test_images_that_were_moved_are_said_to_be_gone(run: Path):
 
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8b broken", b"no gzip"])
 def test_a_label_map_that_is_broken_costs_its_overlay_only(run: Path, content: bytes):
-    (run / "word/2-labels/medsam/case_4.nii.gz").write_bytes(content)
+    (run / "datasets/word/2-labels/medsam/case_4.nii.gz").write_bytes(content)
 
     out = make_report(run)
 
@@ -102,3 +103,11 @@ def test_label_maps_without_any_label_are_drawn(run: Path):
         save(place, np.zeros(SHAPE, np.uint8))
 
     assert (make_report(run) / "figures/overlay-versions-word.png").is_file()
+
+
+def test_a_name_with_dollar_signs_is_drawn_as_it_is_and_not_as_a_formula() -> None:
+    with styled_figure(2, 2) as figure:
+        figure.subplots().set_title(r"a$\frac$b")
+        picture = make_picture("x", "x", figure, alt="x", dpi=50)
+
+    assert r"a$\frac$b" in picture.svg

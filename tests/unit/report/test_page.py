@@ -103,7 +103,10 @@ def test_every_number_of_the_case_table_is_the_one_in_the_csv(made: Path):
 
 def test_an_organ_that_no_case_shows_has_dashes(run: Path):
     absent = pl.when(pl.col("organ") == "aorta")
-    for file in (*run.glob("word/3-scores/*.parquet"), *run.glob("word/6-predictions/*/seed-0/scores.parquet")):
+    for file in (
+        *run.glob("datasets/word/3-scores/*.parquet"),
+        *run.glob("datasets/word/6-predictions/*/seed-0/scores.parquet"),
+    ):
         pl.read_parquet(file).with_columns(
             *(absent.then(0).otherwise(pl.col(c)).alias(c) for c in ("reference_voxels", "prediction_voxels")),
             *(absent.then(float("nan")).otherwise(pl.col(c)).alias(c) for c in ("dice", "surface_dice")),
@@ -129,7 +132,10 @@ def test_one_case_with_one_version_and_constant_scores_has_a_report(run: Path):
     plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
     plan |= {"versions": {"word": ["nnunet"]}, "split": {"word": {"train": [], "holdout": ["case_2"]}}}
     write_json(run / "plan.json", plan)
-    for file in (run / "word/3-scores/nnunet.parquet", *run.glob("word/6-predictions/*/seed-0/scores.parquet")):
+    for file in (
+        run / "datasets/word/3-scores/nnunet.parquet",
+        *run.glob("datasets/word/6-predictions/*/seed-0/scores.parquet"),
+    ):
         only = pl.read_parquet(file).filter(pl.col("case") == "case_2")
         only.with_columns(dice=pl.lit(1.0), surface_dice=pl.lit(1.0)).write_parquet(file)
 

@@ -13,14 +13,14 @@ from coordinator.report.training import training_differences
 from coordinator.results import paper
 from coordinator.results.load import load_run
 from coordinator.results.summaries import compute_results
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 
 LABELS, SEGTHOR, FLARE = "beside-paper-label-quality", "beside-paper-segthor", "beside-paper-flare"
 
 
 def record(run: Path, version: str, tool: str, variant: str) -> None:
     """Say which tool made a label version."""
-    write_json(run / f"word/1-raw/{version}/run.json", {**tool_record(tool), "variant": variant})
+    write_json(run / f"datasets/word/1-raw/{version}/run.json", {**tool_record(tool), "variant": variant})
 
 
 def fine_tune(run: Path, target: str) -> None:
@@ -30,7 +30,9 @@ def fine_tune(run: Path, target: str) -> None:
     plan["split"][target] = plan["split"]["word"]
     write_json(run / "plan.json", plan)
     for version in ("no-pretrain", "base", "nnunet"):
-        source = run / f"word/6-predictions/{'base' if version == 'no-pretrain' else version}/seed-0/scores.parquet"
+        source = (
+            run / f"datasets/word/6-predictions/{'base' if version == 'no-pretrain' else version}/seed-0/scores.parquet"
+        )
         place = run / f"transfer/{target}/word/6-predictions/{version}/seed-0"
         place.mkdir(parents=True)
         pl.read_parquet(source).drop("dataset", "version", "seed").write_parquet(place / "scores.parquet")
@@ -76,7 +78,7 @@ def test_a_tool_that_the_paper_has_not_is_left_out_whatever_its_name(run: Path, 
 
 
 def test_a_version_whose_tool_was_not_recorded_is_left_out(run: Path):
-    (run / "word/1-raw/nnunet/run.json").unlink()
+    (run / "datasets/word/1-raw/nnunet/run.json").unlink()
 
     assert "nnunet" not in versions(tables(run)[LABELS])
 

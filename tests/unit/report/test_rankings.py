@@ -13,7 +13,7 @@ CAPTION = "Ranks that depend on the convention"
 def let_the_convention_decide(run: Path) -> None:
     """One case has no organs; there nnunet, the best elsewhere, finds some all the same, and the others find none."""
     for version in SHIFTS:
-        file = run / f"word/3-scores/{version}.parquet"
+        file = run / f"datasets/word/3-scores/{version}.parquet"
         invented = 9 if version == "nnunet" else 0
         dice = 0.0 if invented else float("nan")
         empty = pl.when(pl.col("case") == "case_0")

@@ -65,20 +65,24 @@ def run(tmp_path: Path) -> Path:
     }  # fmt: skip
     write_json(folder / "plan.json", plan)
     aside = {"case_9": ["label and image must share one grid"]}
-    write_json(folder / "word/check.json", {"cases": 5, "set_aside": aside, "warnings": ["case_2: thick slices"]})
+    write_json(
+        folder / "datasets/word/check.json", {"cases": 5, "set_aside": aside, "warnings": ["case_2: thick slices"]}
+    )
     for version in versions:
         bad = "case_1" if version == "medsam" else None
-        write_json(folder / f"word/1-raw/{version}/run.json", tool_record(version))
+        write_json(folder / f"datasets/word/1-raw/{version}/run.json", tool_record(version))
         lines = [
             {"case": c, "state": "failed" if c == bad else "done", "reason": f"{folder}/x <b>: no prompt" if c == bad else None}
             for c in cases
         ]  # fmt: skip
         text = "".join(json.dumps(line) + "\n" for line in lines) + '{"case": "cut sho'
-        (folder / f"word/1-raw/{version}/status.jsonl").write_text(text, encoding="utf-8")
-        (folder / "word/3-scores").mkdir(exist_ok=True)
-        scores(version, [c for c in cases if c != bad]).write_parquet(folder / f"word/3-scores/{version}.parquet")
+        (folder / f"datasets/word/1-raw/{version}/status.jsonl").write_text(text, encoding="utf-8")
+        (folder / "datasets/word/3-scores").mkdir(exist_ok=True)
+        scores(version, [c for c in cases if c != bad]).write_parquet(
+            folder / f"datasets/word/3-scores/{version}.parquet"
+        )
     for version in ("base", "nnunet", "medsam"):
-        model, predictions = (folder / f"word/{s}/{version}/seed-0" for s in ("5-models", "6-predictions"))
+        model, predictions = (folder / f"datasets/word/{s}/{version}/seed-0" for s in ("5-models", "6-predictions"))
         write_json(model / "run.json", tool_record("trainer"))
         log = {
             "epoch": [0, 1, 2],
@@ -266,7 +270,7 @@ def test_a_run_in_which_all_went_well_says_that_nothing_failed(run: Path):
     plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
     plan["versions"] = {"word": ["nnunet"]}
     write_json(run / "plan.json", plan)
-    write_json(run / "word/check.json", {"cases": 4, "set_aside": {}, "warnings": []})
+    write_json(run / "datasets/word/check.json", {"cases": 4, "set_aside": {}, "warnings": []})
     (run / "failures.json").unlink()
 
     assert "Nothing failed." in visible_text(make_report(run) / "index.html")
@@ -275,7 +279,7 @@ def test_a_run_in_which_all_went_well_says_that_nothing_failed(run: Path):
 def test_means_are_over_seeds(run: Path):
     plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
     write_json(run / "plan.json", {**plan, "seeds": [0, 1]})
-    second = run / "word/6-predictions/base/seed-1"
+    second = run / "datasets/word/6-predictions/base/seed-1"
     second.mkdir()
     scores("base", ["case_2", "case_3"], shift=-0.15).write_parquet(second / "scores.parquet")
 

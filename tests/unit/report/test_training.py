@@ -9,7 +9,7 @@ from helpers.runs import make_run, tool_record, write_json
 from coordinator.report.methods import write_methods
 from coordinator.results import paper
 from coordinator.results.load import load_run
-from coordinator.study.file import TrainSettings
+from coordinator.study.settings import TrainSettings
 from coordinator.tools.finding import find_tools
 
 RECIPE = {
@@ -26,7 +26,7 @@ UNSTATED = ("loss", "deep supervision", "augmentation", "batch size", "weight de
 
 def record(run: Path, dataset: str = "word", **changes: str) -> None:
     """Let all networks of a dataset have recorded how they were trained."""
-    for model in (run / dataset / "5-models").glob("*/seed-0"):
+    for model in (run / "datasets" / dataset / "5-models").glob("*/seed-0"):
         write_json(model / "run.json", {**tool_record("trainer"), "recipe": {**RECIPE, **changes}})
 
 
@@ -66,7 +66,7 @@ def test_networks_that_were_trained_differently_show_both(tmp_path: Path):
     run = make_run(tmp_path)
     record(run)
     write_json(
-        run / "word/5-models/medsam/seed-0/run.json",
+        run / "datasets/word/5-models/medsam/seed-0/run.json",
         {**tool_record("trainer"), "recipe": {**RECIPE, "precision": "bfloat16"}},
     )
 
@@ -89,7 +89,7 @@ def test_settings_that_differ_between_datasets_stand_with_their_dataset(tmp_path
         plan[key]["btcv"] = plan[key]["word"]
     write_json(run / "plan.json", plan)
     other = {**tool_record("trainer"), "recipe": {**RECIPE, "patch": "64 × 64 × 64 voxels"}}  # noqa: RUF001
-    write_json(run / "btcv/5-models/base/seed-0/run.json", other)
+    write_json(run / "datasets/btcv/5-models/base/seed-0/run.json", other)
 
     text = attribution(run)
 

@@ -26,7 +26,7 @@ def test_a_case_s_dice_is_the_mean_over_its_common_organs_that_count(run: Path):
     )  # fmt: skip
     write_json(run / "plan.json", {**json.loads((run / "plan.json").read_text()), "common_labels": {"word": [1, 3]}})
     (run / "study.yaml").write_text("name: demo-study\nscore: {empty: raw}\n", encoding="utf-8")
-    frame.write_parquet(run / "word/3-scores/nnunet.parquet")
+    frame.write_parquet(run / "datasets/word/3-scores/nnunet.parquet")
     loaded = load_run(run)
 
     row = case_scores(loaded, loaded.datasets[0]).filter((pl.col("version") == "nnunet") & (pl.col("what") == "labels"))

@@ -102,7 +102,7 @@ def test_volume_errors_have_a_sign_and_means_over_organs_keep_bias_and_scatter_a
 
 def test_a_run_that_was_scored_without_shells_has_volume_errors_and_no_vote(tmp_path: Path):
     folder = make_run(tmp_path)
-    for file in (folder / "word/3-scores/shells").iterdir():
+    for file in (folder / "datasets/word/3-scores/shells").iterdir():
         file.unlink()
 
     run = load_run(folder)

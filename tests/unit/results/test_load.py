@@ -61,14 +61,14 @@ def noisy(tmp_path: Path) -> Path:
     about |= {"noise_seeds": [5, 6], "transfer": ["segthor"], "labels": {**about["labels"], "segthor": {"1": "aorta"}}}
     about["split"]["segthor"] = about["split"]["word"]
     write_json(run / "plan.json", about)
-    for folder in ("word", "transfer/segthor/word"):
+    for folder in ("datasets/word", "transfer/segthor/word"):
         for version, seed in (("base", 0), ("base", 5), ("medsam", 0)):
             place = run / folder / f"6-predictions/{version}/seed-{seed}"
             place.mkdir(parents=True, exist_ok=True)
-            first = pl.read_parquet(run / f"word/6-predictions/{version}/seed-0/scores.parquet")
+            first = pl.read_parquet(run / f"datasets/word/6-predictions/{version}/seed-0/scores.parquet")
             worse = first.with_columns(pl.lit(seed).alias("seed"), pl.col("dice", "surface_dice") - 0.01 * seed)
             worse.write_parquet(place / "scores.parquet")
-    shutil.copytree(run / "word/5-models/base/seed-0", run / "word/5-models/base/seed-5")
+    shutil.copytree(run / "datasets/word/5-models/base/seed-0", run / "datasets/word/5-models/base/seed-5")
     return run
 
 

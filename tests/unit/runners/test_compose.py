@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from coordinator.runners import compose
+from coordinator.runners.toolsources import image_digest
 from coordinator.tools.finding import Tool, find_tools
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +34,9 @@ def test_every_service_is_locked_down(name: str):
 
     locks = {
         "init": True, "read_only": True, "network_mode": "none", "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"], "tmpfs": ["/tmp:exec,mode=1777"],  # noqa: S108
+        "security_opt": ["no-new-privileges"],
+        "tmpfs": [f"/tmp:exec,mode=1777,size={tool.manifest.resources.tmp_mb}m"],  # noqa: S108
+        "pids_limit": tool.manifest.resources.processes,
         "user": "${HOST_UID:?run `make .env` first}:${HOST_GID:?run `make .env` first}",
         "shm_size": f"{tool.manifest.resources.shm_mb}m",
     }  # fmt: skip
@@ -52,6 +55,8 @@ def test_every_service_builds_its_own_tool(name: str):
 
     assert service["image"] == f"label-quality/{name}:{tool.manifest.version}"
     assert service["build"]["context"] == "./containers"
+    labels = {"label-quality.sources": image_digest(tool), "label-quality.base": "${BASE:-default}"}
+    assert service["build"]["labels"] == labels, "run `coordinator tool compose`"
     arguments = service["build"]["args"]
     assert (arguments["TOOL"], arguments["VERSION"]) == (name, tool.manifest.version)
     assert (arguments["LICENCES"], arguments["REVISION"]) == (tool.manifest.licence, "${REVISION:-unknown}")
@@ -60,14 +65,14 @@ def test_every_service_builds_its_own_tool(name: str):
 
 def test_there_is_a_service_for_every_tool_and_one_screen_shows_them():
     assert list(committed()) == list(find_tools(ROOT / "containers"))
-    assert len((ROOT / compose.FILE).read_text(encoding="utf-8").splitlines()) < 110
+    assert len((ROOT / compose.FILE).read_text(encoding="utf-8").splitlines()) < 115
 
 
 def test_a_tool_that_differs_says_so(probe: Tool, tmp_path: Path):
     folder = shutil.copytree(probe.folder.parent, tmp_path / "containers") / "probe"
     text = (folder.parent / "Dockerfile").read_text(encoding="utf-8")
     (folder / "Dockerfile").write_text(text.replace("ARG BASE=python:3.11", "ARG BASE=python:3.12"), encoding="utf-8")
-    resources = probe.manifest.resources.model_copy(update={"cpus": 4})
+    resources = probe.manifest.resources.model_copy(update={"cpus": 4, "tmp_mb": 2000, "processes": 99})
     other = Tool(folder, probe.manifest.model_copy(update={"resources": resources, "name": "other"}))
 
     services = yaml.safe_load(compose.render([probe, other]))["services"]
@@ -77,6 +82,7 @@ def test_a_tool_that_differs_says_so(probe: Tool, tmp_path: Path):
     assert services["other"]["build"]["args"]["BASE"].startswith("${BASE:-python:3.12-slim")
     assert set(services["other"]["environment"].values()) == {"4"}
     assert services["other"]["read_only"] is True
+    assert (services["other"]["tmpfs"], services["other"]["pids_limit"]) == (["/tmp:exec,mode=1777,size=2000m"], 99)  # noqa: S108
 
 
 def test_only_tools_that_can_use_a_gpu_get_one(probe: Tool):

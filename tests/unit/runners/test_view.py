@@ -1,5 +1,7 @@
 """What a tool may read, and its thread variables."""
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,30 @@ def test_links_are_shown_as_what_they_point_to(probe: Tool, tiny: Path, tmp_path
 
     assert paths["/data/tiny/images/a.nii.gz"] == (tiny / "tiny/images/a.nii.gz").resolve()
     assert "/data/tiny/images" not in paths
+
+
+def test_a_case_that_was_set_aside_is_not_shown(probe: Tool, tiny: Path, tmp_path: Path):
+    images = tmp_path / "tiny/images"
+    images.mkdir(parents=True)
+    (tmp_path / "tiny/dataset.yaml").write_text("name: tiny\n")
+    for name in ("good", "truncated"):
+        shutil.copy(tiny / "tiny/images/a.nii.gz", images / f"{name}.nii.gz")
+    (images / "dangling.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    os.mkfifo(images / "pipe.nii.gz")
+    invocation = replace(make_invocation(probe, tmp_path, tmp_path / "run"), cases=frozenset({"good"}))
+
+    paths = readable_paths(invocation)
+
+    assert paths["/data/tiny/images/good.nii.gz"] == images / "good.nii.gz"
+    assert [path for path in paths if "images" in path] == ["/data/tiny/images/good.nii.gz"]
+
+
+def test_a_folder_whose_cases_are_all_sound_is_shown_whole(probe: Tool, tiny: Path, tmp_path: Path):
+    cases = frozenset(file.name.removesuffix(".nii.gz") for file in (tiny / "tiny/images").iterdir())
+
+    paths = readable_paths(replace(make_invocation(probe, tiny, tmp_path / "run"), cases=cases))
+
+    assert paths["/data/tiny/images"] == (tiny / "tiny/images").resolve()
 
 
 @pytest.mark.parametrize(("arguments", "threads"), [((), "1"), (("--threads", "3"), "3"), (("--threads=4",), "4")])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.simulated import Shape, draw_study, generator, judge_study
 
-from coordinator.study.file import VerdictSettings
+from coordinator.study.settings import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT
 
 SETTINGS = VerdictSettings(surface_margin=0.02)

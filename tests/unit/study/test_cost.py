@@ -1,6 +1,5 @@
 """The cost of a study before it runs, on one of two tiny phantoms."""
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,24 +8,26 @@ import numpy as np
 import polars as pl
 import pytest
 from helpers.planning import NamedCode
+from helpers.runs import write_json
 
 from coordinator.datasets.phantom import make_phantom
 from coordinator.statistics.gains import Cube
 from coordinator.statistics.seednoise import seed_error
 from coordinator.study import cost
 from coordinator.study.cost import ASSUMED_SEED_STD, describe_cost, expected_seed_error, measured_std
-from coordinator.study.file import Study, TrainSettings, VerdictSettings, load_study
+from coordinator.study.file import Study, load_study
 from coordinator.study.pipeline import make_plan
+from coordinator.study.settings import TrainSettings, VerdictSettings
 from coordinator.study.steps import network_seeds
 from coordinator.tools.finding import find_tools
 
 TOOLS = find_tools()
-OPTIONS = {"patch": "auto", "filters": "auto", "batch-size": 2}
+OPTIONS = {"patch": "auto", "patch-voxels": 2097152, "filters": "auto", "batch-size": 2}
 
 
 def record(seconds: float, **options: object) -> dict[str, object]:
     return {
-        "tool": "trainer", "step": "train", "seconds": seconds, "outputs": {"model.pt": "", "log.parquet": ""},
+        "tool": "trainer", "step": "train", "device": "cuda:0", "seconds": seconds, "outputs": {"model.pt": "", "log.parquet": ""},
         "options": {**OPTIONS, "epochs": 10, "batches-per-epoch": 5, **options},
     }  # fmt: skip
 
@@ -175,12 +176,12 @@ def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study: Callab
             "case": ["a", "b", "c"], "label": [1, 1, 1], "organ": ["liver"] * 3, "dice": dice, "surface_dice": dice,
             "reference_voxels": [9, 9, 9], "prediction_voxels": [9, 9, 9],
         })  # fmt: skip
-        folder = made.run_folder / f"toy/6-predictions/{version}/seed-0"
+        folder = made.run_folder / f"datasets/toy/6-predictions/{version}/seed-0"
         folder.mkdir(parents=True)
         frame.write_parquet(folder / "scores.parquet")
 
     # Gains of 0.1, 0 and -0.1.
-    assert measured_std(made.run_folder / "toy/6-predictions", "flare21") == pytest.approx(
+    assert measured_std(made.run_folder / "datasets/toy/6-predictions", "flare21") == pytest.approx(
         np.std([1, 0, -1], ddof=1) / 10
     )
     assert "between cases 10.0 points (measured)" in cost_of(made)[-1]
@@ -188,8 +189,21 @@ def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study: Callab
 
 def test_what_earlier_runs_recorded_is_found_beside_the_run_folder(study: Callable[..., Study]) -> None:
     made = study()
-    folder = made.run_folder.parent / "other/toy/5-models/base/seed-0"
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(record(100)), encoding="utf-8")
+    folder = made.run_folder.parent / "other/datasets/toy/5-models/base/seed-0"
+    write_json(folder / "run.json", record(100))
+    write_json(
+        folder.parents[2] / "4-store/images/run.json", {"tool": "trainer", "step": "prepare", "options": OPTIONS}
+    )
 
     assert "2 s a step of training (measured)" in cost_of(made)[0]
+
+
+def test_networks_of_another_size_or_without_a_gpu_say_nothing_of_the_time(study: Callable[..., Study]) -> None:
+    made = study()
+    for name, device, patch in (("small", "cuda:0", "32,32,32"), ("slow", "cpu", "auto")):
+        folder = made.run_folder.parent / name / "datasets/toy"
+        write_json(folder / "5-models/base/seed-0/run.json", {**record(100), "device": device})
+        options = {**OPTIONS, "patch": patch}
+        write_json(folder / "4-store/images/run.json", {"tool": "trainer", "step": "prepare", "options": options})
+
+    assert "0.13 s a step of training (assumed)" in cost_of(made)[0]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from contract.errors import UsageError
-from coordinator.study.file import TrainSettings, VerdictSettings, load_study, trainer_options
+from coordinator.study.file import load_study, trainer_options
+from coordinator.study.settings import TrainSettings, VerdictSettings
 from coordinator.study.template import study_template
 from coordinator.tools.finding import Tool, find_tools
 

@@ -8,6 +8,7 @@ from helpers.planning import NamedCode
 
 from contract import weights, yamlfiles
 from contract.datasets import DatasetDescription
+from contract.errors import UsageError
 from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.datasets.known import description_file
 from coordinator.study.file import Generator, load_study
@@ -28,12 +29,12 @@ def known(name: str) -> dict[int, str]:
 def plan(tmp_path: Path) -> Callable[..., Plan]:
     """Plans a comparison on the paper's base datasets; weights are there by name alone."""
 
-    def make(*generators: str) -> Plan:
+    def make(*generators: str, put: Callable[[Generator, Path], None] = pretend_weights) -> Plan:
         text = f"name: paper\ndatasets: [{', '.join(BASE_DATASETS)}]\ngenerators: [{', '.join(generators)}]\n"
         (tmp_path / "study.yaml").write_text(text)
         study = load_study(tmp_path / "study.yaml", TOOLS)
         for each in study.generators:
-            pretend_weights(each, study.weights)
+            put(each, study.weights)
         case = {"a": CaseCheck((), (), image_sha256="i", labels_sha256="l")}
         checked = {name: DatasetCheck(name, known(name), ("a",), case, {}, ()) for name in BASE_DATASETS}
         return make_plan(study, checked, NamedCode())
@@ -77,3 +78,41 @@ def test_a_class_is_left_out_of_a_comparison_and_stays_in_every_label_version_th
     assert alone.about["excluded_labels"]["word"] == {}
     assert 13 in alone.about["common_labels"]["word"]
     assert both.step("word/2-labels/medsam").fingerprint == alone.step("word/2-labels/medsam").fingerprint
+
+
+def put_by_hand(each: Generator, root: Path) -> None:
+    pretend_weights(each, root)
+    (root / each.tool.name / weights.SUMS).unlink()
+
+
+def put_as_zip(each: Generator, root: Path) -> None:
+    (root / each.tool.name).mkdir(parents=True, exist_ok=True)
+    for entry in each.tool.manifest.variant(each.variant).weights:
+        (root / each.tool.name / f"{entry.file}.zip").touch()
+
+
+def put_nothing(each: Generator, root: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("generator", "put", "state"),
+    [
+        (
+            "stunet-small",
+            put_nothing,
+            r"small_ep4k\.model: .* but are not; run `coordinator weights fetch stunet-small`",
+        ),
+        (
+            "stunet-small",
+            put_by_hand,
+            r"small_ep4k\.model: .* but were put there by hand, and not checked: SHA256SUMS has",
+        ),
+        ("totalseg-6mm", put_as_zip, r"Dataset298_\S+: .* but are at \S+/totalseg/Dataset298_\S+\.zip; run"),
+    ],
+)
+def test_weights_that_were_put_there_by_hand_are_not_called_missing(
+    plan: Callable[..., Plan], generator: str, put: Callable[[Generator, Path], None], state: str
+) -> None:
+    with pytest.raises(UsageError, match=state):
+        plan(generator, put=put)

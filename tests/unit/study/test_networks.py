@@ -78,7 +78,7 @@ def test_noise_seeds_are_tested_as_all_networks_are(plan: Callable[..., Plan]) -
 
     scores = made.step("toy/6-predictions/base/seed-5/scores")
     assert scores.settings["seed"] == 5
-    assert scores.settings["reference"] == "toy/2-labels/base"
+    assert scores.settings["reference"] == "datasets/toy/2-labels/base"
     assert made.step("toy/5-models/base/seed-5").inputs == made.step("toy/5-models/base/seed-0").inputs
 
 
@@ -86,7 +86,7 @@ def test_noise_seeds_are_fine_tuned_too_each_from_its_own_network(plan: Callable
     made = plan("seeds: [0], noise_seeds: [5]", "medsam", "transfer: [target]\n")
 
     assert seeds(made, "transfer/target/toy") == {"no-pretrain": [0], "base": [0, 5], "medsam": [0]}
-    assert made.step("transfer/target/toy/5-models/base/seed-5").inputs["parent"] == "toy/5-models/base/seed-5"
+    assert made.step("transfer/target/toy/5-models/base/seed-5").inputs["parent"] == "datasets/toy/5-models/base/seed-5"
 
 
 def test_noise_seeds_redo_nothing_that_was_done_without_them(plan: Callable[..., Plan]) -> None:

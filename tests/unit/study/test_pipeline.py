@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.chains import make_dataset
 from helpers.planning import NamedCode
 
 from contract.errors import UsageError
 from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.study import steps
 from coordinator.study.file import load_study
-from coordinator.study.pipeline import make_plan
+from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan, Step
 from coordinator.tools.finding import find_tools
 
@@ -134,7 +135,8 @@ def test_scores_of_label_versions_come_with_shells_and_those_of_networks_do_not(
     also = {step.id: step.also for step in plan(STUDY + TRAIN).steps if step.also}
 
     assert also == {
-        f"toy/3-scores/{version}": (f"toy/3-scores/shells/{version}.parquet",) for version in ("medsam", "degraded")
+        f"toy/3-scores/{version}": (f"datasets/toy/3-scores/shells/{version}.parquet",)
+        for version in ("medsam", "degraded")
     }
 
 
@@ -158,7 +160,7 @@ def test_all_models_of_a_seed_differ_in_their_labels_alone(plan: Callable[..., P
 
     assert len(models) == 3
     assert all(conditions(step) == conditions(models[0]) for step in models)
-    assert {step.inputs["store"] for step in models} == {"toy/4-store/images"}
+    assert {step.inputs["store"] for step in models} == {"datasets/toy/4-store/images"}
 
 
 def test_only_tools_that_need_labels_may_see_them(plan: Callable[..., Plan]) -> None:
@@ -194,7 +196,7 @@ def test_only_a_generator_that_leaves_held_out_cases_out_depends_on_the_split(pl
     assert not any(
         "/nnunet/" in step for step in redone if step.startswith(("toy/0-work", "toy/1-raw", "toy/2-labels"))
     )
-    assert before.step("toy/0-work/nnunet-clean/prepare").inputs["split"] == "toy/split"
+    assert before.step("toy/0-work/nnunet-clean/prepare").inputs["split"] == "datasets/toy/split"
 
 
 def test_the_plan_says_whose_labeller_has_seen_held_out_cases(plan: Callable[..., Plan]) -> None:
@@ -211,3 +213,21 @@ def test_leaving_held_out_cases_out_needs_a_study_that_holds_some_out(plan: Call
         UsageError, match="nnunet-clean with `folds-over: training` learns nothing from held-out cases, but"
     ):
         plan(TWO_NNUNETS, checked(*"abcdefghij"))
+
+
+def test_a_targets_scans_that_a_dataset_trains_on_are_named_and_not_held_out(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data", "toy", cases=("a", "b", "c", "d"))
+    make_dataset(tmp_path / "data", "target", first=2, cases=("w", "x", "y", "z"))
+    text = STUDY.replace("[medsam, {name", "[{name") + "train: {epochs: 3, holdout: 0.5}\ntransfer: [target]\n"
+    (tmp_path / "study.yaml").write_text(text)
+    study = load_study(tmp_path / "study.yaml", find_tools())
+
+    checked = check_datasets(study)
+
+    warning = (
+        "2 scans are in both toy and target; networks that are trained on toy are fine-tuned on target, so there these "
+        "scans are not held out: target/w = toy/c, target/x = toy/d"
+    )
+    assert warning in checked["toy"].warnings
+    assert warning in checked["target"].warnings
+    assert make_plan(study, checked, NamedCode()).about["split"]["target"]["holdout"] == ["y", "z"]

@@ -102,7 +102,7 @@ def test_damaged_checkpoint_stops_with_its_name(bench, undisturbed):
 
     log = bench.run("train", "damaged", *SHORT, code=2, **stores(bench))
 
-    assert f"{CHECKPOINT}: must be a whole file of weights" in log
+    assert f"{CHECKPOINT}: must be a whole file of tensors" in log
 
 
 def test_run_killed_after_its_model_was_written_is_not_trained_again(bench, undisturbed):

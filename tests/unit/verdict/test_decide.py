@@ -69,12 +69,12 @@ def test_two_held_out_cases_tell_nothing(tmp_path):
     assert set(outcomes(run).values()) == {"can't tell"}
     text = report(run, tmp_path / "out")
     assert "can&#39;t tell (2 held-out cases; about" in text
-    assert "No gain in labels is shown to improve the network" in text
+    assert "No gain between these levels is shown to improve the network" in text
 
 
 def test_a_version_whose_networks_fail_more_often_is_not_called_as_good(tmp_path):
     run = make_run(tmp_path / "run", held_out=60)
-    file = run / "word/6-predictions/twin/seed-2/scores.parquet"
+    file = run / "datasets/word/6-predictions/twin/seed-2/scores.parquet"
     put(file, pl.read_parquet(file).with_columns(pl.lit(0.0).alias("dice"), pl.lit(0).alias("prediction_voxels")))
 
     found = next(f for f in findings(load_run(run)) if f.version == "twin" and f.organ is None and not f.target)
@@ -85,7 +85,7 @@ def test_a_version_whose_networks_fail_more_often_is_not_called_as_good(tmp_path
 
 def test_networks_fine_tuned_from_failed_ones_count_as_failed(tmp_path):
     run = make_run(tmp_path / "run", held_out=4)
-    for file in run.glob("word/6-predictions/base/*/scores.parquet"):
+    for file in run.glob("datasets/word/6-predictions/base/*/scores.parquet"):
         put(file, pl.read_parquet(file).with_columns(pl.lit(0.0).alias("dice"), pl.lit(0).alias("prediction_voxels")))
 
     found = [f for f in findings(load_run(run)) if f.organ is None and f.target]
@@ -99,7 +99,7 @@ def test_an_organ_that_only_the_version_predicts_costs_it_under_every_convention
     (run / "study.yaml").write_text("name: known\ntrain: {}\nscore: {empty: paper}\n", encoding="utf-8")
     absent = (pl.col("label") == 2) & pl.col("case").str.slice(-1).is_in(["1", "2"])
     for version, voxels in (("base", 0), ("twin", 50)):
-        for file in run.glob(f"word/6-predictions/{version}/*/scores.parquet"):
+        for file in run.glob(f"datasets/word/6-predictions/{version}/*/scores.parquet"):
             score = 0.0 if voxels else float("nan")
             put(file, pl.read_parquet(file).with_columns(
                 *(pl.when(absent).then(score).otherwise(pl.col(m)).alias(m) for m in ("dice", "surface_dice")),
@@ -129,7 +129,7 @@ def test_one_held_out_case_has_a_report_without_nan(tmp_path):
 def test_surface_dice_alone_can_be_worth_it(tmp_path):
     """Surface Dice +12 with Dice +0.4 was "not worth it"."""
     run = make_run(tmp_path / "run", held_out=30)
-    for file in run.glob("word/6-predictions/degraded-55/*/scores.parquet"):
+    for file in run.glob("datasets/word/6-predictions/degraded-55/*/scores.parquet"):
         base = pl.read_parquet(str(file).replace("degraded-55", "base"))
         put(file, base.with_columns(pl.col("dice") - 0.004, pl.col("surface_dice") - 0.12))
 
@@ -148,7 +148,7 @@ def test_more_noise_needs_more_cases(tmp_path):
     needed = []
     for name, noise in (("quiet", 0.03), ("loud", 0.09)):
         run = make_run(tmp_path / name, held_out=8, noise=noise)
-        for file in run.glob("word/6-predictions/*/*/scores.parquet"):
+        for file in run.glob("datasets/word/6-predictions/*/*/scores.parquet"):
             put(file, pl.read_parquet(file).with_columns((pl.col("dice") - 0.1).alias("surface_dice")))
         loaded = load_run(run)
         found = {
@@ -207,7 +207,7 @@ def test_dose_and_response_names_the_smallest_gain_that_improved_the_network(tmp
 
 def test_the_worklist_begins_with_the_mask_of_most_disagreement(tmp_path):
     run = make_run(tmp_path / "run", held_out=3)
-    file = run / "word/3-scores/twin.parquet"
+    file = run / "datasets/word/3-scores/twin.parquet"
     bad = (pl.col("case") == "case_02") & (pl.col("label") == 2)
     put(file, pl.read_parquet(file).with_columns(pl.when(bad).then(0.2).otherwise(pl.col("dice")).alias("dice")))
 
@@ -248,8 +248,8 @@ def test_tables_of_two_reports_are_the_same_bytes(tmp_path):
 
 def test_a_missing_label_version_is_said_and_the_others_are_compared(tmp_path):
     run = make_run(tmp_path / "run", held_out=12)
-    (run / "word/3-scores/twin.parquet").unlink()
-    for file in run.glob("word/6-predictions/twin/*/scores.parquet"):
+    (run / "datasets/word/3-scores/twin.parquet").unlink()
+    for file in run.glob("datasets/word/6-predictions/twin/*/scores.parquet"):
         file.unlink()
 
     text = report(run, tmp_path / "out")
@@ -288,7 +288,7 @@ def test_constant_scores_make_no_nan_and_no_certainty_from_nothing(tmp_path):
 
 def test_failed_cases_are_left_out_of_both_networks(tmp_path):
     run = make_run(tmp_path / "run", held_out=6)
-    for file in run.glob("word/6-predictions/degraded-55/*/scores.parquet"):
+    for file in run.glob("datasets/word/6-predictions/degraded-55/*/scores.parquet"):
         put(file, pl.read_parquet(file).filter(pl.col("case") != "case_05"))
 
     loaded = load_run(run)
@@ -304,8 +304,8 @@ def test_our_numbers_are_shown_beside_the_papers(tmp_path):
     plan = json.loads((run / "plan.json").read_text(encoding="utf-8"))
     plan["versions"]["word"].append("medsam-lite")
     write_json(run / "plan.json", plan)
-    put(run / "word/3-scores/medsam-lite.parquet", named(scores(["case_00"], 0.6, 0.0, [1, 1]), "medsam-lite"))
-    write_json(run / "word/1-raw/medsam-lite/run.json", {"tool": "medsam", "variant": "lite", "options": {}})
+    put(run / "datasets/word/3-scores/medsam-lite.parquet", named(scores(["case_00"], 0.6, 0.0, [1, 1]), "medsam-lite"))
+    write_json(run / "datasets/word/1-raw/medsam-lite/run.json", {"tool": "medsam", "variant": "lite", "options": {}})
 
     report(run, tmp_path / "out")
 

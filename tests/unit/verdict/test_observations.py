@@ -32,7 +32,7 @@ def write_json(file: Path, content: object) -> None:
 
 def describe(folder: Path, labels: Mapping[str, float], networks: Mapping[str, float], labelled: int = 6) -> str:
     """All observations on a study with these Dice; the last version has labels for `labelled` cases."""
-    (folder / "word/3-scores").mkdir(parents=True)
+    (folder / "datasets/word/3-scores").mkdir(parents=True)
     (folder / "study.yaml").write_text("name: known\ntrain: {}\n", encoding="utf-8")
     write_json(folder / "plan.json", {
         "study": "known", "versions": {"word": [*labels]}, "labels": {"word": {"1": "liver"}}, "steps": [],
@@ -41,9 +41,9 @@ def describe(folder: Path, labels: Mapping[str, float], networks: Mapping[str, f
     })  # fmt: skip
     for version, dice in labels.items():
         cases = CASES[:labelled] if version == [*labels][-1] else CASES
-        scores(cases, dice, version=version).write_parquet(folder / f"word/3-scores/{version}.parquet")
+        scores(cases, dice, version=version).write_parquet(folder / f"datasets/word/3-scores/{version}.parquet")
     for version, dice in networks.items():
-        place = folder / f"word/6-predictions/{version}/seed-0"
+        place = folder / f"datasets/word/6-predictions/{version}/seed-0"
         place.mkdir(parents=True)
         scores(CASES[2:], dice, version=version, seed=0).write_parquet(place / "scores.parquet")
     run = load_run(folder)

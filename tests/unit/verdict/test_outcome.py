@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator.statistics.intervals import Interval
-from coordinator.study.file import VerdictSettings
+from coordinator.study.settings import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT, Evidence, decide, price_per_point
 
 SETTINGS = VerdictSettings(margin=0.01, surface_margin=0.02)

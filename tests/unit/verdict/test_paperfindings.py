@@ -84,7 +84,7 @@ def put_networks(run: Path, place: str, dice: dict[str, float]) -> None:
 
 def put_labels(run: Path, version: str, dice: float) -> None:
     """Write the scores of a label version in one case."""
-    file = run / f"word/3-scores/{version}.parquet"
+    file = run / f"datasets/word/3-scores/{version}.parquet"
     put(file, ["case_00"], dice, noise=0)
     names = [pl.lit("word").alias("dataset"), pl.lit(version).alias("version")]
     pl.read_parquet(file).with_columns(names).write_parquet(file)
@@ -207,10 +207,10 @@ def test_three_label_versions_a_tenth_of_a_point_apart_tell_nothing_of_the_trend
     run = make_run(tmp_path / "run")
     for version, labels in {"one": 0.7, "two": 0.8, "three": 0.9}.items():
         put_labels(run, version, labels)
-    put_networks(run, "word", {"base": 0.9})
+    put_networks(run, "datasets/word", {"base": 0.9})
     for version, dice in {"one": 0.88, "two": 0.881, "three": 0.882}.items():
         for seed in (0, 1, 2):
-            file = run / f"word/6-predictions/{version}/seed-{seed}/scores.parquet"
+            file = run / f"datasets/word/6-predictions/{version}/seed-{seed}/scores.parquet"
             put(file, ["case_04", "case_05", "case_06"], 0.88)
             pl.read_parquet(file).with_columns(pl.lit(dice).alias("dice")).write_parquet(file)
 
@@ -229,7 +229,7 @@ def test_eight_label_versions_in_one_order_are_shown_to_go_with_their_networks(t
     run = make_run(tmp_path / "run", versions=versions)
     for i, version in enumerate(versions):
         put_labels(run, version, 0.5 + 0.05 * i)
-    put_networks(run, "word", {"base": 0.9, **{version: 0.5 + 0.04 * i for i, version in enumerate(versions)}})
+    put_networks(run, "datasets/word", {"base": 0.9, **{version: 0.5 + 0.04 * i for i, version in enumerate(versions)}})
 
     found = only(run, RANKS)
 

@@ -23,7 +23,7 @@ def test_all_parts_add_up_to_alpha():
 
 def test_the_plan_counts_what_the_study_set_out_to_compare(tmp_path):
     run = make_run(tmp_path / "run", held_out=5)
-    (run / "word/6-predictions/twin/seed-0/scores.parquet").unlink()
+    (run / "datasets/word/6-predictions/twin/seed-0/scores.parquet").unlink()
 
     plan = make_test_plan(load_run(run))
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from helpers.servers import Files, file_server
-from helpers.weights import MANY, ONE, write_tool
+from helpers.weights import MANY, ONE, OTHER, write_tool
 
 
 @pytest.fixture
 def server() -> Iterator[Files]:
-    with file_server({"/one.pt": ONE, "/v2/Many.zip": MANY, "/terms.pt": b"terms", "/two.pt": b"two"}) as files:
+    with file_server({"/one.pt": ONE, "/v2/Many.zip": MANY, "/two.pt": OTHER}) as files:
         yield files
 
 

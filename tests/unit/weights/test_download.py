@@ -6,15 +6,17 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.needs import skip_or_fail
 from helpers.servers import Files, file_server, proxy_server
-from helpers.weights import ONE, fetch, fetch_one, make_fetcher, start_fetch
+from helpers.weights import ONE, OTHER, SHORT, fetch, fetch_one, list_hidden, make_fetcher, start_fetch
 
 from contract.errors import CaseError
 from coordinator.tools.finding import find_tools
+from coordinator.weights import formats
 from coordinator.weights.listing import select_weights
 
 
@@ -69,7 +71,7 @@ def test_a_server_that_ignores_range_sends_everything_and_the_file_is_right(
 
 
 @pytest.mark.parametrize("ranges", ["yes", "blind"])
-@pytest.mark.parametrize("other", [ONE[::-1], ONE[::-1] + b"longer", b"short"])
+@pytest.mark.parametrize("other", [OTHER, OTHER + b"longer", SHORT])
 def test_a_file_that_changed_in_between_is_downloaded_again(
     tool: Callable[..., None], tmp_path: Path, server: Files, ranges: str, other: bytes
 ) -> None:
@@ -177,3 +179,71 @@ def test_an_invalid_address_is_not_tried_again(tool: Callable[..., None], tmp_pa
 
     with pytest.raises(CaseError, match="must be an address to fetch from, but"):
         fetch_one(tmp_path / "w")
+
+
+@pytest.mark.parametrize("size_mb", [0.64, None])
+def test_a_body_of_unknown_length_is_not_written_beyond_what_the_file_may_have(
+    tool: Callable[..., None], tmp_path: Path, server: Files, size_mb: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "OTHER_BYTES", 740_000)
+    tool(size_mb=size_mb)
+    server.content["/one.pt"], server.sends_size = ONE + bytes(5_000_000), False
+    most = 0
+    (item,) = select_weights(find_tools(), ["net-one"])
+    part = tmp_path / "w/net/.one.pt.part"
+
+    def measure(done: int, size: int | None) -> None:
+        nonlocal most
+        most = max(most, part.stat().st_size if part.exists() else 0)
+
+    with pytest.raises(CaseError, match=r"one\.pt: must be a file of at most 0\.74 MB, but has at least 0\.\d+ MB"):
+        replace(make_fetcher(tmp_path / "w"), show_progress=measure).fetch(item)
+
+    assert 0 < most <= 740_000
+    assert list_hidden(tmp_path / "w") == set()
+
+
+def test_a_short_body_of_unknown_length_is_another_size(
+    tool: Callable[..., None], tmp_path: Path, server: Files
+) -> None:
+    tool(size_mb=0.64)
+    server.content["/one.pt"], server.sends_size = ONE[:100_000], False
+
+    with pytest.raises(CaseError, match=r"net/one\.pt: must have about 0\.64 MB, but has 0\.1 MB"):
+        fetch_one(tmp_path / "w")
+
+    assert list_hidden(tmp_path / "w") == set()
+
+
+@pytest.mark.parametrize("claimed", [100, 10_000_000])
+def test_a_false_length_never_gives_a_file(
+    tool: Callable[..., None], tmp_path: Path, server: Files, claimed: int
+) -> None:
+    server.claims_size = claimed
+
+    with pytest.raises(CaseError, match="must be reachable, but|cut short or damaged"):
+        fetch_one(tmp_path / "w")
+
+    assert not (tmp_path / "w/net/one.pt").exists()
+
+
+def test_a_stated_length_above_the_limit_is_refused_before_anything_comes(
+    tool: Callable[..., None], tmp_path: Path, server: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "OTHER_BYTES", 1000)
+
+    with pytest.raises(CaseError, match=r"must be a file of at most 0\.001 MB, but has at least 0\.64"):
+        fetch_one(tmp_path / "w")
+
+    assert list_hidden(tmp_path / "w") == set()
+
+
+def test_a_file_that_is_cut_short_without_a_stated_length_is_noticed(
+    tool: Callable[..., None], tmp_path: Path, server: Files
+) -> None:
+    server.content["/one.pt"], server.sends_size = ONE[:-100], False
+
+    with pytest.raises(CaseError, match=r"one\.pt\.part: must be a whole file, but is cut short or damaged"):
+        fetch_one(tmp_path / "w")
+
+    assert list_hidden(tmp_path / "w") == set()

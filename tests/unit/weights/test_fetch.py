@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from helpers.servers import Files
-from helpers.weights import MANY_FILES, ONE, SHA256, fetch, fetch_one, list_hidden, make_zip, write_tool
+from helpers.weights import MANY_FILES, ONE, OTHER, SHA256, fetch, fetch_one, list_hidden, make_zip, write_tool
 
 from contract.errors import CaseError, UsageError
 from contract.weights import check_weights, read_sums
@@ -78,7 +78,7 @@ def test_a_recorded_sha256_is_enforced_when_it_is_fetched_again(
     fetch("--all")
     (tmp_path / "weights/net/one.pt").unlink()
     shutil.rmtree(tmp_path / "weights/net/Many")
-    server.content["/one.pt"] = ONE[::-1]
+    server.content["/one.pt"] = OTHER
     server.content["/v2/Many.zip"] = make_zip({**MANY_FILES, "Many/plans.json": b"[]"})
 
     code, output = fetch("--all")
@@ -92,12 +92,12 @@ def test_a_recorded_sha256_is_enforced_when_it_is_fetched_again(
 
 def test_a_new_published_sha256_replaces_the_old_file(tool: Callable[..., None], tmp_path: Path, server: Files) -> None:
     fetch_one(tmp_path / "w")
-    server.content["/one.pt"] = ONE[::-1]
-    tool(sha256=hashlib.sha256(ONE[::-1]).hexdigest())
+    server.content["/one.pt"] = OTHER
+    tool(sha256=hashlib.sha256(OTHER).hexdigest())
 
     fetch_one(tmp_path / "w")
 
-    assert (tmp_path / "w/net/one.pt").read_bytes() == ONE[::-1]
+    assert (tmp_path / "w/net/one.pt").read_bytes() == OTHER
 
 
 def test_a_file_that_a_person_put_there_is_recorded(tool: Callable[..., None], tmp_path: Path, server: Files) -> None:

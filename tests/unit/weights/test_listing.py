@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers.servers import Files
-from helpers.weights import ONE, SHA256, fetch, run_weights, write_tool
+from helpers.weights import OTHER, SHA256, fetch, run_weights, write_tool
 
 from coordinator.tools.finding import find_tools
 from coordinator.weights.listing import list_weights
@@ -20,7 +20,7 @@ def test_verify_says_what_is_right_wrong_missing_and_unknown(tmp_path: Path, ser
     write_tool(tmp_path / "tools", {"all": entries})
     assert fetch("net")[0] == 0
     root = tmp_path / "weights/net"
-    (root / "changed.pt").write_bytes(ONE[::-1])
+    (root / "changed.pt").write_bytes(OTHER)
     (root / "gone.pt").unlink()
     (root / "Many/extra").write_bytes(b"")
     lines = [line for line in (root / "SHA256SUMS").read_text().splitlines(keepends=True) if "new.pt" not in line]

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 from helpers.servers import Files
 from helpers.weights import MANY, MANY_FILES, fetch, list_hidden, make_zip
 
+from contract.errors import CaseError
 from contract.weights import check_weights, read_sums
 from coordinator.tools.finding import find_tool
+from coordinator.weights.unpack import unpack
 
 
 def test_an_archive_is_unpacked_and_each_of_its_files_recorded(tool: Callable[..., None], tmp_path: Path) -> None:
@@ -21,6 +24,32 @@ def test_an_archive_is_unpacked_and_each_of_its_files_recorded(tool: Callable[..
     check_weights(find_tool("net").manifest, "many", tmp_path / "weights")
 
 
+def test_a_list_of_files_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
+    content = bytearray(make_zip({"Many/a": b"1"}))
+    content[-10:-6] = (1_000_000_000).to_bytes(4, "little")
+    (tmp_path / "many.zip").write_bytes(content)
+
+    with pytest.raises(CaseError, match="must list at most 10000 files, but its list has 1000000000 B"):
+        unpack(tmp_path / "many.zip", "Many", tmp_path / "Many")
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_archive_is_unpacked_right_or_refused_in_one_sentence(seed: int, tmp_path: Path) -> None:
+    random = Random(seed)  # noqa: S311 - not for secrets
+    files = {"Many/plans.json": b"{}" * 50, "Many/fold_0/w": bytes(range(256))}
+    content = bytearray(make_zip(files))
+    for _ in range(random.randint(1, 4)):
+        content[random.randrange(len(content))] = random.randrange(256)
+    (tmp_path / "many.zip").write_bytes(content)
+
+    try:
+        unpack(tmp_path / "many.zip", "Many", tmp_path / "Many")
+    except CaseError as error:
+        assert str(error).startswith(f"{tmp_path}/many.zip: ")
+    else:
+        assert {path.read_bytes() for path in (tmp_path / "Many").rglob("*") if path.is_file()} <= set(files.values())
+
+
 @pytest.mark.parametrize(
     ("archive", "message"),
     [
@@ -31,6 +60,22 @@ def test_an_archive_is_unpacked_and_each_of_its_files_recorded(tool: Callable[..
         (make_zip({"Many/a": b"1", "Many/..\\evil": b"x"}), "has a backslash"),
         (make_zip({"Many/a": b"1"}, links={"Many/link": "/etc/passwd"}), "'Many/link' is a link or a device"),
         (make_zip({"Many/": b""}), "it holds no file"),
+        (make_zip({"Many/a": b"1", "Many/a\nb": b"x"}), "'Many/a\\nb' holds characters that can't be printed"),
+        (make_zip({"Many/a": b"1", "Many/\x85b": b"x"}), "holds characters that can't be printed"),
+        (make_zip({"Many/a": b"1", "Many/\u2028b": b"x"}), "holds characters that can't be printed"),
+        (make_zip({"Many/a": b"1", "Many/\x1b[2Jb": b"x"}), "holds characters that can't be printed"),
+        (
+            make_zip({"Many/a": b"1", "Many/xb": b"x"}).replace(b"Many/xb", b"Many/\0b"),
+            "holds characters that can't be",
+        ),
+        (make_zip({"Many/a": b"1", "Many/" + "n" * 300: b"x"}), "has more than 200 bytes"),
+        (make_zip({"Many/a": b"1", "Many/b": b"x"}).replace(b"Many/b", b"Many/a"), "it names a file twice: 'Many/a'"),
+        (make_zip({"Many/Plans.json": b"1", "Many/plans.json": b"x"}), "it names a file twice: 'Many/Plans.json'"),
+        (make_zip({"Many/\u00e4": b"1", "Many/a\u0308": b"x"}), "it names a file twice"),
+        (make_zip({"Many/a": b"1", "Many/a/b": b"x"}), "'Many/a' is a file and a folder"),
+        (make_zip({"Many/A": b"1", "Many/a/b": b"x"}), "'Many/A' is a file and a folder"),
+        (make_zip({"C:/a": b"1"}), "'C:/a' lies outside of it"),
+        (make_zip({f"Many/{i}": b"" for i in range(10_001)}), "it holds 10001 files (at most 10000)"),
         (make_zip({"Many/zeros": bytes(70_000_000)}), "it would become 70000000 bytes"),
         (MANY[:-200], "must be a whole zip archive, but"),
         (MANY[:500] + b"\0" * 50 + MANY[550:], "must be a whole zip archive, but"),
