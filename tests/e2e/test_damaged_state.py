@@ -46,15 +46,17 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a pipe": _put_pipe,
     "a dangling link": _put_dangling_link,
 }
+KEPT_BY_RUN = ("events.jsonl", "snakemake.log", ".lock", ".todo", ".steps/phantom/3-scores/degraded-70.lock")
+"""Files that a run appends to, or whose content is nothing that counts."""
 FILES = (
-    "plan.json", "study.yaml", "failures.json", "events.jsonl", ".lock", ".steps/todo", "logs/snakemake.log",
-    "phantom/check.json", "phantom/.check.json", "phantom/split/all.txt", "phantom/split/run.json",
-    ".steps/report.json", ".steps/phantom/3-scores/degraded-70.json", ".steps/phantom/3-scores/degraded-70.lock",
-    "phantom/1-raw/degraded-70/status.jsonl", "phantom/1-raw/degraded-70/run.json", "phantom/2-labels/base/run.json",
-    "phantom/3-scores/degraded-70.parquet", "phantom/3-scores/shells/degraded-70.parquet",
+    *KEPT_BY_RUN, "plan.json", "study.yaml", "failures.json", ".report.json",
+    "datasets/phantom/check.json", "datasets/phantom/.check.json",
+    "datasets/phantom/split/all.txt", "datasets/phantom/split/run.json",
+    ".steps/.check.json", ".steps/phantom/3-scores/degraded-70.json", ".steps/phantom/3-scores/degraded-70/.check.json",
+    "datasets/phantom/1-raw/degraded-70/status.jsonl", "datasets/phantom/1-raw/degraded-70/run.json",
+    "datasets/phantom/2-labels/base/run.json", "datasets/phantom/2-labels/degraded-70/run.json",
+    "datasets/phantom/3-scores/degraded-70.parquet", "datasets/phantom/3-scores/shells/degraded-70.parquet",
 )  # fmt: skip
-REBUILT = frozenset(FILES[:-5]) - {"events.jsonl", ".lock", ".steps/todo", "logs/snakemake.log"} - {FILES[13]}
-"""Files that a run writes again, whatever is in their place; outputs of steps are the steps'."""
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +86,10 @@ def must_be_named(ended: Ended, file: str) -> None:
         assert Path(file).name in ended.err, ended.err
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage",
+    [pytest.param(name, marks=() if name in {"garbage", "a folder"} else pytest.mark.long) for name in DAMAGES],
+)
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_state_file_is_made_again_or_named(
     light: Path, file: str, damage: str, capfd: pytest.CaptureFixture[str]
@@ -98,6 +103,22 @@ def test_a_damaged_state_file_is_made_again_or_named(
     ran = call_coordinator(capfd, "run", light / "study.yaml")
 
     assert ran.code == 0, ran
-    if file in REBUILT:
+    if file not in KEPT_BY_RUN:
         after = read_contents(run)
         assert {name for name in before if before[name] != after.get(name)} == set()
+
+
+@pytest.mark.parametrize(
+    "folder", [".snakemake", "datasets/phantom/split", "report", "logs", ".steps", ".steps/phantom"]
+)
+def test_a_file_in_the_place_of_a_folder_is_replaced_or_named(
+    light: Path, folder: str, capfd: pytest.CaptureFixture[str]
+):
+    run = light / "runs/light"
+    shutil.rmtree(run / folder, ignore_errors=True)
+    (run / folder).write_bytes(bytes(range(256)))
+
+    must_be_named(call_coordinator(capfd, "status", run), folder)
+    ran = call_coordinator(capfd, "run", light / "study.yaml")
+
+    must_be_named(ran, folder)

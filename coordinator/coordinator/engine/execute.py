@@ -65,7 +65,7 @@ def execute(run: Path, step_id: str) -> int:
                 traceback.print_exc()
             return 1
         steps.failure_file(run, step.id).unlink(missing_ok=True)
-        _write_marker(run, step, record)
+        outputs.write_marker(run, step, record)
     return 0
 
 
@@ -74,19 +74,6 @@ def _describe_expected(error: Exception) -> str | None:
     if isinstance(error, StepFailedError | CaseError | UsageError | ChangedError):
         return str(error)
     return describe_os_error(error) if isinstance(error, OSError) else None
-
-
-def _write_marker(run: Path, step: Step, record: outputs.Record) -> None:
-    """Write the marker of a step that is done; it is never older than those of the steps that it needs.
-
-    Snakemake refuses one that is, and removes it: so it would where the clock was set back in the meantime.
-    """
-    marker = steps.marker_file(run, step.id)
-    outputs.write_marker(run, step, record)
-    times = [file.stat().st_mtime_ns for needed in step.needs if (file := steps.marker_file(run, needed)).exists()]
-    written = marker.stat().st_mtime_ns
-    if any(time > written for time in times):
-        os.utime(marker, ns=(written, max(times)))
 
 
 def _do_step(run: Path, plan: Plan, step: Step, lock: int) -> outputs.Record:

@@ -142,7 +142,14 @@ def _dataset_files(plan: Plan, step: Step) -> Iterator[str]:
 
 def _read_planned(run: Path) -> dict[str, dict[str, Mark]]:
     """What the plan counts on; nothing where a single step is tried by hand."""
-    return statefiles.read(run / PLANNED, statefiles.parse_mapping) or {}
+    return statefiles.read(run / PLANNED, _parse_planned) or {}
+
+
+def _parse_planned(content: bytes) -> dict[str, dict[str, Mark]]:
+    planned = statefiles.parse_mapping(content)
+    if not all(outputs.is_mark(mark) for files in planned.values() for mark in files.values()):
+        raise ValueError("it holds values of other types")
+    return planned
 
 
 def _stamp_weights(plan: Plan, step: Step) -> dict[Path, Stamp | None]:

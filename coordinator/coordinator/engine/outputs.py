@@ -83,9 +83,17 @@ def read_record(run: Path, step_id: str) -> Record | None:
 def _parse_record(content: bytes) -> Record:
     record = Record(**statefiles.parse_mapping(content))
     sound = isinstance(record.marker, dict) and isinstance(record.inputs, dict)
-    if not sound or not all(isinstance(mark[0], str) and len(mark) == 2 for mark in record.files.values()):
+    if not sound or not all(is_mark(mark) and mark[0] for mark in record.files.values()):
         raise ValueError("it holds values of other types")
     return record
+
+
+def is_mark(mark: object) -> bool:
+    """Whether something that was read is the mark of a file; of one that could not be read, both parts are None."""
+    if not isinstance(mark, list) or len(mark) != 2 or not isinstance(mark[0], str | None):
+        return False
+    stamp = mark[1]
+    return stamp is None or (isinstance(stamp, list) and [type(part) for part in stamp] == [int] * 4)
 
 
 def write_record(run: Path, step: Step, marker: Mapping[str, Any]) -> Record:

@@ -6,11 +6,11 @@ RUN/transfer/<target>/<dataset>/   the same
 RUN/.steps/<id>.json  logs/<id>.log    ids of steps alone, which begin with names of datasets
 """
 
-import json
 import shlex
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from contract import statefiles
 from contract.datasets import refuse_dataset_folder
 from contract.errors import UsageError
 from coordinator.study.file import Study
@@ -40,6 +40,12 @@ def refuse_unsafe_places(study: Study) -> None:
             )
 
 
+def _parse_places(content: bytes) -> tuple[list[str], list[str]]:
+    """The outputs of a plan's steps, and the names of its datasets, whichever version wrote it."""
+    plan = statefiles.parse_mapping(content)
+    return [str(step["output"]) for step in plan["steps"]], [*plan["cases"]]
+
+
 def refuse_older_layout(run: Path, *, is_planned_again: bool = False) -> None:
     """Refuse a run folder in which folders of datasets lie beside ours, as earlier versions wrote them.
 
@@ -50,12 +56,10 @@ def refuse_older_layout(run: Path, *, is_planned_again: bool = False) -> None:
     Raises:
         UsageError: says what to move; then nothing is computed again.
     """
-    try:
-        plan = json.loads((run / PLAN).read_text(encoding="utf-8"))
-        outputs = [str(step["output"]) for step in plan["steps"]]
-        names = [*plan["cases"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # whoever reads the plan says what is wrong with it
+    planned = statefiles.read(run / PLAN, _parse_places, say=lambda _: None)
+    if planned is None:
+        return  # there is none, or whoever reads the plan says what is wrong with it
+    outputs, names = planned
     if all(output.startswith((f"{DATASETS}/", f"{TRANSFER}/")) for output in outputs):
         return
     left = [name for name in names if any((run / name / part).exists() for part in OF_A_DATASET)]

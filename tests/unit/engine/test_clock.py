@@ -2,12 +2,14 @@
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from helpers.engine import nothing, plan, run
+from helpers.engine import LIMITS, nothing, plan, run
 
-from coordinator.engine import execute
+from coordinator.engine import snakemake
+from coordinator.engine.locks import hold_lock
 from coordinator.study import steps
 
 YEAR_S = 365 * 86400
@@ -30,14 +32,25 @@ def test_what_is_done_counts_whatever_the_time_of_its_files_and_what_is_not_is_d
 
 
 def test_a_clock_that_is_set_back_between_two_steps_spoils_neither(tmp_path: Path):
-    first, second = nothing("a"), nothing("b", "a")
-    (tmp_path / steps.PLAN).write_text(steps.plan_text(plan(first, second)))
-    execute.execute(tmp_path, first.id)
-    later = time.time() + 3600
-    os.utime(steps.marker_file(tmp_path, first.id), (later, later))
+    planned = plan(nothing("a"), nothing("b", "a"))
+    first, later = steps.marker_file(tmp_path, "toy/a"), time.time() + 3600
+    with ExitStack() as held:
+        second = held.enter_context(hold_lock(steps.lock_file(tmp_path, "toy/b"), on_busy=pytest.fail))
 
-    execute.execute(tmp_path, second.id)
+        def set_back() -> None:
+            """As if the clock had been an hour ahead when the first step ended; the second one has begun, and waits."""
+            if second and "toy/b: waiting" in read_log(tmp_path):
+                os.utime(first, (later, later))
+                held.close()
 
-    times = [steps.marker_file(tmp_path, step.id).stat().st_mtime_ns for step in (first, second)]
-    assert times[1] >= times[0]  # Snakemake removes a marker that is older than one that its step needs
-    assert all(steps.is_done(tmp_path, step) for step in (first, second))
+        todo = snakemake.write_plan(tmp_path, planned)
+        failures = snakemake.run_steps(tmp_path, planned, todo, LIMITS, set_back)
+
+    assert failures == {}
+    assert first.stat().st_mtime == pytest.approx(later, abs=1)
+    assert all(steps.is_done(tmp_path, step) for step in planned.steps)
+
+
+def read_log(run: Path) -> str:
+    """What the engine and its steps have printed."""
+    return "".join(log.read_text(encoding="utf-8") for log in run.rglob("snakemake.log") if log.is_file())
