@@ -39,6 +39,10 @@ def main() -> None:
         _fail(str(error), ExitCode.CASES_FAILED)
     except ContractError as error:
         _fail(str(error), ExitCode.CONTRACT_BROKEN)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: must be there and usable, but: {error.strerror}", ExitCode.USAGE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -95,7 +99,9 @@ def plan(study: Path, runtime: str | None) -> None:
 @commands.command()
 @STUDY
 @RUNTIME
-@click.option("--cores", type=click.IntRange(1), help="CPU cores to use at once; default: the study file's, or all.")
+@click.option(
+    "--cores", type=click.IntRange(1, 4096), help="CPU cores to use at once; default: the study file's, or all."
+)
 @click.option("--only", metavar="TEXT", help="Do only steps whose id contains TEXT, and the steps that they need.")
 @click.option("--dry-run", is_flag=True, help="List the steps that would be done, and do nothing.")
 @click.pass_context

@@ -1,7 +1,12 @@
 """The study file that `coordinator init` prints."""
 
+import re
 from collections.abc import Sequence
 
+import yaml
+
+from contract.errors import UsageError
+from contract.yamlnodes import show_text
 from coordinator.scoring.conventions import CONVENTIONS
 
 TEMPLATE = """\
@@ -65,12 +70,28 @@ def study_template(datasets: Sequence[str], data: str) -> str:
     Args:
         datasets: names; the first one names the study.
         data: folder of dataset folders.
+
+    Raises:
+        UsageError: what can't be the name of a dataset folder.
     """
+    for name in datasets:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,99}", name):
+            raise UsageError(
+                f"DATASETS: must be names of folders below --data, of lower-case letters, digits, `_`, `.` and `-`, but "
+                f"one is {show_text(name)!r}; give the name alone, not a path"
+            )
     others = ", ".join(sorted(set(CONVENTIONS) - {"flare21"}))
     return TEMPLATE.format(
         conventions=others,
-        name=f"{datasets[0]}-label-quality",
-        data=data,
-        datasets=", ".join(datasets),
-        first=datasets[0],
+        name=f"{datasets[0].replace('.', '-')}-label-quality",
+        data=_quote(data),
+        datasets=", ".join(map(_quote, datasets)),
+        first=_quote(datasets[0]),
     )
+
+
+def _quote(text: str) -> str:
+    """A text as YAML reads it as text."""
+    if re.fullmatch(r"[\w./~][\w./~-]*", text) and yaml.safe_load(text) == text:
+        return text
+    return "'" + text.replace("'", "''") + "'"
