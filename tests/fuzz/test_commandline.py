@@ -55,7 +55,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "data/word/dataset.yaml").write_text("name: word\nlabels: {1: liver}\n")
     (folder / "data/word/labels/a.nii.gz").write_bytes(b"no NIfTI")
     (folder / "data/broken/dataset.yaml").write_bytes(b"\xff\xfe")
-    (folder / "run/plan.json").write_text("{}")
     (folder / "run/study.yaml").write_text("score: 5")
     (folder / "dangling").symlink_to("nowhere")
     (folder / "loop").symlink_to("loop")
@@ -98,6 +97,8 @@ def draw_command_line(draw: random.Random, path: tuple[str, ...], command: click
         draw.shuffle(words)
     if path == ("tool", "build") and not any(word.startswith("none") for word in words):
         words.append("none")  # without a name it would build all tools
+    if path == ("dataset", "phantom"):
+        words += ["--cases", draw.choice(["1", "0", "10001", "x"])]  # the last one counts: few cases, or none
     return [*path, *(word.replace("\0", "") for word in words)]
 
 

@@ -43,6 +43,10 @@ def main() -> None:
         if error.filename is None:
             raise
         _fail(f"{error.filename}: must be there and usable, but: {error.strerror}", ExitCode.USAGE)
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop from "):  # what `Path.resolve` raises
+            raise
+        _fail(f"{error}; give a path that leads somewhere", ExitCode.USAGE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

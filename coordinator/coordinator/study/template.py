@@ -77,8 +77,8 @@ def study_template(datasets: Sequence[str], data: str) -> str:
     for name in datasets:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,99}", name):
             raise UsageError(
-                f"DATASETS: must be names of folders below --data, of lower-case letters, digits, `_`, `.` and `-`, but "
-                f"one is {show_text(name)!r}; give the name alone, not a path"
+                "DATASETS: must be names of folders below --data, of lower-case letters, digits, `_`, `.` and `-`, "
+                f"but one is {show_text(name)!r}; give the name alone, not a path"
             )
     others = ", ".join(sorted(set(CONVENTIONS) - {"flare21"}))
     return TEMPLATE.format(
