@@ -16,8 +16,10 @@ def dataset() -> None:
 
 @dataset.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--cases", default=12, show_default=True, type=click.IntRange(1), help="Number of cases.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Each seed makes other cases.")
+@click.option("--cases", default=12, show_default=True, type=click.IntRange(1, 10_000), help="Number of cases.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Each seed makes other cases."
+)
 def phantom(folder: Path, cases: int, seed: int) -> None:
     """Make an artificial abdominal CT dataset in FOLDER, to try things out."""
     from coordinator.datasets.phantom import make_phantom

@@ -76,6 +76,8 @@ def score_and_print(
     """
     if empty not in CONVENTIONS:
         raise UsageError(f"--empty: unknown convention {empty!r}; {yamlfiles.did_you_mean(empty, CONVENTIONS)}")
+    if tolerance_mm is not None and not 0 < tolerance_mm <= 100:  # a NaN is in no range, and passes as one
+        raise UsageError(f"--tolerance-mm: must be a number above 0 and up to 100, but it is {tolerance_mm}")
     if out is not None and out.suffix not in {".parquet", ".csv"}:
         raise UsageError(f"--out: {out} must end in .parquet or .csv")
     if out is not None:

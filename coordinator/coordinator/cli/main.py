@@ -54,6 +54,10 @@ def main() -> None:
         if sentence is None:
             raise
         _fail(sentence, ExitCode.USAGE)
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop from "):  # what `Path.resolve` raises
+            raise
+        _fail(f"{error}; give a path that leads somewhere", ExitCode.USAGE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -115,7 +119,9 @@ def plan(study: Path, runtime: str | None) -> None:
 @commands.command()
 @STUDY
 @RUNTIME
-@click.option("--cores", type=click.IntRange(1), help="CPU cores to use at once; default: the study file's, or all.")
+@click.option(
+    "--cores", type=click.IntRange(1, 4096), help="CPU cores to use at once; default: the study file's, or all."
+)
 @click.option("--only", metavar="TEXT", help="Do only steps whose id contains TEXT, and the steps that they need.")
 @click.option("--dry-run", is_flag=True, help="List the steps that would be done, and do nothing.")
 @click.option("--verify", is_flag=True, help="Read all results, and do again what no longer has the bytes that it had.")

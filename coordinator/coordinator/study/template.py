@@ -75,7 +75,9 @@ def study_template(datasets: Sequence[str], data: str) -> str:
     others = ", ".join(sorted(set(CONVENTIONS) - {"flare21"}))
     for name in datasets:
         if problem := name_problem(name):
-            raise UsageError(f"init: {problem}; give names of folders below --data")
+            raise UsageError(
+                f"DATASETS: must be names of folders below --data, but {problem}; give the name alone, not a path"
+            )
     return TEMPLATE.format(
         conventions=others,
         name=as_scalar(f"{datasets[0].replace('.', '-')[:80]}-label-quality"),
