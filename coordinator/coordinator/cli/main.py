@@ -49,15 +49,19 @@ def main() -> None:
         _fail(str(error), ExitCode.CASES_FAILED)
     except ContractError as error:
         _fail(str(error), ExitCode.CONTRACT_BROKEN)
-    except OSError as error:
-        sentence = describe_os_error(error)
+    except (OSError, RuntimeError) as error:
+        sentence = _describe_system_error(error)
         if sentence is None:
             raise
         _fail(sentence, ExitCode.USAGE)
-    except RuntimeError as error:
-        if not str(error).startswith("Symlink loop from "):  # what `Path.resolve` raises
-            raise
-        _fail(f"{error}; give a path that leads somewhere", ExitCode.USAGE)
+
+
+def _describe_system_error(error: OSError | RuntimeError) -> str | None:
+    """The sentence for what the file system may answer; None for a mistake in the program."""
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    is_loop = str(error).startswith("Symlink loop from ")  # what `Path.resolve` raises
+    return f"{error}; give a path that leads somewhere" if is_loop else None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
