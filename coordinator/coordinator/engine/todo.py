@@ -42,7 +42,7 @@ class Todo(NamedTuple):
         if self.adopted:
             lines.append(
                 f"{len(self.adopted)} steps have no sound record of their files' sizes and times, as steps of an "
-                "earlier release; their files were read, compared with the sha256 that `run.json` has of them, and recorded"
+                "earlier release; their files were read, compared with the sha256 in `run.json`, and recorded"
             )
         return lines
 
