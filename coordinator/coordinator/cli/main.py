@@ -4,6 +4,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 from rich.console import Console
@@ -77,14 +78,15 @@ def plan(study: Path, runtime: str | None) -> None:
     from coordinator.verdict.testplan import plan_tests
 
     prepared = prepare(study, runtime, _warn)
+    todo = _find_todo(prepared.run, prepared.plan)
+    undone = {step.id for step in todo}
     table = Table("step", "kind", "cases", "cores", "GPU", "done", box=None)
     for step in prepared.plan.steps:
         kind = f"{step.tool} ({step.runtime})" if step.tool else step.kind
-        done = "yes" if steps.is_done(prepared.run, step) else ""
+        done = "" if step.id in undone else "yes"
         table.add_row(step.id, kind, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
     console = Console()
     console.print(table)
-    todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
     content, versions = prepared.study.content, len(prepared.study.generators)
     tests = plan_tests(content.verdict.alpha, [versions] * len(content.datasets), len(content.transfer))
@@ -98,24 +100,26 @@ def plan(study: Path, runtime: str | None) -> None:
 @click.option("--cores", type=click.IntRange(1), help="CPU cores to use at once; default: the study file's, or all.")
 @click.option("--only", metavar="TEXT", help="Do only steps whose id contains TEXT, and the steps that they need.")
 @click.option("--dry-run", is_flag=True, help="List the steps that would be done, and do nothing.")
+@click.option("--verify", is_flag=True, help="Read all results, and do again what no longer has the bytes that it had.")
 @click.pass_context
-def run(
-    context: click.Context, study: Path, runtime: str | None, cores: int | None, only: str | None, dry_run: bool
-) -> None:
+def run(context: click.Context, /, study: Path, runtime: str | None, **options: Any) -> None:  # noqa: ANN401
     """Run a study and write its report; steps that are done already are not done again.
+
+    Results of another size or time than recorded are read; what was deleted or changed is done again.
 
     \b
     Exit code: 0 all done, 2 the study cannot be run, 3 some cases or steps failed (the report lists them).
     """
-    from coordinator.cli.studyrun import prepare, run_study, select_steps
+    from coordinator.cli.studyrun import RunOptions, prepare, run_study, select_steps
 
     prepared = prepare(study, runtime, _warn)
-    if dry_run:
-        todo = [step for step in prepared.plan.steps if not steps.is_done(prepared.run, step)]
-        for step in select_steps(prepared.plan, todo, only):
+    if options.pop("dry_run"):
+        todo = _find_todo(prepared.run, prepared.plan, verify=options["verify"])
+        for step in select_steps(prepared.plan, todo, options["only"]):
             click.echo(step.id)
         return
-    context.exit(run_study(prepared, cores, only, Console(highlight=False)))
+    console = Console(highlight=False)
+    context.exit(run_study(prepared, RunOptions(**options), console, lambda: prepare(study, runtime, _warn)))
 
 
 @commands.command()
@@ -235,6 +239,17 @@ commands.add_command(tool)
 commands.add_command(weights)
 
 
+def _find_todo(run: Path, plan: steps.Plan, *, verify: bool = False) -> list[steps.Step]:
+    """The steps that are not done; files that are no longer as they were written are named."""
+    from coordinator.engine import outputs
+    from coordinator.engine.todo import find_todo
+
+    todo = find_todo(run, plan, outputs.always if verify else outputs.never)
+    for line in todo.lines():
+        _warn(line)
+    return list(todo.steps)
+
+
 def _run_folder(study: Path) -> Path:
     """The run folder of a study file, or the path itself where it is a run folder.
 
@@ -264,8 +279,12 @@ def _serve(run: Path, port: int) -> None:
 
 def _step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
     """Whether a step is done, running, failed or to do, and why it failed."""
+    from coordinator.engine import outputs
+
     if steps.is_done(folder, step):
-        return "done", ""
+        record = outputs.read_record(folder, step.id)
+        changes = outputs.find_changes(folder, step.id, record)[1] if record else {}
+        return ("changed", "; ".join(f"{f}: {why}" for f, why in changes.items())) if changes else ("done", "")
     lock = steps.lock_file(folder, step.id)
     if lock.is_file() and locks.lock_holder(lock) is not None:
         return "running", ""

@@ -15,7 +15,8 @@ from contract.errors import ExitCode, UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
 from coordinator.datasets.check import DatasetCheck
-from coordinator.engine import snakemake
+from coordinator.engine import inputs, outputs, snakemake
+from coordinator.engine.todo import find_todo
 from coordinator.runners import gpus
 from coordinator.runners.choose import choose_runner
 from coordinator.study import steps
@@ -26,6 +27,8 @@ from coordinator.study.steps import Plan, Step
 REPORT = "report"
 REPORT_VERSION = 4
 """Raise it when the report changes, so that reports are written again."""
+FURTHER_ROUNDS = 2
+"""How often a study is planned again because files were replaced while it ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,14 @@ class PreparedStudy:
         checked: dataset name -> its check.
         plan: all its steps.
         runtime: docker or process.
+        text: of the study file, as it was read.
     """
 
     study: Study
     checked: dict[str, DatasetCheck]
     plan: Plan
     runtime: str
+    text: bytes
 
     @property
     def run(self) -> Path:
@@ -61,7 +66,7 @@ def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> Pre
     Raises:
         UsageError: the study cannot be run.
     """
-    study = load_study(file)
+    study, text = _read_study(file)
     runner = choose_runner(runtime or study.content.run.runtime, study.tools)
     checked = check_datasets(study)
     for name, check in checked.items():
@@ -70,30 +75,97 @@ def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> Pre
                 warn(f"{name}: {case} is set aside: {error}")
         for warning in check.summary()["warnings"]:
             warn(f"{name}: {warning}")
-    return PreparedStudy(study, checked, make_plan(study, checked, runner), runner.runtime)
+    return PreparedStudy(study, checked, make_plan(study, checked, runner), runner.runtime, text)
 
 
-def run_study(prepared: PreparedStudy, cores: int | None, only: str | None, console: Console) -> int:
-    """Do the steps that are not done, write the report, and return the exit code: 0, or 3 where something failed."""
-    run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
+def _read_study(file: Path) -> tuple[Study, bytes]:
+    """A study, and the text that it was read from; it is read again where somebody saved it meanwhile."""
+    while True:
+        try:
+            before = file.read_bytes()
+        except OSError:
+            before = b""
+        study = load_study(file)
+        if study.file.read_bytes() == before:
+            return study, before
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a study is run, as the command line says.
+
+    Attributes:
+        cores: CPU cores to use at once; None for the study file's.
+        only: text in the ids of the steps to do; None for all.
+        verify: whether all bytes of all results are read and compared with their records.
+    """
+
+    cores: int | None = None
+    only: str | None = None
+    verify: bool = False
+
+
+def run_study(
+    prepared: PreparedStudy, options: RunOptions, console: Console, prepare_again: Callable[[], PreparedStudy]
+) -> int:
+    """Do the steps that are not done, write the report, and return the exit code: 0, or 3 where something failed.
+
+    Args:
+        prepared: the study.
+        options: of the command line.
+        console: where progress is shown.
+        prepare_again: checks the data and plans again, where files were replaced while steps read them.
+    """
+    run = prepared.run
     with snakemake.lock_run_folder(run):
-        shutil.copyfile(prepared.study.file, run / "study.yaml")
-        for name, check in prepared.checked.items():
-            atomic.write_json(run / name / "check.json", check.summary())
-        todo = select_steps(plan, snakemake.write_plan(run, plan), only)
-        if todo:
-            console.print(
-                f"{len(todo)} of {len(plan.steps)} steps to do with runtime {prepared.runtime}; run folder: {run}",
-                soft_wrap=True,
-            )
-        else:
-            console.print(f"all {len(plan.steps)} steps are done")
-        gpu_count = _count_gpus(settings.gpus)
-        with Display(run, plan, len(todo), console) as display:
-            limits = snakemake.Limits(cores or settings.cores or os.cpu_count() or 1, gpu_count, settings.retries)
-            failures = snakemake.run_steps(run, plan, todo, limits, display.update)
+        failures = _run_once(prepared, options, console)
+        for _ in range(FURTHER_ROUNDS):
+            if not inputs.take_changed(run) and not _find_changed_results(run, prepared.plan, options.only):
+                break
+            console.print("files were replaced while steps ran; the data are checked and planned again")
+            prepared = prepare_again()
+            failures = _run_once(prepared, options, console)
         write_report(run)
-    return _print_outcome(run, plan, failures, prepared.checked, console)
+    if prepared.study.file.read_bytes() != prepared.text:
+        console.print(
+            f"{prepared.study.file}: was changed while the study ran; these results are of the file as it was, which "
+            f"{run / 'study.yaml'} holds; run it again for the new one", markup=False, soft_wrap=True, style="yellow",
+        )  # fmt: skip
+    return _print_outcome(run, prepared.plan, failures, prepared.checked, console)
+
+
+def _run_once(prepared: PreparedStudy, options: RunOptions, console: Console) -> dict[str, str]:
+    """Write a plan and do its steps; returns those that were not done, with reasons."""
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True, style="yellow")
+
+    run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
+    atomic.write_bytes(run / "study.yaml", prepared.text)
+    (run / steps.MARKERS).mkdir(exist_ok=True)
+    inputs.write_planned(run, {name: check.files for name, check in prepared.checked.items()})
+    for name, check in prepared.checked.items():
+        atomic.write_json(run / name / "check.json", check.summary())
+    todo = select_steps(plan, snakemake.write_plan(run, plan, say, verify=options.verify), options.only)
+    if todo:
+        console.print(
+            f"{len(todo)} of {len(plan.steps)} steps to do with runtime {prepared.runtime}; run folder: {run}",
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"all {len(plan.steps)} steps are done")
+    with Display(run, plan, len(todo), console) as display:
+        cores = options.cores or settings.cores or os.cpu_count() or 1
+        limits = snakemake.Limits(cores, _count_gpus(settings.gpus), settings.retries)
+        return snakemake.run_steps(run, plan, todo, limits, display.update)
+
+
+def _find_changed_results(run: Path, plan: Plan, only: str | None) -> bool:
+    """Whether results that the report shows are not those that were written; only where it must be written again."""
+    if report_is_current(run, plan):
+        return False
+    todo = find_todo(run, plan, outputs.read_by_report)
+    return bool(select_steps(plan, [step for step in todo.steps if step.id in todo.changes], only))
 
 
 def select_steps(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
@@ -114,28 +186,46 @@ def select_steps(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
 
 
 def write_report(run: Path) -> Path:
-    """Write the report of a run folder, unless its report is of the same results."""
+    """Write the report of a run folder, unless its report is of the same results and whole."""
     plan = steps.read_plan(run)
-    markers = [_read_json(steps.marker_file(run, step.id)) for step in plan.steps]
-    checks = [_read_json(run / dataset / "check.json") for dataset in plan.about["versions"]]
-    failures = _read_json(run / snakemake.FAILURES)
-    fingerprint = digest([REPORT_VERSION, steps.plan_text(plan), failures, markers, checks])
-    marker = steps.marker_file(run, REPORT)
     page = run / REPORT / "index.html"
-    if page.is_file() and _read_json(marker) == {"fingerprint": fingerprint}:
+    if report_is_current(run, plan):
         return page
     from coordinator import report  # matplotlib takes a second to import
 
+    fingerprint = _report_fingerprint(run, plan)
     part = run / f".{REPORT}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     report.write_report(run, part)
+    marker = steps.marker_file(run, REPORT)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.unlink(missing_ok=True)
     shutil.rmtree(run / REPORT, ignore_errors=True)
     part.rename(run / REPORT)
+    files = {str(file.relative_to(run)): None for file in sorted((run / REPORT).rglob("*")) if file.is_file()}
+    record = outputs.Record({"fingerprint": fingerprint}, {}, outputs.mark_files(run, files))
+    outputs.save_record(run, REPORT, record)
     atomic.write_json(marker, {"fingerprint": fingerprint})
     return page
+
+
+def report_is_current(run: Path, plan: Plan) -> bool:
+    """Whether the report is of these results, and its files are as they were written."""
+    record = outputs.read_record(run, REPORT)
+    if record is None or _read_json(steps.marker_file(run, REPORT)) != {"fingerprint": _report_fingerprint(run, plan)}:
+        return False
+    return not outputs.find_changes(run, REPORT, record)[1]
+
+
+def _report_fingerprint(run: Path, plan: Plan) -> str:
+    """Digest of all that the report is made from."""
+    markers = [_read_json(steps.marker_file(run, step.id)) for step in plan.steps]
+    records = [outputs.read_record(run, step.id) for step in plan.steps]
+    checks = [_read_json(run / dataset / "check.json") for dataset in plan.about["versions"]]
+    failures = _read_json(run / snakemake.FAILURES)
+    results = [record and record.results for record in records]
+    return digest([REPORT_VERSION, steps.plan_text(plan), failures, markers, checks, results])
 
 
 def _print_outcome(

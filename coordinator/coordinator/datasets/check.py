@@ -1,15 +1,15 @@
 """Checks every file of a dataset before anything runs, and lists all problems at once.
 
 A case with errors is set aside: no step uses it, and the report lists it. A case with warnings is used. The results are
-kept in the run folder with each file's size and time, so that the next run reads only changed files.
+kept in the run folder with each file's stamp, so that the next run reads only changed files; a file with another stamp
+and the same bytes keeps its result.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,14 @@ from typing import Any
 import numpy as np
 
 from contract import atomic, records
-from contract.datasets import Dataset, case_names
+from contract.datasets import SUFFIX, Dataset, case_names
 from contract.errors import CaseError
 from contract.volumes import Volume, read_image, read_labels
+from coordinator.datasets.stamps import take_stamp
+from coordinator.datasets.twins import group_twins, values_digest
 
+CHECK_VERSION = 2
+"""Raise it when a check changes, so that files are checked again."""
 AIR_HU = -200
 """Every CT of a body has some air or lung below this value. If no voxel is below it, the HU offset is missing."""
 FEW_CASES = 8
@@ -36,7 +40,7 @@ class CaseCheck:
         warnings: what its user should know.
         image_sha256: of the image file.
         labels_sha256: of the file of labels; None where the dataset has no labels.
-        voxels_sha256: of the image's voxels without the header; equal for cases with the same image.
+        values_sha256: of the image's HU whatever their type, spacing and order; equal for cases with the same scan.
         organs: label ids that occur.
     """
 
@@ -44,7 +48,7 @@ class CaseCheck:
     warnings: tuple[str, ...]
     image_sha256: str | None = None
     labels_sha256: str | None = None
-    voxels_sha256: str | None = None
+    values_sha256: str | None = None
     organs: tuple[int, ...] = ()
 
 
@@ -59,6 +63,7 @@ class DatasetCheck:
         checks: case -> its check, for all cases that are not excluded.
         excluded: case -> reason, from dataset.yaml or the study.
         warnings: about the dataset as a whole.
+        files: file below the dataset's folder -> its sha256 and stamp, as it was read; of the sound cases.
     """
 
     name: str
@@ -67,6 +72,12 @@ class DatasetCheck:
     checks: Mapping[str, CaseCheck]
     excluded: Mapping[str, str]
     warnings: tuple[str, ...]
+    files: Mapping[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def twins(self) -> list[tuple[str, ...]]:
+        """Groups of sound cases that are one scan."""
+        return group_twins({case: self.checks[case].values_sha256 for case in self.cases})
 
     @property
     def set_aside(self) -> dict[str, list[str]]:
@@ -113,7 +124,7 @@ def check_dataset(
     cached = _read_cache(cache)
     stamps = {case: _stamp(dataset, case) for case in cases}
     checks = {case: cached[case][1] for case in cases if case in cached and cached[case][0] == stamps[case]}
-    todo = [case for case in cases if case not in checks]
+    todo = {case: _find_earlier(cached.get(case), stamps[case]) for case in cases if case not in checks}
     show_progress(len(checks), len(cases))
     for case, check in _check_cases(dataset, todo):
         checks[case] = check
@@ -121,13 +132,15 @@ def check_dataset(
     checks = dict(sorted(checks.items()))
     if cache is not None and todo:
         atomic.write_text(cache, json.dumps({case: [stamps[case], asdict(check)] for case, check in checks.items()}))
+    sound = tuple(case for case, check in checks.items() if not check.errors)
     return DatasetCheck(
         name=dataset.name,
         labels=dataset.labels,
-        cases=tuple(case for case, check in checks.items() if not check.errors),
+        cases=sound,
         checks=checks,
         excluded=dict(sorted(excluded.items())),
         warnings=tuple(_dataset_warnings(dataset, checks, excluded)),
+        files=_mark_files(dataset, {case: checks[case] for case in sound}, stamps),
     )
 
 
@@ -140,7 +153,7 @@ def check_case(dataset: Dataset, case: str) -> CaseCheck:
     warnings = [*image.notes, *_voxel_warnings(image, dataset.image(case))]
     digests: dict[str, Any] = {
         "image_sha256": image.sha256,
-        "voxels_sha256": hashlib.sha256(np.ascontiguousarray(image.array).tobytes()).hexdigest(),
+        "values_sha256": values_digest(image.array),
     }
     if not dataset.labels:
         return CaseCheck(errors=(), warnings=tuple(warnings), **digests)
@@ -155,12 +168,54 @@ def check_case(dataset: Dataset, case: str) -> CaseCheck:
     return CaseCheck(errors=(), warnings=tuple(warnings), organs=organs, **digests)
 
 
-def _check_cases(dataset: Dataset, cases: list[str]) -> Iterable[tuple[str, CaseCheck]]:
+def find_shared_scans(dataset: DatasetCheck, other: DatasetCheck) -> dict[str, str]:
+    """Sound cases of a dataset whose scan another one has too -> its case there; none of a dataset and itself."""
+    if dataset.name == other.name:
+        return {}
+    scans = {other.checks[case].values_sha256: case for case in reversed(other.cases)}
+    values = {case: dataset.checks[case].values_sha256 for case in dataset.cases}
+    return {case: scans[value] for case, value in values.items() if value is not None and value in scans}
+
+
+def _check_cases(dataset: Dataset, cases: Mapping[str, CaseCheck | None]) -> Iterable[tuple[str, CaseCheck]]:
+    """Check cases; those that were checked before, with other stamps, only where their bytes differ."""
     if len(cases) <= FEW_CASES:
-        yield from ((case, check_case(dataset, case)) for case in cases)
+        yield from ((case, _check_again(dataset, case, earlier)) for case, earlier in cases.items())
         return
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("forkserver")) as pool:
-        yield from zip(cases, pool.map(check_case, [dataset] * len(cases), cases), strict=True)
+        checks = pool.map(_check_again, [dataset] * len(cases), cases, cases.values())
+        yield from zip(cases, checks, strict=True)
+
+
+def _check_again(dataset: Dataset, case: str, earlier: CaseCheck | None) -> CaseCheck:
+    """The earlier check of a case if its files have the same bytes, else a new one."""
+    if earlier is not None and not earlier.errors:
+        try:
+            image = records.file_sha256(dataset.image(case))
+            labels = records.file_sha256(dataset.label(case)) if dataset.labels else None
+        except OSError:
+            return check_case(dataset, case)
+        if (image, labels) == (earlier.image_sha256, earlier.labels_sha256):
+            return earlier
+    return check_case(dataset, case)
+
+
+def _find_earlier(cached: tuple[list[Any], CaseCheck] | None, stamp: list[Any]) -> CaseCheck | None:
+    """A check of other stamps that still counts if the bytes are the same."""
+    return cached[1] if cached and cached[0][:2] == stamp[:2] else None
+
+
+def _mark_files(
+    dataset: Dataset, checks: Mapping[str, CaseCheck], stamps: Mapping[str, list[Any]]
+) -> dict[str, list[Any]]:
+    """File below the dataset's folder -> sha256 and stamp."""
+    files = {}
+    for case, check in checks.items():
+        image, labels = stamps[case][2:]
+        files[f"images/{case}{SUFFIX}"] = [check.image_sha256, image]
+        if check.labels_sha256:
+            files[f"labels/{case}{SUFFIX}"] = [check.labels_sha256, labels]
+    return files
 
 
 def _voxel_warnings(image: Volume, path: Path) -> list[str]:
@@ -192,24 +247,16 @@ def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], exclude
     absent = [organ for label, organ in dataset.labels.items() if label not in present]
     if absent and present:
         warnings.append(f"organs that occur in no case: {', '.join(absent)}")
-    cases_by_image: dict[str, list[str]] = {}
-    for case, check in checks.items():
-        if check.voxels_sha256:
-            cases_by_image.setdefault(check.voxels_sha256, []).append(case)
-    warnings += [f"cases with the same image: {', '.join(same)}" for same in cases_by_image.values() if len(same) > 1]
+    scans = {case: check.values_sha256 for case, check in checks.items()}
+    warnings += [
+        f"cases with the same image: {', '.join(same)}; a split keeps them on one side" for same in group_twins(scans)
+    ]
     return warnings
 
 
 def _stamp(dataset: Dataset, case: str) -> list[Any]:
-    """Size and time of a case's files, and the label ids: while these stay the same, a cached check is valid."""
-    stamp: list[Any] = [sorted(dataset.labels)]
-    for path in (dataset.image(case), dataset.label(case)):
-        try:
-            status = path.stat()
-            stamp.append([status.st_size, status.st_mtime_ns])
-        except OSError:
-            stamp.append(None)
-    return stamp
+    """Version, label ids, stamps of image and labels: while these stay the same, a cached check is valid."""
+    return [CHECK_VERSION, sorted(dataset.labels), take_stamp(dataset.image(case)), take_stamp(dataset.label(case))]
 
 
 def _read_cache(cache: Path | None) -> dict[str, tuple[list[Any], CaseCheck]]:

@@ -11,6 +11,7 @@ import polars as pl
 
 from contract import atomic, records
 from contract.datasets import SUFFIX, case_names, open_dataset
+from contract.errors import CaseError
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
 from coordinator.scoring.settings import scoring_from_json
@@ -34,7 +35,7 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
     raw = run / step.settings["raw"]
     to_target = {int(source): target for source, target in step.settings["to_target"].items()}
     result.mkdir()
-    files = [f"{case}{SUFFIX}" for case in case_names(raw)]
+    files = [f"{case}{SUFFIX}" for case in _written_cases(raw, plan.about.get("cases", {}).get(step.dataset))]
     outputs = {file: remap_file(raw / file, result / file, to_target) for file in files}
     atomic.write_json(
         result / records.RUN,
@@ -46,7 +47,9 @@ def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Score each case and organ of a label version against the reference labels, and count the shells around organs."""
     from coordinator.scoring.folders import score_folders_in_shells  # its compiler takes a second to import
 
-    scores, shells = score_folders_in_shells(**_describe_scoring(run, plan, step))
+    labels = records.read_run(run / step.settings["prediction"]).get("outputs")
+    cases = [file.removesuffix(SUFFIX) for file in labels] if labels else None
+    scores, shells = score_folders_in_shells(**_describe_scoring(run, plan, step), cases=cases)
     _name_version(scores, step).write_parquet(result)
     for output in step.also:
         file = result.parent / Path(output).relative_to(Path(step.output).parent)
@@ -58,8 +61,32 @@ def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Score a network's predictions of the held-out cases against the reference labels."""
     from coordinator.scoring.folders import score_folders
 
-    frame = _name_version(score_folders(**_describe_scoring(run, plan, step)), step)
+    held_out = plan.about.get("split", {}).get(step.dataset, {}).get("holdout")
+    cases = _written_cases(run / step.settings["prediction"], held_out)
+    frame = _name_version(score_folders(**_describe_scoring(run, plan, step), cases=cases), step)
     frame.with_columns(pl.lit(step.settings["seed"]).alias("seed")).write_parquet(result)
+
+
+def _written_cases(folder: Path, planned: list[str] | None) -> list[str]:
+    """The planned cases that a tool has done. Only those that it recorded as failed, with a reason, may be absent.
+
+    Args:
+        folder: what the tool wrote.
+        planned: the cases that it was to do; None takes all that are there, of a plan without a list of cases.
+
+    Raises:
+        CaseError: a label map is gone. Without it, means would be over fewer cases than the study has.
+    """
+    present = case_names(folder)
+    if planned is None:
+        return present
+    failed = {case for case, status in records.read_statuses(folder).items() if status.state == "failed"}
+    if lost := sorted(set(planned) - set(present) - failed):
+        raise CaseError(
+            f"{folder}: must hold a label map of every case that did not fail, but lacks {', '.join(lost)}; "
+            "run the study again, which makes them again"
+        )
+    return sorted(set(planned) & set(present) - failed)
 
 
 def _describe_scoring(run: Path, plan: Plan, step: Step) -> dict[str, Any]:

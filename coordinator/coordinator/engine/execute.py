@@ -1,12 +1,12 @@
 """Do one step of a plan, so that a crash at any moment costs only the time since the last case.
 
-    lock ─► done already? ─► work in `.NAME.part` ─► check ─► rename to NAME ─► write the marker
+    lock ─► done already? ─► work in `.NAME.part` ─► check ─► rename to NAME ─► record its files ─► write the marker
 
+What the step reads is compared with the plan before it begins and before its output gets its name (`inputs`).
 The tool inherits the step's file lock. So when a tool outlives its coordinator, the next run waits for it.
 Imports at the top stay few: this runs once for each step, and a step without work is mostly the start of Python.
 """
 
-import json
 import os
 import signal
 import sys
@@ -16,7 +16,10 @@ from types import FrameType
 
 from contract import atomic
 from contract.errors import CaseError, ExitCode, Stopped, UsageError
+from coordinator.engine import inputs, outputs
+from coordinator.engine.inputs import Reading
 from coordinator.engine.locks import hold_lock
+from coordinator.engine.outputs import ChangedError
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -46,14 +49,14 @@ def execute(run: Path, step_id: str) -> int:
         sys.stderr.write(f"{step.id}: waiting for an earlier run of this step (process {holder}) to end\n")
 
     with hold_lock(steps.lock_file(run, step.id), on_busy=say_waiting) as lock:
-        if steps.is_done(run, step):
-            return 0
         try:
-            summary = KINDS[step.kind](run, plan, step, lock)
+            record = outputs.find_current(run, step) or _do_step(run, plan, step, lock)
         except Exception as error:  # noqa: BLE001 - every failure of a step is recorded
-            expected = isinstance(error, StepFailedError | CaseError | UsageError)
+            expected = isinstance(error, StepFailedError | CaseError | UsageError | ChangedError)
             reason = str(error) if expected else f"{type(error).__name__}: {error}"
             atomic.write_text(steps.failure_file(run, step.id), f"{reason}\n")
+            if isinstance(error, ChangedError):
+                atomic.write_text(run / inputs.changed_mark(step.id), "")
             sys.stderr.write(f"{step.id}: {reason}\n")
             if not expected:
                 import traceback
@@ -61,40 +64,49 @@ def execute(run: Path, step_id: str) -> int:
                 traceback.print_exc()
             return 1
         steps.failure_file(run, step.id).unlink(missing_ok=True)
-        atomic.write_text(
-            steps.marker_file(run, step.id), json.dumps({"fingerprint": step.fingerprint, **summary}) + "\n"
-        )
+        outputs.write_marker(run, step, record)
     return 0
+
+
+def _do_step(run: Path, plan: Plan, step: Step, lock: int) -> outputs.Record:
+    """Do a step that is not done, and record what it wrote."""
+    steps.marker_file(run, step.id).unlink(missing_ok=True)
+    reading = inputs.begin_reading(run, plan, step)
+    outputs.remove_damaged(run, step)
+    summary = KINDS[step.kind](plan, reading, lock)
+    return outputs.write_record(run, step, {"fingerprint": step.fingerprint, **summary})
 
 
 Summary = dict[str, object]
 """What the marker of a step records beside its fingerprint."""
 
 
-def _do_nothing(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
+def _do_nothing(plan: Plan, reading: Reading, lock: int) -> Summary:
     """Do a step without work, to measure the engine."""
-    (run / step.output).mkdir(parents=True, exist_ok=True)
+    (reading.run / reading.step.output).mkdir(parents=True, exist_ok=True)
     return {}
 
 
-def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
+def _do_tool(plan: Plan, reading: Reading, lock: int) -> Summary:
     """Run a tool, and publish what it wrote."""
     import shutil
 
     from coordinator.engine.run_tool import run_tool
 
+    run, step = reading.run, reading.step
     part = steps.part_folder(run, step)
     result = part / "out" / step.dataset / step.label_version
     if step.shared and _link_shared(run, step):
         return {"shared": True}
     _move_old_output(run / step.output, result)
     code = run_tool(run, plan, step, part / "out", lock)
-    outputs = _read_outputs(result)
+    _refuse_changes(reading, result)
+    written = outputs.read_outputs(result)
     if code not in {ExitCode.DONE, ExitCode.CASES_FAILED}:
         raise StepFailedError(f"{step.tool} ended with exit code {code}: {_last_line(run, step)}")
-    if not outputs:
+    if not written:
         raise StepFailedError(f"{step.tool} wrote no case: {_last_line(run, step)}")
-    _remove_unrecorded(result, outputs)
+    _remove_unrecorded(result, set(written))
     if step.shared:
         _share(run, step, result)
     else:
@@ -103,24 +115,26 @@ def _do_tool(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
     return {"exit_code": code}
 
 
-def _do_coordinator_step(run: Path, plan: Plan, step: Step, lock: int) -> Summary:
+def _do_coordinator_step(plan: Plan, reading: Reading, lock: int) -> Summary:
     """Do a step that needs no tool."""
     import shutil
 
     from coordinator.engine import coordinator_steps
 
+    run, step = reading.run, reading.step
     part = steps.part_folder(run, step)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     result = part / (run / step.output).name
     coordinator_steps.FUNCTIONS[step.kind](run, plan, step, result)
+    reading.refuse_changes()
     for output in (step.output, *step.also):
         _publish(part / Path(output).relative_to(Path(step.output).parent), run / output)
     shutil.rmtree(part)
     return {}
 
 
-KINDS: dict[str, Callable[[Path, Plan, Step, int], Summary]] = {
+KINDS: dict[str, Callable[[Plan, Reading, int], Summary]] = {
     "nothing": _do_nothing,
     "tool": _do_tool,
     "base": _do_coordinator_step,
@@ -128,6 +142,20 @@ KINDS: dict[str, Callable[[Path, Plan, Step, int], Summary]] = {
     "score": _do_coordinator_step,
     "score-predictions": _do_coordinator_step,
 }
+
+
+def _refuse_changes(reading: Reading, result: Path) -> None:
+    """Refuse what a tool made of other files than those of the plan.
+
+    A list of cases stays where it is: the tool compares each case's digests itself, and does again what differs.
+    """
+    try:
+        reading.refuse_changes()
+        reading.refuse_other_images(outputs.read_image_digests(result))
+    except ChangedError:
+        if not outputs.is_case_list(result):
+            outputs.remove_output(result)
+        raise
 
 
 def _last_line(run: Path, step: Step) -> str:
@@ -144,6 +172,11 @@ def _link_shared(run: Path, step: Step) -> bool:
     """Link the output of another study that has done the same step; False where none has."""
     folder = steps.shared_folder(run, step)
     if not (folder / "run.json").is_file():
+        return False
+    if changes := outputs.find_damage(folder):
+        file, problem = next(iter(changes.items()))
+        sys.stderr.write(f"{folder / file}: {problem}; {step.id} is done again, for all studies that share it\n")
+        outputs.remove_output(folder)
         return False
     _link(run / step.output, folder)
     return True
@@ -181,15 +214,6 @@ def _move_old_output(output: Path, result: Path) -> None:
     result.parent.mkdir(parents=True, exist_ok=True)
     if output.exists() and not output.is_symlink() and not result.exists():
         output.rename(result)
-
-
-def _read_outputs(result: Path) -> set[str]:
-    """The files that a tool recorded in `run.json`."""
-    try:
-        record = json.loads((result / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return set()
-    return set(record.get("outputs", {}))
 
 
 def _remove_unrecorded(result: Path, outputs: set[str]) -> None:

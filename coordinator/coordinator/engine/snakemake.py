@@ -21,7 +21,9 @@ from typing import Any
 
 from contract import atomic
 from contract.errors import UsageError
+from coordinator.engine import inputs, outputs
 from coordinator.engine.locks import hold_lock, lock_holder
+from coordinator.engine.todo import find_dependents, find_todo
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -49,16 +51,27 @@ def lock_run_folder(run: Path) -> Iterator[None]:
         yield
 
 
-def write_plan(run: Path, plan: Plan) -> list[Step]:
-    """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do."""
+def write_plan(
+    run: Path, plan: Plan, say: Callable[[str], None] = lambda line: None, *, verify: bool = False
+) -> list[Step]:
+    """Write the plan and the case lists, remove markers that are out of date, and return the steps that are to do.
+
+    Args:
+        run: the run folder.
+        plan: of the study.
+        say: called with a line for each file that is no longer as its step wrote it.
+        verify: read every file; otherwise only those of another size or time.
+    """
     (run / steps.MARKERS).mkdir(exist_ok=True)
     for dataset, cases in plan.about["cases"].items():
         _write_split(run, dataset, cases, plan.about.get("split", {}).get(dataset))
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
-    todo = [step for step in plan.steps if not steps.is_done(run, step)]
-    for step in todo:
+    found = find_todo(run, plan, outputs.always if verify else outputs.never, mend=True)
+    for line in found.lines():
+        say(line)
+    for step in found.steps:
         steps.marker_file(run, step.id).unlink(missing_ok=True)
-    return todo
+    return list(found.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,7 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     Args:
         run: the run folder, with the plan written.
         plan: of the study.
-        todo: steps that are not done.
+        todo: steps that are not done; those that depend on them are done again if what they read has changed.
         limits: what they may use.
         watch: called about five times a second while steps run.
 
@@ -91,8 +104,12 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     """
     for file in (run / steps.MARKERS).rglob("*.failed"):
         file.unlink()
+    inputs.take_changed(run)
     if todo:
-        atomic.write_text(run / TODO, "\n".join(step.id for step in todo) + "\n")
+        looked_at = [step for step in find_dependents(plan, todo) if steps.is_done(run, step)]
+        for step in looked_at:
+            steps.marker_file(run, step.id).unlink()
+        atomic.write_text(run / TODO, "\n".join(step.id for step in [*todo, *looked_at]) + "\n")
         _run_snakemake(run, limits, watch)
     failures = _find_failures(run, plan)
     atomic.write_json(run / FAILURES, {"steps": failures})

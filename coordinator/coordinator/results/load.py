@@ -29,6 +29,7 @@ from coordinator.results.run import (
     ToolRun,
     Transfer,
 )
+from coordinator.results.trusted import describe_unscored, find_untrusted
 from coordinator.study.file import ScoreSettings, VerdictSettings
 from coordinator.study.marks import Marks
 from coordinator.study.split import Split
@@ -47,6 +48,7 @@ class _Records:
     missing: list[str] = field(default_factory=list)
     tools: list[ToolRun] = field(default_factory=list)
     failed_networks: list[FailedNetwork] = field(default_factory=list)
+    untrusted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,14 @@ class _NetworkGroup:
         dataset: whose label versions they are trained on.
         target: the dataset that they are fine-tuned on; None in-domain.
         organs: id -> organ, of those that means are over.
-        held_out: number of held-out cases.
+        held_out: the held-out cases.
     """
 
     folder: str
     dataset: str
     target: str | None
     organs: Mapping[int, str]
-    held_out: int
+    held_out: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -90,11 +92,12 @@ def load_run(run: Path | str) -> Run:
     plan = _hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds, noise_seeds = _read_seeds(plan)
-    records = _Records()
+    failed_steps = dict(sorted(_read_mapping(run, "failures.json").get("steps", {}).items()))
+    records = _Records(untrusted=find_untrusted(run, recorded, failed_steps))
     if "marks" not in plan:
         records.missing.append("which label versions were made from the reference labels: plan.json does not say")
     for dataset in datasets:
-        _collect_labels(run, dataset, records)
+        _collect_labels(run, dataset, plan.get("cases", {}).get(dataset.name), records)
         if dataset.split:
             _collect_networks(run, dataset, (seeds, noise_seeds), records)
     transfers = tuple(
@@ -115,7 +118,7 @@ def load_run(run: Path | str) -> Run:
         model_scores=_concat(records.model_scores, MODEL_SCORES),
         training_logs=_concat(records.logs, TRAINING_LOGS),
         failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
-        failed_steps=dict(sorted(_read_mapping(run, "failures.json").get("steps", {}).items())),
+        failed_steps=failed_steps,
         missing=tuple(records.missing),
         tools=tuple(records.tools),
         transfers=transfers,
@@ -145,12 +148,13 @@ def _read_transfer(
 ) -> Transfer:
     """Read all networks that were fine-tuned on a target; their provenance and failures are added to `records`."""
     target_records = _Records(
-        failures=records.failures, missing=records.missing, tools=records.tools, failed_networks=records.failed_networks
-    )
+        failures=records.failures, missing=records.missing, tools=records.tools,
+        failed_networks=records.failed_networks, untrusted=records.untrusted,
+    )  # fmt: skip
     labels = {int(label): organ for label, organ in plan["labels"][target].items()}
     held_out, failed = tuple(plan["split"][target]["holdout"]), tuple(records.failed_networks)
     for dataset in datasets:
-        group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, target, labels, len(held_out))
+        group = _NetworkGroup(f"transfer/{target}/{dataset.name}", dataset.name, target, labels, held_out)
         for version in (NO_PRETRAIN, BASE, *dataset.versions):
             for seed in network_seeds(version, *_read_seeds(plan)):
                 if any((n.dataset, n.target, n.version, n.seed) == (dataset.name, None, version, seed) for n in failed):
@@ -193,16 +197,19 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
     return CheckSummary(content["cases"], set_aside, tuple(content.get("warnings", ())))
 
 
-def _collect_labels(run: Path, dataset: RunDataset, records: _Records) -> None:
-    """Collect the scores of a dataset's label versions, and what their generators recorded."""
+def _collect_labels(run: Path, dataset: RunDataset, cases: list[str] | None, records: _Records) -> None:
+    """Collect the scores of a dataset's label versions, of its planned cases, and what their generators recorded."""
     for version in dataset.versions:
         _collect_tool(run, f"{dataset.name}/1-raw/{version}", (dataset.name, version, "labels"), records)
         place = f"{dataset.name}/3-scores/{version}.parquet"
-        records.label_scores += _read_frames(
-            run, place, f"{dataset.name}: scores of the labels of {version}", records.missing
-        )
-        if (run / place).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
-            records.label_shells += _read_frames(run, f"{dataset.name}/3-scores/shells/{version}.parquet", "", [])
+        what = f"{dataset.name}: scores of the labels of {version}"
+        failed = dict(_read_failed_cases(run, f"{dataset.name}/1-raw/{version}/status.jsonl"))
+        for scores in _read_frames(run, place, what, records):
+            records.label_scores.append(scores)
+            records.missing += describe_unscored(scores, cases, failed, what)
+            shells = f"{dataset.name}/3-scores/shells/{version}.parquet"
+            if (run / shells).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
+                records.label_shells += _read_frames(run, shells, what, records)
 
 
 def _collect_networks(
@@ -210,7 +217,7 @@ def _collect_networks(
 ) -> None:
     """Collect all networks of a dataset; `seeds` are those of every version and the further ones of base."""
     common = {label: dataset.labels[label] for label in dataset.common}
-    group = _NetworkGroup(dataset.name, dataset.name, None, common, len(dataset.held_out))
+    group = _NetworkGroup(dataset.name, dataset.name, None, common, dataset.held_out)
     for version in (BASE, *dataset.versions):
         for seed in network_seeds(version, *seeds):
             _collect_network(run, group, version, seed, records)
@@ -223,7 +230,7 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
     _collect_tool(run, model, (group.name, version, "training"), records)
     _collect_tool(run, predictions, (group.name, version, "prediction"), records)
     names = [pl.lit(group.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
-    for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records.missing):
+    for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records):
         records.logs.append(log.with_columns(names))
     if failure := _read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
         records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
@@ -234,10 +241,11 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
             f"{'; '.join(differences)}"
         )
         return
-    for scores in _read_frames(
-        run, f"{predictions}/scores.parquet", f"{group.name}: test scores of {network}", records.missing
-    ):
-        if failure := find_failure(scores, group.organs, group.held_out):
+    what = f"{group.name}: test scores of {network}"
+    failed = dict(_read_failed_cases(run, f"{predictions}/status.jsonl"))
+    for scores in _read_frames(run, f"{predictions}/scores.parquet", what, records):
+        records.missing += describe_unscored(scores, group.held_out, failed, what)
+        if failure := find_failure(scores, group.organs, len(group.held_out)):
             records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
         else:
             records.model_scores.append(scores.with_columns(names))
@@ -250,11 +258,12 @@ def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _R
     records.failures += [(*name, case, reason) for case, reason in _read_failed_cases(run, f"{place}/status.jsonl")]
 
 
-def _read_frames(run: Path, place: str, what: str, missing: list[str]) -> list[pl.DataFrame]:
-    """Read the frame of a file; where there is no such file, return none and add a line to `missing`."""
-    if (run / place).is_file():
+def _read_frames(run: Path, place: str, what: str, records: _Records) -> list[pl.DataFrame]:
+    """Read the frame of a file; where there is none that counts, return none and add a line to `missing`."""
+    why = next((why for output, why in records.untrusted.items() if f"{place}/".startswith(f"{output}/")), None)
+    if why is None and (run / place).is_file():
         return [pl.read_parquet(run / place)]
-    missing.append(what)
+    records.missing.append(f"{what}: {why}" if why and (run / place).is_file() else what)
     return []
 
 

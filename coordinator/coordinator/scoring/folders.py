@@ -8,7 +8,7 @@ grow with the number of cases.
 
 import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +34,7 @@ def score_folders(
     organs: Mapping[int, str],
     scoring: Scoring = Scoring(),  # noqa: B008 - it is frozen
     workers: int = 1,
+    cases: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Score every case of a folder against the same case of another.
 
@@ -43,6 +44,7 @@ def score_folders(
         organs: label id -> name, of every id in the files.
         scoring: what to measure for each organ.
         workers: number of processes; it does not change the frame.
+        cases: those to score, which must all be there; None for those that `prediction` has.
 
     Returns:
         One row for each case and organ, sorted by both; none where `prediction` has no case. Columns: case, label,
@@ -52,15 +54,20 @@ def score_folders(
 
     Raises:
         UsageError: one of the folders does not exist.
-        CaseError: a case without a reference, an unreadable file, an id without a name, or two grids.
+        CaseError: a case without a reference or prediction, an unreadable file, an id without a name, or two grids.
     """
-    cases, pairs = _pair_files(Path(reference), Path(prediction))
-    by_case = _measure_pairs(score_files, pairs, organs, scoring, min(workers, len(cases)))
-    return _score_frame(zip(cases, by_case, strict=True), scoring)
+    names, pairs = _pair_files(Path(reference), Path(prediction), cases)
+    by_case = _measure_pairs(score_files, pairs, organs, scoring, min(workers, len(names)))
+    return _score_frame(zip(names, by_case, strict=True), scoring)
 
 
 def score_folders_in_shells(
-    reference: Path | str, prediction: Path | str, organs: Mapping[int, str], scoring: Scoring, workers: int = 1
+    reference: Path | str,
+    prediction: Path | str,
+    organs: Mapping[int, str],
+    scoring: Scoring,
+    workers: int = 1,
+    cases: Sequence[str] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Score two folders as `score_folders` does, and count the shells around each organ.
 
@@ -68,24 +75,27 @@ def score_folders_in_shells(
         The frame of `score_folders`; then one of `coordinator.scoring.schema.SHELL_SCHEMA`, with a row for each case,
         organ of its reference and shell.
     """
-    cases, pairs = _pair_files(Path(reference), Path(prediction))
-    by_case = list(_measure_pairs(score_files_in_shells, pairs, organs, scoring, min(workers, len(cases))))
-    rows = [row for case, (_, found) in zip(cases, by_case, strict=True) for organ in found for row in organ.rows(case)]
-    scores = _score_frame(zip(cases, (scores for scores, _ in by_case), strict=True), scoring)
+    names, pairs = _pair_files(Path(reference), Path(prediction), cases)
+    by_case = list(_measure_pairs(score_files_in_shells, pairs, organs, scoring, min(workers, len(names))))
+    rows = [row for case, (_, found) in zip(names, by_case, strict=True) for organ in found for row in organ.rows(case)]
+    scores = _score_frame(zip(names, (scores for scores, _ in by_case), strict=True), scoring)
     return scores, pl.DataFrame(rows, schema=SHELL_SCHEMA, orient="row")
 
 
-def _pair_files(reference: Path, prediction: Path) -> tuple[list[str], Iterator[Pair]]:
-    """The cases of a prediction, and the files of each.
+def _pair_files(reference: Path, prediction: Path, asked: Sequence[str] | None) -> tuple[list[str], Iterator[Pair]]:
+    """The cases that are asked for, or those of a prediction, and the files of each.
 
     Raises:
         UsageError: one of the folders does not exist.
-        CaseError: a case without a reference.
+        CaseError: a case without a reference, or one that is asked for and has no prediction.
     """
     for folder in (reference, prediction):
         if not folder.is_dir():
             raise UsageError(f"{folder}: must be a folder of <case>{SUFFIX}, but is none; check the path")
-    cases = case_names(prediction)
+    present = case_names(prediction)
+    cases = present if asked is None else sorted(asked)
+    if lost := sorted(set(cases) - set(present)):
+        raise CaseError(f"{prediction}: must hold every case that is to be scored, but lacks {', '.join(lost)}")
     missing = sorted(set(cases) - set(case_names(reference)))
     if missing:
         raise CaseError(f"{reference}: must hold the reference of every case, but lacks {', '.join(missing)}")

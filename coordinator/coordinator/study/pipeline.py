@@ -23,14 +23,15 @@ of the cases it reads, and the fingerprints of the steps before it. Only a step 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from contract.datasets import open_dataset
-from coordinator.datasets.check import DatasetCheck, check_dataset
+from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_scans
+from coordinator.datasets.stamps import mark_file
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
-from coordinator.study.file import Study
+from coordinator.study.file import Study, TrainSettings
 from coordinator.study.labelmappings import IdMapping, find_id_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
 from coordinator.study.marks import find_marks
@@ -38,6 +39,8 @@ from coordinator.study.networks import Training, network_steps
 from coordinator.study.planner import Planner, label_table
 from coordinator.study.split import Split, split_cases
 from coordinator.study.steps import Plan, Step
+
+DESCRIPTION = "dataset.yaml"
 
 
 def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, runner: Runner | None = None) -> Plan:
@@ -69,11 +72,11 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         refuse_unscorable(dataset)
         mappings[name] = {g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators}
         if study.content.train is not None:
-            splits[name] = split_cases(dataset.cases, study.content.train, name)
+            splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += label_version_steps(planner, dataset, mappings[name], splits.get(name))
     if study.content.train is not None and study.trainer is not None:
         for name in study.content.transfer:
-            splits[name] = split_cases(checked[name].cases, study.content.train, name)
+            splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += network_steps(Training(planner, study.trainer, study.content.train), checked, splits, steps)
     return Plan(
         study=study.name,
@@ -94,8 +97,26 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
     for name in dict.fromkeys((*study.content.datasets, *study.content.transfer)):
         cache = study.run_folder / name / ".check.json"
         cache.parent.mkdir(parents=True, exist_ok=True)
-        checked[name] = check_dataset(open_dataset(study.data, name), study.content.exclude.get(name), cache)
+        description = mark_file(study.data / name / DESCRIPTION)
+        check = check_dataset(open_dataset(study.data, name), study.content.exclude.get(name), cache)
+        checked[name] = replace(check, files={DESCRIPTION: description, **check.files})
+    for name in study.content.transfer:
+        for source in study.content.datasets:
+            if shared := find_shared_scans(checked[name], checked[source]):
+                checked[name] = replace(checked[name], warnings=(*checked[name].warnings, (
+                    f"{len(shared)} scans are also in {source}, whose networks are fine-tuned here, so they are not "
+                    f"held out: {', '.join(f'{case} = {source}/{twin}' for case, twin in shared.items())}"
+                )))  # fmt: skip
     return checked
+
+
+def _split_dataset(study: Study, checked: Mapping[str, DatasetCheck], name: str, train: TrainSettings) -> Split:
+    """Split a dataset: twins on one side; in a target dataset, scans that other datasets train on are not held out."""
+    known: set[str] = set()
+    if name in study.content.transfer:
+        for source in study.content.datasets:
+            known.update(find_shared_scans(checked[name], checked[source]))
+    return split_cases(checked[name].cases, train, name, checked[name].twins, known)
 
 
 def _describe_study(

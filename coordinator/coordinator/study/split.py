@@ -1,5 +1,6 @@
 """Which cases networks are trained on and which are held out."""
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,24 @@ class Split:
     holdout: tuple[str, ...]
 
 
-def split_cases(cases: tuple[str, ...], train: TrainSettings, dataset: str) -> Split:
+def split_cases(
+    cases: tuple[str, ...],
+    train: TrainSettings,
+    dataset: str,
+    twins: Sequence[Sequence[str]] = (),
+    never_held_out: Collection[str] = (),
+) -> Split:
     """Hold cases out at random, by `split_seed` and the cases alone.
 
+    Args:
+        cases: sound ones.
+        train: share of cases to hold out, and the seed.
+        dataset: its name.
+        twins: groups of cases that are one scan; each stays on one side.
+        never_held_out: cases whose scan another dataset of the study trains on.
+
     Raises:
-        UsageError: fewer than two cases.
+        UsageError: fewer than two cases, or no case can be held out.
     """
     if len(cases) < 2:
         raise UsageError(
@@ -28,5 +42,30 @@ def split_cases(cases: tuple[str, ...], train: TrainSettings, dataset: str) -> S
         )
     count = min(max(round(train.holdout * len(cases)), 1), len(cases) - 1)
     order = np.random.Generator(np.random.Philox(key=train.split_seed)).permutation(len(cases))
-    holdout = sorted(cases[i] for i in order[:count])
-    return Split(train=tuple(sorted(set(cases) - set(holdout))), holdout=tuple(holdout))
+    groups = {case: tuple(group) for group in twins for case in group}
+    holdout: set[str] = set()
+    for case in (cases[i] for i in order):
+        group = groups.get(case, (case,))
+        if case not in holdout and not set(group) & set(never_held_out) and len(holdout) + len(group) <= count:
+            holdout.update(group)
+    if not holdout:
+        holdout.update(_smallest_group(cases, groups, never_held_out, dataset))
+    return Split(train=tuple(sorted(set(cases) - holdout)), holdout=tuple(sorted(holdout)))
+
+
+def _smallest_group(
+    cases: tuple[str, ...], groups: Mapping[str, tuple[str, ...]], never_held_out: Collection[str], dataset: str
+) -> tuple[str, ...]:
+    """The smallest group of twins, where every scan comes more often than cases are to be held out.
+
+    Raises:
+        UsageError: no scan can be held out.
+    """
+    free = {groups.get(case, (case,)) for case in cases}
+    free = {group for group in free if not set(group) & set(never_held_out) and len(group) < len(cases)}
+    if not free:
+        raise UsageError(
+            f"{dataset}: some scan must be held out, but each is also on the training side (the same scan more than "
+            "once, or in another dataset of the study); add other scans, or leave one of the datasets out"
+        )
+    return min(free, key=lambda group: (len(group), group))

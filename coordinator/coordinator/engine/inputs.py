@@ -1,0 +1,162 @@
+"""What steps read: results of other steps, and the user's files, which anybody can replace while a study runs.
+
+    check of the data ──► .steps/inputs.files ──► before a step: as planned? ──► work ──► still as planned? ──► publish
+
+A step that read something else fails without publishing its output. The coordinator then checks the data and plans
+again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from contract import atomic
+from coordinator.datasets.stamps import Stamp, take_stamp
+from coordinator.engine import outputs
+from coordinator.engine.outputs import ChangedError, Mark
+from coordinator.study import steps
+from coordinator.study.steps import Plan, Step
+
+PLANNED = f"{steps.MARKERS}/inputs.files"
+"""Dataset -> file below its folder -> sha256 and stamp, as the check of the data read it."""
+DESCRIPTION = "dataset.yaml"
+
+
+class Reading(NamedTuple):
+    """What a step reads, as it was when the step began.
+
+    Attributes:
+        run: the run folder.
+        step: the step.
+        data: folder of its dataset.
+        planned: file below that folder -> its mark in the plan.
+        weights: file of its tool's weights -> stamp.
+    """
+
+    run: Path
+    step: Step
+    data: Path
+    planned: Mapping[str, Mark]
+    weights: Mapping[Path, Stamp | None]
+
+    def refuse_changes(self) -> None:
+        """Compare stamps again, at the step's end; files of another stamp are read.
+
+        Raises:
+            ChangedError: something was replaced while the step ran.
+        """
+        _refuse_changed_results(self.run, self.step, read=False)
+        _refuse_changed_files(self.data, self.planned)
+        for file, stamp in self.weights.items():
+            if _written(take_stamp(file)) != _written(stamp):
+                raise ChangedError(f"{file}: was replaced while {self.step.id} ran")
+
+    def refuse_other_images(self, digests: Mapping[str, str]) -> None:
+        """Compare what a tool recorded of the images that it read with the plan.
+
+        Args:
+            digests: case -> sha256 of its image.
+
+        Raises:
+            ChangedError: it read another image than was planned.
+        """
+        for case, sha256 in digests.items():
+            file = f"images/{case}.nii.gz"
+            if file in self.planned and sha256 != self.planned[file][0]:
+                raise ChangedError(f"{self.data / file}: was replaced while {self.step.id} ran")
+
+
+def begin_reading(run: Path, plan: Plan, step: Step) -> Reading:
+    """Compare all that a step reads with the plan; results of other steps are read to the last byte.
+
+    Raises:
+        ChangedError: something differs.
+    """
+    _refuse_changed_results(run, step, read=True)
+    data, planned = Path(plan.data) / step.dataset, {}
+    if step.kind in {"base", "tool"}:
+        names = set(_dataset_files(plan, step))
+        planned = {file: mark for file, mark in _read_planned(run).get(step.dataset, {}).items() if file in names}
+    _refuse_changed_files(data, planned)
+    return Reading(run, step, data, planned, _stamp_weights(plan, step))
+
+
+def write_planned(run: Path, files: Mapping[str, Mapping[str, Mark]]) -> None:
+    """Write which bytes a plan counts on: dataset -> file below its folder -> sha256 and stamp."""
+    content = json.dumps(files, ensure_ascii=False, separators=(",", ":")) + "\n"
+    atomic.write_text(run / PLANNED, content)
+
+
+def changed_mark(step_id: str) -> str:
+    """The file, below the run folder, that says that a step waits for another plan."""
+    return f"{steps.MARKERS}/{step_id}.changed"
+
+
+def take_changed(run: Path) -> list[str]:
+    """The steps that read something else than was planned, since this was asked last."""
+    files = sorted((run / steps.MARKERS).rglob("*.changed"))
+    for file in files:
+        file.unlink()
+    return [str(file.relative_to(run / steps.MARKERS).with_suffix("")) for file in files]
+
+
+def _refuse_changed_results(run: Path, step: Step, *, read: bool) -> None:
+    """Refuse results of other steps that are no longer those that were written; the next plan does them again."""
+    for need in step.needs:
+        record = outputs.read_record(run, need)
+        if record is None:
+            continue
+        _, changes = outputs.find_changes(run, need, record, outputs.always if read else outputs.never)
+        for file, problem in changes.items():
+            steps.marker_file(run, need).unlink(missing_ok=True)
+            raise ChangedError(f"{run / file}: {problem}; {need} must be done again before {step.id}")
+
+
+def _refuse_changed_files(data: Path, planned: Mapping[str, Mark]) -> None:
+    from contract.records import file_sha256
+
+    for name, (sha256, stamp) in planned.items():
+        file = data / name
+        present = take_stamp(file)
+        if present == stamp:
+            continue
+        try:
+            same = present is not None and file_sha256(file) == sha256
+        except OSError as error:
+            raise ChangedError(f"{file}: was readable when the data were checked, but: {error.strerror}") from None
+        if not same:
+            what = "is missing" if present is None else "has other bytes than when the data were checked"
+            raise ChangedError(f"{file}: {what}")
+
+
+def _dataset_files(plan: Plan, step: Step) -> Iterator[str]:
+    """The files of a dataset that a step may read."""
+    yield DESCRIPTION
+    labels = step.kind == "base" or step.shows_labels
+    for case in plan.about.get("cases", {}).get(step.dataset, ()):
+        yield f"images/{case}.nii.gz"
+        if labels:
+            yield f"labels/{case}.nii.gz"
+
+
+def _read_planned(run: Path) -> dict[str, dict[str, Mark]]:
+    """What the plan counts on; nothing where a single step is tried by hand."""
+    try:
+        content = json.loads((run / PLANNED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _stamp_weights(plan: Plan, step: Step) -> dict[Path, Stamp | None]:
+    """The stamps of a tool's weights; the tool compares their sha256 when it begins to read them."""
+    if step.tool is None or plan.weights is None:
+        return {}
+    folder = Path(plan.weights) / step.tool
+    return {file: take_stamp(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def _written(stamp: Stamp | None) -> Stamp | None:
+    """A stamp without the time of the last change, which a link or another owner also sets."""
+    return None if stamp is None else [stamp[0], stamp[1], stamp[3]]
