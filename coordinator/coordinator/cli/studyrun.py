@@ -147,14 +147,16 @@ def _run_once(prepared: PreparedStudy, options: RunOptions, console: Console) ->
     for name, check in prepared.checked.items():
         atomic.write_json(run / name / "check.json", check.summary())
     todo = select_steps(plan, snakemake.write_plan(run, plan, say, verify=options.verify), options.only)
+    looked_at = len(snakemake.find_looked_at(run, plan, todo))
     if todo:
+        more = f", and {looked_at} that depend on them if their bytes differ" if looked_at else ""
         console.print(
-            f"{len(todo)} of {len(plan.steps)} steps to do with runtime {prepared.runtime}; run folder: {run}",
+            f"{len(todo)} of {len(plan.steps)} steps to do{more} with runtime {prepared.runtime}; run folder: {run}",
             soft_wrap=True,
         )
     else:
         console.print(f"all {len(plan.steps)} steps are done")
-    with Display(run, plan, len(todo), console) as display:
+    with Display(run, plan, len(todo) + looked_at, console) as display:
         cores = options.cores or settings.cores or os.cpu_count() or 1
         limits = snakemake.Limits(cores, _count_gpus(settings.gpus), settings.retries)
         return snakemake.run_steps(run, plan, todo, limits, display.update)

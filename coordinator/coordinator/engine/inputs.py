@@ -119,7 +119,7 @@ def _refuse_changed_files(data: Path, planned: Mapping[str, Mark]) -> None:
     for name, (sha256, stamp) in planned.items():
         file = data / name
         present = take_stamp(file)
-        if present == stamp:
+        if present is not None and present == stamp:
             continue
         try:
             same = present is not None and file_sha256(file) == sha256

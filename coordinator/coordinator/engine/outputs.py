@@ -129,7 +129,7 @@ def find_changes(
     marks = dict(record.files)
     for file, (sha256, stamp) in record.files.items():
         present = take_stamp(run / file)
-        if present == stamp and not read(file):
+        if present is not None and present == stamp and not read(file):
             continue
         problem = _describe_change(run / file, sha256, stamp, present)
         marks[file] = [sha256, None if problem else present]

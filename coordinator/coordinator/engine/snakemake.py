@@ -106,7 +106,7 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
         file.unlink()
     inputs.take_changed(run)
     if todo:
-        looked_at = [step for step in find_dependents(plan, todo) if steps.is_done(run, step)]
+        looked_at = find_looked_at(run, plan, todo)
         for step in looked_at:
             steps.marker_file(run, step.id).unlink()
         atomic.write_text(run / TODO, "\n".join(step.id for step in [*todo, *looked_at]) + "\n")
@@ -114,6 +114,11 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     failures = _find_failures(run, plan)
     atomic.write_json(run / FAILURES, {"steps": failures})
     return failures
+
+
+def find_looked_at(run: Path, plan: Plan, todo: list[Step]) -> list[Step]:
+    """Steps that are done, and are done again only if those that they need come out with other bytes."""
+    return [step for step in find_dependents(plan, todo) if steps.is_done(run, step)]
 
 
 def _find_failures(run: Path, plan: Plan) -> dict[str, str]:
