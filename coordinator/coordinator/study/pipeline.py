@@ -100,13 +100,16 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
         description = mark_file(study.data / name / DESCRIPTION)
         check = check_dataset(open_dataset(study.data, name), study.content.exclude.get(name), cache)
         checked[name] = replace(check, files={DESCRIPTION: description, **check.files})
-    for name in study.content.transfer:
+    for target in study.content.transfer:
         for source in study.content.datasets:
-            if shared := find_shared_scans(checked[name], checked[source]):
-                checked[name] = replace(checked[name], warnings=(*checked[name].warnings, (
-                    f"{len(shared)} scans are also in {source}, whose networks are fine-tuned here, so they are not "
-                    f"held out: {', '.join(f'{case} = {source}/{twin}' for case, twin in shared.items())}"
-                )))  # fmt: skip
+            if shared := find_shared_scans(checked[target], checked[source]):
+                scans = ", ".join(f"{target}/{case} = {source}/{twin}" for case, twin in shared.items())
+                warning = (
+                    f"{len(shared)} scans are in both {source} and {target}; networks that are trained on {source} are "
+                    f"fine-tuned on {target}, so there these scans are not held out: {scans}"
+                )
+                for name in (source, target):
+                    checked[name] = replace(checked[name], warnings=(*checked[name].warnings, warning))
     return checked
 
 

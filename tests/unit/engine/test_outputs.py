@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from helpers.chains import BASE, SCORES, VERSION, do_chain, flip, flip_unseen, make_chain, make_dataset, overwrite_alike
-
-import polars as pl
 
 from coordinator.datasets.stamps import take_stamp
 from coordinator.engine import outputs, snakemake
@@ -174,7 +173,9 @@ def test_what_an_earlier_release_lost_is_found_when_its_run_is_recorded(
     assert pl.read_parquet(run / f"{SCORES}.parquet")["case"].to_list() == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\xff", b"{}", b'{"marker": 1, "inputs": [], "files": {"x": 1}}', b"[1]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff", b"{}", b'{"marker": 1, "inputs": [], "files": {"x": 1}}', b"[1]"]
+)
 def test_a_record_that_is_no_record_is_made_again(run: Path, data: Path, content: bytes):
     outputs.record_file(run, VERSION).write_bytes(content)
 

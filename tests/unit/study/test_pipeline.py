@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.chains import make_dataset
 from helpers.planning import NamedCode
 
 from contract.errors import UsageError
 from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.study import steps
 from coordinator.study.file import load_study
-from coordinator.study.pipeline import make_plan
+from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan, Step
 from coordinator.tools.finding import find_tools
 
@@ -211,3 +212,21 @@ def test_leaving_held_out_cases_out_needs_a_study_that_holds_some_out(plan: Call
         UsageError, match="nnunet-clean with `folds-over: training` learns nothing from held-out cases, but"
     ):
         plan(TWO_NNUNETS, checked(*"abcdefghij"))
+
+
+def test_a_targets_scans_that_a_dataset_trains_on_are_named_and_not_held_out(tmp_path: Path) -> None:
+    make_dataset(tmp_path / "data", "toy", cases=("a", "b", "c", "d"))
+    make_dataset(tmp_path / "data", "target", first=2, cases=("w", "x", "y", "z"))
+    text = STUDY.replace("[medsam, {name", "[{name") + "train: {epochs: 3, holdout: 0.5}\ntransfer: [target]\n"
+    (tmp_path / "study.yaml").write_text(text)
+    study = load_study(tmp_path / "study.yaml", find_tools())
+
+    checked = check_datasets(study)
+
+    warning = (
+        "2 scans are in both toy and target; networks that are trained on toy are fine-tuned on target, so there these "
+        "scans are not held out: target/w = toy/c, target/x = toy/d"
+    )
+    assert warning in checked["toy"].warnings
+    assert warning in checked["target"].warnings
+    assert make_plan(study, checked, NamedCode()).about["split"]["target"]["holdout"] == ["y", "z"]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.errors import UsageError
 from coordinator.study.file import TrainSettings
 from coordinator.study.split import split_cases
 
@@ -23,3 +24,35 @@ def test_both_sides_of_the_split_have_cases(count: int, holdout: float, held: in
 
     assert len(split.holdout) == held
     assert len(split.train) == count - held
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_twins_are_kept_on_one_side(seed: int) -> None:
+    cases = tuple(f"case_{i:02d}" for i in range(10))
+    twins = [("case_01", "case_07"), ("case_02", "case_03", "case_05")]
+
+    split = split_cases(cases, TrainSettings(split_seed=seed, holdout=0.4), "toy", twins)
+
+    assert len(split.holdout) == 4
+    assert all(len({case in split.holdout for case in group}) == 1 for group in twins)
+    assert sorted(split.train + split.holdout) == list(cases)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_scans_that_another_dataset_trains_on_are_not_held_out_nor_are_their_twins(seed: int) -> None:
+    cases = tuple("abcdef")
+
+    split = split_cases(cases, TrainSettings(split_seed=seed, holdout=0.5), "toy", [("a", "b")], {"a", "c"})
+
+    assert set(split.holdout) == {"d", "e", "f"}
+
+
+def test_where_every_scan_comes_twice_two_cases_are_held_out_instead_of_one() -> None:
+    split = split_cases(tuple("abcd"), TrainSettings(holdout=0.25), "toy", [("a", "b"), ("c", "d")])
+
+    assert split.holdout in {("a", "b"), ("c", "d")}
+
+
+def test_a_dataset_of_one_scan_cannot_be_split() -> None:
+    with pytest.raises(UsageError, match="toy: some scan must be held out, but each is also on the training side"):
+        split_cases(("a", "b"), TrainSettings(), "toy", [("a", "b")])

@@ -1,0 +1,117 @@
+"""Files that are replaced while a study runs: the step that read them is not done, and says so."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from helpers.chains import BASE, SCORES, VERSION, check, do_chain, flip, make_chain, make_dataset, overwrite_alike
+
+from contract.datasets import open_dataset
+from coordinator.datasets.check import check_dataset
+from coordinator.engine import coordinator_steps, inputs
+from coordinator.study import steps
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    handler = signal.getsignal(signal.SIGTERM)
+    make_dataset(tmp_path / "data")
+    yield tmp_path / "data"
+    signal.signal(signal.SIGTERM, handler)
+
+
+def act_during(monkeypatch: pytest.MonkeyPatch, kind: str, act: Callable[[], object]) -> None:
+    """Let something happen at the end of a step's work, before its output is published."""
+    work = coordinator_steps.FUNCTIONS[kind]
+
+    def work_and_act(*arguments: object) -> None:
+        work(*arguments)  # type: ignore[arg-type]
+        act()
+
+    monkeypatch.setitem(coordinator_steps.FUNCTIONS, kind, work_and_act)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("file", ["images/b.nii.gz", "labels/b.nii.gz", "dataset.yaml"])
+def test_an_input_that_is_replaced_while_a_step_reads_it_is_noticed_when_the_step_ends(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+):
+    run, path = tmp_path / "run", data / "toy" / file
+    act_during(monkeypatch, "base", lambda: overwrite_alike(path, flip(path)))
+
+    codes = do_chain(run, make_chain(data))[2]
+
+    assert codes == [1, 1, 1]
+    assert str(path) in steps.failure_file(run, BASE).read_text()
+    assert "other bytes than when the data were checked" in steps.failure_file(run, BASE).read_text()
+    assert not (run / BASE).exists()
+    assert BASE in inputs.take_changed(run)
+    assert inputs.take_changed(run) == []
+
+
+def test_after_the_next_plan_the_step_is_done_with_the_new_file(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    label = data / "toy/labels/b.nii.gz"
+    with monkeypatch.context() as patched:
+        act_during(patched, "base", lambda: shutil.copy(data / "toy/labels/a.nii.gz", label))
+        do_chain(tmp_path / "run", make_chain(data))
+
+    _, todo, codes = do_chain(tmp_path / "run", make_chain(data, base="2"))
+
+    assert todo == [BASE, VERSION, SCORES]
+    assert codes == [0, 0, 0]
+    voxels = pl.read_parquet(tmp_path / "run" / f"{SCORES}.parquet")["reference_voxels"].to_list()
+    assert voxels[0] == voxels[1] != voxels[2]
+
+
+def test_an_input_that_is_touched_or_linked_while_a_step_reads_it_is_no_other_input(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def touch() -> None:
+        os.utime(data / "toy/images/a.nii.gz")
+        os.link(data / "toy/images/b.nii.gz", tmp_path / "backup")
+
+    act_during(monkeypatch, "base", touch)
+
+    assert do_chain(tmp_path / "run", make_chain(data))[2] == [0, 0, 0]
+
+
+def test_a_result_that_is_replaced_while_another_step_reads_it_is_noticed_when_that_step_ends(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = tmp_path / "run"
+    file = run / VERSION / "a.nii.gz"
+    with monkeypatch.context() as patched:
+        act_during(patched, "score", lambda: overwrite_alike(file, flip(file)))
+        first = do_chain(run, make_chain(data))
+
+    _, todo, codes = do_chain(run, make_chain(data))
+
+    assert first[2] == [0, 0, 1]
+    assert todo == [VERSION, SCORES]
+    assert codes == [0, 0]
+
+
+def test_a_label_of_equal_size_and_time_but_other_bytes_is_checked_again(data: Path, tmp_path: Path):
+    dataset, cache = open_dataset(data, "toy"), tmp_path / "cache.json"
+    before = check_dataset(dataset, cache=cache)
+    overwrite_alike(dataset.label("a"), flip(dataset.label("a")))
+
+    after = check_dataset(dataset, cache=cache)
+
+    assert before.cases == ("a", "b", "c")
+    assert after.cases == ("b", "c")
+
+
+def test_a_dataset_that_was_only_copied_or_touched_keeps_its_checks(data: Path, tmp_path: Path):
+    before = check_dataset(open_dataset(data, "toy"), cache=tmp_path / "cache.json")
+    shutil.copytree(data / "toy", tmp_path / "moved/toy")
+
+    after = check_dataset(open_dataset(tmp_path / "moved", "toy"), cache=tmp_path / "cache.json")
+
+    assert after.checks == before.checks
+    assert check(data).cases == before.cases
