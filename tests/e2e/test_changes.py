@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import time
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import polars as pl
 import pytest
+from helpers.running import wait_until
 from helpers.studies import COORDINATOR, run_coordinator
 
 from contract.records import file_sha256
@@ -30,40 +30,48 @@ def write_study(folder: Path, tolerance: int = 3) -> Path:
     return folder / "study.yaml"
 
 
-def test_an_image_and_the_study_file_that_are_replaced_while_a_study_runs_are_noticed(tmp_path: Path):
+def start(study: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen([COORDINATOR, "run", study], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_an_image_that_is_replaced_while_a_study_runs_is_noticed_and_its_steps_are_done_with_the_new_one(
+    tmp_path: Path,
+):
     make_phantom(tmp_path / "data/phantom", cases=3, shape=(32, 28, 12))
     study, run = write_study(tmp_path), tmp_path / "runs/changing"
     image = tmp_path / "data/phantom/images/phantom_001.nii.gz"
-    running = subprocess.Popen([COORDINATOR, "run", study], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not (run / ".steps/inputs.files").exists():
-        time.sleep(0.01)
+    running = start(study)
+    wait_until((run / ".steps/.check.json").exists)
     volume = nib.load(image)
     nib.save(nib.Nifti1Image(np.asarray(volume.dataobj) + np.int16(5), volume.affine, volume.header), image)
-    write_study(tmp_path, tolerance=2)
 
     out, err = running.communicate()
 
     assert running.returncode == 0, out + err
     assert "files were replaced while steps ran" in out
-    assert "was changed while the study ran" in out
     read = json.loads((run / "phantom/1-raw/degraded/run.json").read_text())["cases"]["phantom_001"]["input_sha256"]
     assert read == file_sha256(image)
 
 
-def test_deleted_results_are_made_again_before_scores_of_another_tolerance(tmp_path: Path):
+def test_deleted_results_are_made_again_and_a_study_file_that_is_saved_meanwhile_is_named(tmp_path: Path):
     make_phantom(tmp_path / "data/phantom", cases=3, shape=(32, 28, 12))
     run = tmp_path / "runs/changing"
     assert run_coordinator("run", write_study(tmp_path)).returncode == 0
-    lost = [run / "phantom/1-raw/degraded/phantom_000.nii.gz", run / "phantom/2-labels/degraded/phantom_001.nii.gz"]
+    lost = [run / "phantom/1-raw/degraded/phantom_003.nii.gz", run / "phantom/2-labels/degraded/phantom_001.nii.gz"]
     before = [file.read_bytes() for file in lost]
     for file in (*lost, run / "report/index.html"):
         file.unlink()
 
-    done = run_coordinator("run", write_study(tmp_path, tolerance=1))
+    running = start(write_study(tmp_path, tolerance=1))
+    wait_until(lambda: "tolerance_mm: 1" in (run / "study.yaml").read_text())
+    write_study(tmp_path, tolerance=2)
+    out, err = running.communicate()
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert all(f"{file.relative_to(run)}: is missing" in done.stdout for file in lost)
+    assert running.returncode == 0, out + err
+    assert all(f"{file.relative_to(run)}: is missing" in out for file in lost)
+    assert "study.yaml: was changed while the study ran; these results are of the file as it was" in out
     assert [file.read_bytes() for file in lost] == before
     scores = pl.read_parquet(run / "phantom/3-scores/degraded.parquet")
-    assert scores["case"].unique().sort().to_list() == ["phantom_000", "phantom_001", "phantom_002"]
+    assert set(scores["tolerance_mm"]) == {1.0}
+    assert scores["case"].unique().sort().to_list() == ["phantom_001", "phantom_002", "phantom_003"]
     assert (run / "report/index.html").is_file()

@@ -1,6 +1,6 @@
 """What steps read: results of other steps, and the user's files, which anybody can replace while a study runs.
 
-    check of the data ──► .steps/inputs.files ──► before a step: as planned? ──► work ──► still as planned? ──► publish
+    check of the data ──► .steps/.check.json ──► before a step: as planned? ──► work ──► still as planned? ──► publish
 
 A step that read something else fails without publishing its output. The coordinator then checks the data and plans
 again.
@@ -18,7 +18,7 @@ from coordinator.engine.outputs import ChangedError, Mark
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
-PLANNED = f"{steps.MARKERS}/inputs.files"
+PLANNED = f"{steps.MARKERS}/{outputs.CHECK}"
 """Dataset -> file below its folder -> sha256 and stamp, as the check of the data read it."""
 DESCRIPTION = "dataset.yaml"
 

@@ -1,7 +1,7 @@
 """What each step wrote, so that no result is trusted that is no longer the one that was made.
 
-    .steps/<id>.json    the marker: this step is done, with this fingerprint
-    .steps/<id>.files   the record: sha256 and stamp of each file, and the digest of each result that the step read
+    .steps/<id>.json          the marker: this step is done, with this fingerprint
+    .steps/<id>/.check.json   the record: sha256 and stamp of each file, and the digest of each result that it read
 
 Stamps are compared by every run: thousands of files take a moment. A file with another stamp is read, so touching or
 copying a run folder costs one reading and redoes nothing. Before a step reads a result, and for `--verify`, all bytes
@@ -19,6 +19,8 @@ from coordinator.datasets.stamps import Stamp, take_stamp
 from coordinator.study import steps
 from coordinator.study.steps import Step
 
+CHECK = ".check.json"
+"""The name of all files that hold stamps, which differ from machine to machine."""
 RUN, STATUS = "run.json", "status.jsonl"
 """What the contract library writes beside results; `run.json` has times in it."""
 
@@ -70,7 +72,7 @@ def read_by_report(file: str) -> bool:
 
 def record_file(run: Path, step_id: str) -> Path:
     """The file with the record of a step."""
-    return run / steps.MARKERS / f"{step_id}.files"
+    return run / steps.MARKERS / step_id / CHECK
 
 
 def read_record(run: Path, step_id: str) -> Record | None:
@@ -94,7 +96,9 @@ def write_record(run: Path, step: Step, marker: Mapping[str, Any]) -> Record:
 
 def save_record(run: Path, step_id: str, record: Record) -> Record:
     """Write a record, in one step."""
-    atomic.write_text(record_file(run, step_id), json.dumps(record._asdict(), separators=(",", ":")) + "\n")
+    file = record_file(run, step_id)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(file, json.dumps(record._asdict(), separators=(",", ":")) + "\n")
     return record
 
 

@@ -143,7 +143,7 @@ def test_touched_and_copied_results_are_read_and_kept(run: Path, data: Path, tmp
 
 
 def test_a_run_of_an_earlier_release_is_recorded_once_and_not_done_again(run: Path, data: Path):
-    for file in (run / steps.MARKERS).rglob("*.files"):
+    for file in (run / steps.MARKERS).rglob(outputs.CHECK):
         file.unlink()
 
     lines, todo, _ = do_chain(run, make_chain(data))
@@ -159,7 +159,7 @@ def test_a_run_of_an_earlier_release_is_recorded_once_and_not_done_again(run: Pa
 def test_what_an_earlier_release_lost_is_found_when_its_run_is_recorded(
     run: Path, data: Path, file: str, expected: list[str]
 ):
-    for record in (run / steps.MARKERS).rglob("*.files"):
+    for record in (run / steps.MARKERS).rglob(outputs.CHECK):
         record.unlink()
     if file.endswith(".parquet"):  # the mean over the cases that were there
         pl.read_parquet(run / file).filter(pl.col("case") != "b").write_parquet(run / file)
