@@ -36,7 +36,8 @@ def run(data: Path, tmp_path: Path) -> Path:
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    return {str(file): file.read_bytes() for file in run.rglob("*") if file.suffix in {".gz", ".parquet", ".json"}}
+    files = [file for file in run.rglob("*") if file.suffix in {".gz", ".parquet", ".json"}]
+    return {str(file): file.read_bytes() for file in files if file.name != outputs.CHECK}
 
 
 DAMAGE = {
