@@ -283,7 +283,7 @@ def _step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
 
     if steps.is_done(folder, step):
         record = outputs.read_record(folder, step.id)
-        changes = outputs.find_changes(folder, step.id, record)[1] if record else {}
+        changes = outputs.find_changes(folder, step.id, record, save=False)[1] if record else {}
         return ("changed", "; ".join(f"{f}: {why}" for f, why in changes.items())) if changes else ("done", "")
     lock = steps.lock_file(folder, step.id)
     if lock.is_file() and locks.lock_holder(lock) is not None:

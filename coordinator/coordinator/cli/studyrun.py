@@ -166,7 +166,7 @@ def _find_changed_results(run: Path, plan: Plan, only: str | None) -> bool:
     """Whether results that the report shows are not those that were written; only where it must be written again."""
     if report_is_current(run, plan):
         return False
-    todo = find_todo(run, plan, outputs.read_by_report)
+    todo = find_todo(run, plan, outputs.read_by_report, mend=True)
     return bool(select_steps(plan, [step for step in todo.steps if step.id in todo.changes], only))
 
 

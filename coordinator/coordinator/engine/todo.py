@@ -54,8 +54,8 @@ def find_todo(run: Path, plan: Plan, read: Callable[[str], bool] = outputs.never
         run: the run folder.
         plan: of the study.
         read: which files are read although their stamps are the same.
-        mend: make missing records, and markers that are missing beside sound records, which only a crash leaves. The
-            caller must hold the run folder.
+        mend: write new stamps, missing records, and markers that are missing beside sound records, which only a crash
+            leaves. The caller must hold the run folder; otherwise nothing is written.
     """
     todo: list[Step] = []
     changes: dict[str, Changes] = {}
@@ -71,7 +71,7 @@ def find_todo(run: Path, plan: Plan, read: Callable[[str], bool] = outputs.never
         if record is None or record.marker.get("fingerprint") != step.fingerprint:
             todo.append(step)
             continue
-        record, found = outputs.find_changes(run, step.id, record, read)
+        record, found = outputs.find_changes(run, step.id, record, read, save=mend)
         changes[step.id] = {**changes.get(step.id, {}), **found, **outputs.missing_outputs(run, step, record)}
         records[step.id] = record
         if not changes[step.id]:

@@ -11,8 +11,11 @@ import pytest
 from helpers.chains import BASE, SCORES, VERSION, check, do_chain, flip, make_chain, make_dataset, overwrite_alike
 
 from contract.datasets import open_dataset
+from contract.records import file_sha256
 from coordinator.datasets.check import check_dataset
 from coordinator.engine import coordinator_steps, inputs
+from coordinator.engine.outputs import ChangedError
+from coordinator.engine.todo import find_todo
 from coordinator.study import steps
 
 
@@ -115,3 +118,41 @@ def test_a_dataset_that_was_only_copied_or_touched_keeps_its_checks(data: Path, 
 
     assert after.checks == before.checks
     assert check(data).cases == before.cases
+
+
+def test_weights_that_are_replaced_while_a_tool_runs_are_noticed_when_it_ends(data: Path, tmp_path: Path):
+    (tmp_path / "weights/medsam").mkdir(parents=True)
+    file = tmp_path / "weights/medsam/lite.pth"
+    file.write_bytes(b"one")
+    plan = make_chain(data)._replace(weights=str(tmp_path / "weights"))
+    step = plan.step(BASE)._replace(kind="tool", tool="medsam")
+    reading = inputs.begin_reading(tmp_path / "run", plan, step)
+    reading.refuse_changes()
+
+    overwrite_alike(file, b"two")
+    os.utime(file)
+
+    with pytest.raises(ChangedError, match=r"lite.pth: was replaced while toy/2-labels/base ran"):
+        reading.refuse_changes()
+
+
+def test_an_image_that_was_replaced_and_put_back_is_known_by_what_the_tool_recorded(data: Path, tmp_path: Path):
+    run, plan = tmp_path / "run", make_chain(data)
+    do_chain(run, plan)
+    reading = inputs.begin_reading(run, plan, plan.step(BASE)._replace(kind="tool"))
+    read = {case: file_sha256(data / f"toy/images/{case}.nii.gz") for case in "abc"}
+    reading.refuse_other_images(read)
+
+    with pytest.raises(ChangedError, match=r"b.nii.gz: was replaced while"):
+        reading.refuse_other_images({**read, "b": read["a"]})
+
+
+def test_nothing_is_written_by_a_look_at_a_run_folder(data: Path, tmp_path: Path):
+    run, plan = tmp_path / "run", make_chain(data)
+    do_chain(run, plan)
+    os.utime(run / VERSION / "a.nii.gz")
+    (run / VERSION / "b.nii.gz").unlink()
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+
+    assert [step.id for step in find_todo(run, plan).steps] == [VERSION]
+    assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
