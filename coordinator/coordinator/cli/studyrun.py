@@ -81,13 +81,18 @@ def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> Pre
 def _read_study(file: Path) -> tuple[Study, bytes]:
     """A study, and the text that it was read from; it is read again where somebody saved it meanwhile."""
     while True:
-        try:
-            before = file.read_bytes()
-        except OSError:
-            before = b""
+        before = _read_bytes(file)
         study = load_study(file)
-        if study.file.read_bytes() == before:
+        if _read_bytes(file) == before:
             return study, before
+
+
+def _read_bytes(file: Path) -> bytes:
+    """The content of a file; nothing where it was moved away."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +128,13 @@ def run_study(
             if not inputs.take_changed(run) and not _find_changed_results(run, prepared.plan, options.only):
                 break
             console.print("files were replaced while steps ran; the data are checked and planned again")
-            prepared = prepare_again()
+            again = prepare_again()
+            if again.run != run:  # the study file has another name now, which is said below
+                break
+            prepared = again
             failures = _run_once(prepared, options, console)
         write_report(run)
-    if prepared.study.file.read_bytes() != prepared.text:
+    if _read_bytes(prepared.study.file) != prepared.text:
         console.print(
             f"{prepared.study.file}: was changed while the study ran; these results are of the file as it was, which "
             f"{run / 'study.yaml'} holds; run it again for the new one", markup=False, soft_wrap=True, style="yellow",

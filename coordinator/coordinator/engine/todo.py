@@ -42,7 +42,7 @@ class Todo(NamedTuple):
         if self.adopted:
             lines.append(
                 f"{len(self.adopted)} steps were done by an earlier release, which kept no record of sizes and times; "
-                "their files were read and recorded, and count as they are now"
+                "their files were read, compared with the sha256 that `run.json` has of them, and recorded"
             )
         return lines
 
