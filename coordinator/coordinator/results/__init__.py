@@ -6,7 +6,9 @@ run folder ──► load ──► run    plan, scores, training logs, failures
                 │        ├──► cases         means over organs, case by case
                 │        ├──► consistency   are errors of labels the same in every case?
                 │        └──► provenance    tools, weights, packages
-                └──► comparability    networks are compared only where nothing but their labels differs
+                ├──► comparability    networks are compared only where nothing but their labels differs
+                ├──► trusted          results count that are as they were written, of all planned cases
+                └──► files            the small files of a run folder
 
 paper/    the numbers of the paper's Tables 1 to 3
 """

@@ -4,7 +4,7 @@ Any step may have failed, so any file but the study and its plan may be missing;
 Times, memory and places on disk are not read, so that the same results give the same report, byte for byte.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,14 @@ from contract.errors import UsageError
 from contract.records import read_run
 from coordinator.results.comparability import IDENTITY, find_differences
 from coordinator.results.failednetworks import FailedNetwork, find_failure
+from coordinator.results.files import (
+    hide_place,
+    parse_check,
+    parse_failures,
+    parse_plan,
+    read_failed_cases,
+    read_mapping,
+)
 from coordinator.results.run import (
     FAILURES,
     LABEL_SCORES,
@@ -94,10 +102,10 @@ def load_run(run: Path | str) -> Run:
     run = Path(run)
     refuse_older_layout(run)
     study, recorded = _read_study_and_plan(run)
-    plan = _hide_place(run, recorded)
+    plan = hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds, noise_seeds = _read_seeds(plan)
-    failed_steps = _read_mapping(run, "failures.json", _parse_failures)
+    failed_steps = read_mapping(run, "failures.json", parse_failures)
     records = _Records(untrusted=find_untrusted(run, recorded, failed_steps))
     if "marks" not in plan:
         records.missing.append("which label versions were made from the reference labels: plan.json does not say")
@@ -145,24 +153,10 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "check the path, or plan the study first"
         )
     study = yamlfiles.read(run / "study.yaml")
-    plan = statefiles.require(run / "plan.json", _parse_plan, "`coordinator run STUDY` writes it again")
+    plan = statefiles.require(run / "plan.json", parse_plan, "`coordinator run STUDY` writes it again")
     if not isinstance(study, dict):
         raise UsageError(f"{run / 'study.yaml'}: must hold keys and values, but does not; `coordinator run` copies it")
     return study, plan
-
-
-def _parse_plan(content: bytes) -> dict[str, Any]:
-    """Parse what the report needs of `plan.json`; its steps are not read."""
-    plan = statefiles.parse_mapping(content)
-    for name in ("versions", "labels", "common_labels"):
-        if not isinstance(plan[name], dict):
-            raise TypeError(f"its {name!r} is a {type(plan[name]).__name__}")
-    return plan
-
-
-def _parse_failures(content: bytes) -> dict[str, str]:
-    """Parse a `failures.json`: step -> reason."""
-    return {str(step): str(reason) for step, reason in sorted(statefiles.parse_mapping(content)["steps"].items())}
 
 
 def _parse_section(run: Path, study: Mapping[str, Any], name: str, model: type[Section]) -> Section:
@@ -213,7 +207,7 @@ def _read_seeds(plan: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ..
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
     split = plan.get("split", {}).get(name)
-    check = _read_mapping(run, f"{dataset_folder(name)}/check.json", _parse_check)
+    check = read_mapping(run, f"{dataset_folder(name)}/check.json", parse_check)
     return RunDataset(
         name=name,
         versions=tuple(plan["versions"][name]),
@@ -224,13 +218,6 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
         check=_read_check(check) if check else None,
         source=read_run(run / dataset_folder(name) / "2-labels" / BASE).get("source", ""),
     )
-
-
-def _parse_check(content: bytes) -> dict[str, Any]:
-    """Parse a `check.json`."""
-    check = statefiles.parse_mapping(content)
-    set_aside = {str(case): list(map(str, reasons)) for case, reasons in check.get("set_aside", {}).items()}
-    return {"cases": int(check["cases"]), "set_aside": set_aside, "warnings": list(map(str, check.get("warnings", ())))}
 
 
 def _read_check(content: Mapping[str, Any]) -> CheckSummary:
@@ -244,11 +231,11 @@ def _collect_labels(run: Path, dataset: RunDataset, cases: list[str] | None, rec
     for version in dataset.versions:
         name = (dataset.name, version, "labels")
         _collect_tool(run, f"{folder}/1-raw/{version}", name, records)
-        not_remapped = dict(_read_failed_cases(run, f"{folder}/2-labels/{version}/status.jsonl"))
+        not_remapped = dict(read_failed_cases(run, f"{folder}/2-labels/{version}/status.jsonl"))
         records.failures += [(*name, case, reason) for case, reason in not_remapped.items()]
         place = f"{folder}/3-scores/{version}.parquet"
         what = f"{dataset.name}: scores of the labels of {version}"
-        failed = {*dict(_read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), *not_remapped}
+        failed = {*dict(read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), *not_remapped}
         for scores in _read_frames(run, place, what, records):
             records.label_scores.append(scores)
             records.missing += describe_unscored(scores, cases, failed, what)
@@ -264,7 +251,7 @@ def _collect_networks(
     common = {label: dataset.labels[label] for label in dataset.common}
     folder = dataset_folder(dataset.name)
     group = _NetworkGroup(folder, dataset.name, None, common, dataset.held_out)
-    not_stored = _read_failed_cases(run, f"{folder}/4-store/images/status.jsonl")
+    not_stored = read_failed_cases(run, f"{folder}/4-store/images/status.jsonl")
     records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
     for version in (BASE, *dataset.versions):
         for seed in network_seeds(version, *seeds):
@@ -280,7 +267,7 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
     names = [pl.lit(group.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
     for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records):
         records.logs.append(log.with_columns(names))
-    if failure := _read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
+    if failure := read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
         records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
         return
     if differences := find_differences(run / model, run / group.folder / "5-models" / BASE / f"seed-{seed}"):
@@ -290,7 +277,7 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
         )
         return
     what = f"{group.name}: test scores of {network}"
-    failed = dict(_read_failed_cases(run, f"{predictions}/status.jsonl"))
+    failed = dict(read_failed_cases(run, f"{predictions}/status.jsonl"))
     for scores in _read_frames(run, f"{predictions}/scores.parquet", what, records):
         records.missing += describe_unscored(scores, group.held_out, failed, what)
         if failure := find_failure(scores, group.organs, len(group.held_out)):
@@ -300,10 +287,10 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
 
 
 def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _Records) -> None:
-    record = _hide_place(run, read_run(run / place))
+    record = hide_place(run, read_run(run / place))
     if record:
         records.tools.append(ToolRun(*name, record))
-    records.failures += [(*name, case, reason) for case, reason in _read_failed_cases(run, f"{place}/status.jsonl")]
+    records.failures += [(*name, case, reason) for case, reason in read_failed_cases(run, f"{place}/status.jsonl")]
 
 
 def _read_frames(run: Path, place: str, what: str, records: _Records) -> list[pl.DataFrame]:
@@ -312,43 +299,9 @@ def _read_frames(run: Path, place: str, what: str, records: _Records) -> list[pl
     damage: list[str] = []
     if why is None and (frame := statefiles.read(run / place, parse_frame, damage.append)) is not None:
         return [frame]
-    reason = _hide_place(run, damage[0]) if damage else why if (run / place).is_file() else None
+    reason = hide_place(run, damage[0]) if damage else why if (run / place).is_file() else None
     records.missing.append(f"{what}: {reason}" if reason else what)
     return []
-
-
-def _read_failed_cases(run: Path, place: str) -> Iterator[tuple[str, str]]:
-    """Read failed cases with their reasons; of a case with several lines, the last one counts."""
-    last: dict[str, Mapping[str, Any]] = {}
-    for line in statefiles.read(run / place, lambda content: content.decode("utf-8", "replace").splitlines()) or ():
-        try:
-            record = statefiles.parse_mapping(line.encode())
-            last[str(record["case"])] = record
-        except statefiles.DAMAGE:
-            continue  # a line that a crash cut short
-    for case, status in sorted(last.items()):
-        if status.get("state") == "failed":
-            yield case, _hide_place(run, str(status.get("reason") or "no reason was recorded"))
-
-
-def _read_mapping(
-    run: Path, place: str, parse: statefiles.Parse[dict[str, Any]] = statefiles.parse_mapping
-) -> dict[str, Any]:
-    """Read a JSON file's mapping without the place of the run folder; empty where there is none that is whole."""
-    return dict(_hide_place(run, statefiles.read(run / place, parse) or {}))
-
-
-def _hide_place(run: Path, content: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Replace the place of the run folder by RUN in all texts."""
-    match content:
-        case str():
-            return content.replace(str(run.resolve()), "RUN").replace(str(run.absolute()), "RUN")
-        case list():
-            return [_hide_place(run, item) for item in content]
-        case dict():
-            return {key: _hide_place(run, item) for key, item in content.items()}
-        case _:
-            return content
 
 
 def _concat(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
