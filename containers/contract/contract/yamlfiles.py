@@ -231,9 +231,7 @@ def _rule(error: ErrorDetails) -> str:
         case "dict_type" | "model_type":
             return "must be keys and values"
         case "too_short" | "too_long":
-            least = error["type"] == "too_short"
-            count = error["ctx"]["min_length" if least else "max_length"]
-            return f"must have at {'least' if least else 'most'} {count} entr{'y' if count == 1 else 'ies'}"
+            return error["msg"].replace("Tuple", "List").partition(" after validation")[0]
         case _:
             return error["msg"].replace("Input should be", "must be")
 

@@ -179,7 +179,7 @@ def test_a_label_mapping_merges_discards_and_says_what_cannot_be_had(tmp_path: P
         (("liver: [liver]", "liver: [liver, kidney_left]"), "kidney_left: a source must go to one target"),
         (("{rectum: none}", "{rectum: none, liver: x}"), "liver: is both mapped and unavailable"),
         (("liver: [liver]", "liver: []"), "map.liver: List should have at least 1 item"),
-        (("[heart]", "other"), "discard: must be 'others', but it is 'other'"),
+        (("[heart]", "other"), "discard: must be 'others' or a list such as [a, b], but it is 'other'"),
         (
             ("unavailable: {rectum: none}\ndiscard: [heart]", "discard: others"),
             "rectum: organ of the dataset is neither",
