@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import nibabel as nib
 import numpy as np
 import pytest
 from helpers.niftibytes import OBLIQUE, PIXDIM, QUATERNION, SCALE, SFORM, VOX_OFFSET, dims, nifti_bytes, pack
@@ -46,8 +47,17 @@ FINDINGS: dict[str, Callable[[], bytes]] = {
     "an offset beyond the file": lambda: compress(nifti_bytes(VOXELS, OBLIQUE, pack(VOX_OFFSET, "f", 3e38))),
     "a quaternion that is no number": lambda: compress(nifti_bytes(VOXELS, OBLIQUE, pack(QUATERNION, "3f", NAN, 0, 0))),
     "voxel sizes that are no numbers": lambda: compress(nifti_bytes(VOXELS, OBLIQUE, pack(PIXDIM, "4f", *[NAN] * 4))),
+    "a scale that float32 does not hold": lambda: compress(nifti2_with_scale(1e300)),
     "a scale that overflows": lambda: compress(nifti_bytes(VOXELS, OBLIQUE, pack(SCALE, "2f", 3e38, 3e38))),
 }
+
+
+def nifti2_with_scale(slope: float) -> bytes:
+    """A NIfTI-2 file, whose scale has double precision."""
+    image = nib.Nifti2Image(VOXELS, OBLIQUE)
+    content = bytearray(image.to_bytes())
+    content[176:192] = np.array([slope, 0], "<f8").tobytes()
+    return bytes(content)
 
 
 @dataclass(slots=True)
@@ -68,6 +78,7 @@ def test_an_earlier_finding_is_read_or_the_failure_of_its_case(name: str, tmp_pa
     try_file(tmp_path / "case.nii.gz", FINDINGS[name](), name, figures)
 
     assert figures.undeclared == []
+    assert not figures.unforeseen
 
 
 def test_mutated_files_are_read_or_the_failure_of_their_case(

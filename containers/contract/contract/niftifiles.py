@@ -14,8 +14,8 @@ from contract.casefiles import reading
 from contract.errors import CaseError
 from contract.grids import Grid
 from contract.gzipfiles import MOST_RATIO, PIECE, GzipStream, compress
+from contract.memory import available_memory
 from contract.niftiheaders import header_size, parse_header
-from contract.processes import available_memory
 
 BLOCK = 1 << 20
 """Voxels that are converted at once, so that a label map of wide numbers is never whole in memory."""
@@ -82,8 +82,8 @@ class NiftiReader:
 
     def _scale(self, stored: NDArray[np.generic]) -> NDArray[np.float32]:
         """Apply the scale in the precision that nibabel takes."""
-        slope, intercept = np.float32(self.header.slope), np.float32(self.header.intercept)
         with np.errstate(all="ignore"):  # what overflows is found as a voxel that is not finite
+            slope, intercept = np.float32(self.header.slope), np.float32(self.header.intercept)
             return np.asarray(apply_read_scaling(stored, slope, intercept)).astype(np.float32, copy=False)
 
     def _fill(self, array: NDArray[np.generic]) -> None:

@@ -22,6 +22,8 @@ FLAG_SIZE = 4
 MOST_AXES = 7
 MOST_OFFSET = 64 << 20
 """Extensions before the voxels are far smaller."""
+MOST_SCALE = 3.4028234e38
+"""What float32 holds, in which scaled voxels are computed."""
 SPATIAL_UNITS, TIME_UNITS = 0x07, 0x38
 """Bits of xyzt_units."""
 
@@ -167,8 +169,10 @@ def _scale(path: Path, fields: nib.Nifti1Header) -> tuple[float, float]:
     slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
     if slope == 0 or not math.isfinite(slope):
         return 1.0, 0.0
-    if not math.isfinite(intercept):
-        raise CaseError(f"{path}: scale must be finite, but the intercept is {intercept}; repair the header")
+    if not (abs(slope) <= MOST_SCALE and abs(intercept) <= MOST_SCALE):
+        raise CaseError(
+            f"{path}: scale must be finite, but slope and intercept are {slope:g} and {intercept:g}; repair the header"
+        )
     return slope, intercept
 
 

@@ -6,16 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from contract.errors import CaseError
+from contract.memory import available_memory
 
 T = TypeVar("T")
 PROCESS_BYTES = 200_000_000
 """Of a process with its libraries, before it reads a case."""
-CGROUP = Path("/sys/fs/cgroup")
-MEMINFO = Path("/proc/meminfo")
 
 
 def count_processes(bytes_of_case: int, most: int | None = None) -> int:
@@ -28,20 +26,6 @@ def count_processes(bytes_of_case: int, most: int | None = None) -> int:
     cores = len(os.sched_getaffinity(0))  # not the machine's: a scheduler may lend only some
     affordable = available_memory() // (PROCESS_BYTES + bytes_of_case)
     return max(1, min(cores, affordable, cores if most is None else most))
-
-
-def available_memory() -> int:
-    """Bytes that this process and its children may still take: the machine's, or its control group's."""
-    free = [_read_meminfo()]
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            free.append(int((CGROUP / limit).read_text()) - int((CGROUP / used).read_text()))
-        except (OSError, ValueError):  # no such control group, or "max"
-            continue
-    return max(0, min(free))
 
 
 def map_cases(
@@ -110,10 +94,3 @@ def _one_by_one(
                     "with more memory, or exclude the case under `exclude:` in dataset.yaml"
                 )
         yield result
-
-
-def _read_meminfo() -> int:
-    for line in MEMINFO.read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
