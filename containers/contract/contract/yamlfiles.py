@@ -92,7 +92,8 @@ def parse(where: str, content: dict[Any, Any], model: type[Described]) -> Descri
 def as_scalar(text: str) -> str:
     """Text as it must be written in YAML: in quotes where it would be read as a number, a date or more than text."""
     with suppress(yaml.YAMLError, ValueError):
-        if re.fullmatch(r"[\w./~-]+", text) and yaml.safe_load(text) == text:
+        is_number = re.match(r"[+-]?\.?[0-9]", text) and not re.search(r"[g-zG-Z_/-]", text)
+        if re.fullmatch(r"[\w./~-]+", text) and yaml.safe_load(text) == text and not is_number:
             return text
     return json.dumps(text, ensure_ascii=False)
 

@@ -56,6 +56,8 @@ def hide_place(run: Path, content: Any) -> Any:  # noqa: ANN401 - any JSON
 def parse_plan(content: bytes) -> dict[str, Any]:
     """Parse what the report needs of `plan.json`; its steps are not read."""
     plan = statefiles.parse_mapping(content)
+    if not isinstance(plan["study"], str):
+        raise TypeError("its study has no name")
     for name in ("versions", "labels", "common_labels"):
         if not isinstance(plan[name], dict):
             raise TypeError(f"its {name!r} is a {type(plan[name]).__name__}")

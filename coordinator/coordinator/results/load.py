@@ -100,7 +100,6 @@ def load_run(run: Path | str) -> Run:
         UsageError: one of these two files is missing or unreadable, or an earlier version wrote the folder.
     """
     run = Path(run)
-    refuse_older_layout(run)
     study, recorded = _read_study_and_plan(run)
     plan = hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
@@ -113,8 +112,6 @@ def load_run(run: Path | str) -> Run:
         _collect_labels(run, dataset, plan.get("cases", {}).get(dataset.name), records)
         if dataset.split:
             _collect_networks(run, dataset, (seeds, noise_seeds), records)
-    if study.get("train") is not None:
-        _parse_section(run, study, "train", TrainSettings)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
     )
@@ -145,8 +142,9 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read the content of study.yaml and plan.json.
 
     Raises:
-        UsageError: one of them is missing, unreadable or empty.
+        UsageError: one of them is missing, unreadable or empty, or an earlier version wrote the folder.
     """
+    refuse_older_layout(run)
     if absent := [name for name in ("study.yaml", "plan.json") if not (run / name).is_file()]:
         raise UsageError(
             f"{run}: a run folder must hold study.yaml and plan.json, but has no {' and no '.join(absent)}; "
@@ -156,6 +154,8 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     plan = statefiles.require(run / "plan.json", parse_plan, "`coordinator run STUDY` writes it again")
     if not isinstance(study, dict):
         raise UsageError(f"{run / 'study.yaml'}: must hold keys and values, but does not; `coordinator run` copies it")
+    if study.get("train") is not None:
+        _parse_section(run, study, "train", TrainSettings)
     return study, plan
 
 

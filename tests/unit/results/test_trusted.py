@@ -10,8 +10,8 @@ from helpers.runs import make_run, write_json
 from coordinator.engine import outputs
 from coordinator.results.load import load_run
 
-SCORES = "word/3-scores/medsam.parquet"
-STEP = "word/3-scores/medsam"
+SCORES = "datasets/word/3-scores/medsam.parquet"
+STEP = "datasets/word/3-scores/medsam"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_scores_of_a_step_that_was_not_done_are_of_an_earlier_plan_and_do_not_co
 
 
 def test_a_planned_case_without_score_and_reason_is_named(run: Path):
-    file = run / "word/3-scores/nnunet.parquet"
+    file = run / "datasets/word/3-scores/nnunet.parquet"
     pl.read_parquet(file).filter(pl.col("case") != "case_1").write_parquet(file)
 
     assert (
@@ -63,10 +63,10 @@ def test_a_planned_case_without_score_and_reason_is_named(run: Path):
 
 
 def test_a_case_that_its_tool_recorded_as_failed_is_no_gap_in_the_scores(run: Path):
-    file = run / "word/3-scores/nnunet.parquet"
+    file = run / "datasets/word/3-scores/nnunet.parquet"
     pl.read_parquet(file).filter(pl.col("case") != "case_1").write_parquet(file)
     status = {"case": "case_1", "state": "failed", "reason": "no memory"}
-    (run / "word/1-raw/nnunet/status.jsonl").write_text(json.dumps(status) + "\n")
+    (run / "datasets/word/1-raw/nnunet/status.jsonl").write_text(json.dumps(status) + "\n")
 
     loaded = load_run(run)
 
@@ -75,7 +75,7 @@ def test_a_case_that_its_tool_recorded_as_failed_is_no_gap_in_the_scores(run: Pa
 
 
 def test_a_held_out_case_without_test_score_is_named(run: Path):
-    file = run / "word/6-predictions/base/seed-0/scores.parquet"
+    file = run / "datasets/word/6-predictions/base/seed-0/scores.parquet"
     pl.read_parquet(file).filter(pl.col("case") != "case_3").write_parquet(file)
 
     assert any(

@@ -125,7 +125,7 @@ def test_a_run_folder_in_which_data_lies_is_refused(
 
 @pytest.mark.parametrize("name", ["../word", "", "Word", "a b", "word/images"])
 def test_a_name_that_no_dataset_can_have_is_refused_in_the_study_file(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a dataset's name must be lower-case letters"):
+    with pytest.raises(UsageError, match=r"lower-case letters|must be the name of a folder below `data`|must be a text on one line"):
         load(tmp_path, f"name: toy\ndatasets: [{json.dumps(name)}]\ngenerators: [degrade]\n")
 
 
@@ -133,7 +133,7 @@ def test_a_name_that_no_dataset_can_have_is_refused_in_the_study_file(name: str,
     "key", ["name: {name}\ngenerators: [degrade]", "name: toy\ngenerators: [{{name: {name}, tool: degrade}}]"]
 )
 def test_names_of_studies_and_label_versions_fit_any_filesystem(key: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="must match pattern|should match pattern"):
+    with pytest.raises(UsageError, match="at most 100 characters"):
         load(tmp_path, f"datasets: [word]\n{key.format(name='a' * 101)}\n")
 
 
