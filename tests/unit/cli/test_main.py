@@ -47,7 +47,7 @@ def test_a_socket_comes_with_serve_and_without_a_port(arguments: tuple[str, ...]
 def test_a_path_that_cannot_be_used_is_a_sentence(tmp_path: Path):
     (tmp_path / "loop").symlink_to("loop")
 
-    for path, reason in {"x" * 300: "File name too long", str(tmp_path / "loop"): "Symlink loop from"}.items():
+    for path, reason in {"x" * 300: "File name too long", str(tmp_path / "loop"): "no dataset 'loop'"}.items():
         done = subprocess.run(
             [sys.executable, "-c", "from coordinator.cli.main import main; main()", "dataset", "check", path],
             capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ,

@@ -149,7 +149,7 @@ def test_a_killed_engine_is_said_and_what_it_had_started_goes_on(tmp_path: Path)
     step = nothing("a")
     (tmp_path / steps.MARKERS).mkdir()
     holder = hold(tmp_path, step)
-    log = tmp_path / "logs" / "snakemake.log"
+    log = tmp_path / "snakemake.log"
 
     def kill_engine() -> None:
         if log.exists() and "waiting for an earlier run" in log.read_text():
