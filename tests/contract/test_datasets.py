@@ -83,10 +83,10 @@ def test_an_organ_whose_name_cant_be_printed_is_refused(organ: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("default_variant: one\nvariants:\n  one: ", "default_variant: ../x\nvariants:\n  ../x: ", "but '../x' came"),
-        ("default_variant: one\nvariants:\n  one: ", "default_variant: One\nvariants:\n  One: ", "but 'One' came"),
-        ("  lowest-hu: ", "  Lowest HU: ", "options: names must be"),
-        ("  pause-s: ", "  cases: ", "'cases' is an option of every tool"),
+        ("default_variant: one\nvariants:\n  one: ", "default_variant: ../x\nvariants:\n  ../x: ", "but it is '../x'"),
+        ("default_variant: one\nvariants:\n  one: ", "default_variant: One\nvariants:\n  One: ", "but it is 'One'"),
+        ("  lowest-hu: ", "  Lowest HU: ", "options.Lowest HU: must be lower-case words"),
+        ("  pause-s: ", "  cases: ", "every tool's command line has an option --cases"),
     ],
 )
 def test_a_name_in_a_manifest_that_would_meet_others_is_refused(old: str, new: str, message: str, place: Place) -> None:

@@ -41,8 +41,17 @@ def _check_option_name(name: str) -> str:
     return name
 
 
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,59}", name):
+        raise ValueError(
+            "must be at most 60 lower-case letters, digits, - and _, since it names a folder, but it is "
+            f"{show_text(name)!r}"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
 OptionName = Annotated[str, AfterValidator(_check_option_name)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 
 class Upstream(yamlfiles.Strict):

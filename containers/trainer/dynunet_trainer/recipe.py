@@ -79,15 +79,16 @@ def _describe_augmentation(settings: Settings) -> str:
 def _describe_heads(settings: Settings, plan: Plan) -> str:
     if not settings.deep_supervision or plan.heads < 1:
         return "none"
-    heads = f"{plan.heads} lower resolution{'s' * (plan.heads != 1)}"
-    return f"{heads}, each with half the weight of the one above"
+    if plan.heads == 1:
+        return "1 lower resolution, with half the weight"
+    return f"{plan.heads} lower resolutions, each with half the weight of the one above"
 
 
 def _describe_validation(patches: int) -> str:
     if patches == 0:
         return "none while training"
-    watched = f"{patches} patch{'es' * (patches != 1)}"
-    return f"{watched} of held-out cases were watched after each epoch, and nothing was chosen by them"
+    watched = "1 patch of held-out cases was" if patches == 1 else f"{patches} patches of held-out cases were"
+    return f"{watched} watched after each epoch, and nothing was chosen by them"
 
 
 def _format_sizes(sizes: Sequence[float]) -> str:

@@ -42,7 +42,9 @@ def describe_outcome(finding: Finding) -> str:
 
 
 def describe_networks(finding: Finding) -> str:
-    """How many networks were compared, such as "3 against 5 networks"."""
+    """How many networks were compared, such as "3 of each"; a dash where none were."""
+    if not finding.seeds or not finding.base_seeds:
+        return NO_NUMBER
     if finding.seeds == finding.base_seeds:
         return f"{finding.seeds} of each" if finding.seeds > 1 else "one of each"
     return f"{finding.base_seeds} on the reference labels, {finding.seeds} on the version"

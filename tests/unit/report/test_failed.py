@@ -38,6 +38,7 @@ def test_two_networks_that_learned_nothing_get_no_verdict(tmp_path: Path):
     assert "word: nnunet, seed 0 predicts none of the 26,139 voxels that the reference labels have" in text
     assert "All networks that were tested failed, so what better labels gain remains open." in text
     assert "word, in-domain, nnunet: not worth it" not in text
+    assert "one of each" not in text  # none were compared
     assert "| base | Dice | — |" in read(report, "in-domain.md")
     assert "| nnunet | Dice | — |" in read(report, "in-domain.md")
     assert not has_nan(report)

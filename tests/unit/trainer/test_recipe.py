@@ -72,5 +72,5 @@ def test_training_and_prediction_record_what_they_did(bench, undisturbed):
 
     assert (recipe["patch"], recipe["precision"]) == ("16 × 16 × 8 voxels", "float32")  # noqa: RUF001
     assert recipe["network"].startswith("3 stages of 6, 12, 24 channels")
-    assert recipe["deep supervision"] == "1 lower resolution, each with half the weight of the one above"
+    assert recipe["deep supervision"] == "1 lower resolution, with half the weight"
     assert predicted == describe_prediction(0.5)
