@@ -125,7 +125,9 @@ def test_a_run_folder_in_which_data_lies_is_refused(
 
 @pytest.mark.parametrize("name", ["../word", "", "Word", "a b", "word/images"])
 def test_a_name_that_no_dataset_can_have_is_refused_in_the_study_file(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"lower-case letters|must be the name of a folder below `data`|must be a text on one line"):
+    with pytest.raises(
+        UsageError, match=r"lower-case letters|must be the name of a folder below `data`|must be a text on one line"
+    ):
         load(tmp_path, f"name: toy\ndatasets: [{json.dumps(name)}]\ngenerators: [degrade]\n")
 
 

@@ -22,7 +22,9 @@ def test_the_printed_file_is_read_whatever_the_dataset_is_called(name: str, tmp_
 
 @pytest.mark.parametrize("name", ["data/word", "Word", "a: b", "", "a]"])
 def test_a_name_that_no_dataset_can_have_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="DATASETS: must be names of folders below --data, but a dataset's name must be lower-case"):
+    with pytest.raises(
+        UsageError, match="DATASETS: must be names of folders below --data, but a dataset's name must be lower-case"
+    ):
         study_template([name], "data")
 
 
