@@ -52,7 +52,9 @@ def main() -> int:
         (folder / "study.yaml").write_text(STUDY.format(data="data", generators=versions))
         prepared = prepare(folder / "study.yaml", None, lambda line: None)
         run = prepared.run
-        planned = prepared.plan._replace(steps=tuple(step._replace(kind="nothing") for step in prepared.plan.steps))
+        planned = prepared.plan._replace(
+            steps=tuple(step._replace(kind="nothing", also=()) for step in prepared.plan.steps)
+        )
         assert len(planned.steps) == 431  # what the goals are about
 
         def plan() -> None:

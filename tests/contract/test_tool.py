@@ -134,6 +134,24 @@ def test_sigterm_stops_with_143_and_the_next_run_goes_on(place: Place) -> None:
     assert len(place.times()) == 3
 
 
+def test_a_case_that_was_done_again_before_a_stop_is_on_record_with_its_new_image(place: Place) -> None:
+    place.run("--pause-s", "0.6")
+    for case in "ab":
+        write_image(place.image(case), np.full((6, 5, 4), 400, np.int16), OBLIQUE)
+    process = subprocess.Popen(place.command("--pause-s", "0.6"), stderr=subprocess.DEVNULL)
+    status = place.results / "status.jsonl"
+    while status.read_text().count('"case": "a"') < 2:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+
+    assert place.run("--pause-s", "0.6").returncode == 0
+
+    cases = json.loads((place.results / "run.json").read_text())["cases"]
+    digests = {case: hashlib.sha256(place.image(case).read_bytes()).hexdigest() for case in "abc"}
+    assert {case: record["input_sha256"] for case, record in cases.items()} == digests
+
+
 def test_killed_at_any_moment_a_tool_ends_in_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "calm").mkdir()
     (tmp_path / "killed").mkdir()

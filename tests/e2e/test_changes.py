@@ -49,7 +49,9 @@ def test_an_image_that_is_replaced_while_a_study_runs_is_noticed_and_its_steps_a
 
     assert running.returncode == 0, out + err
     assert "files were replaced while steps ran" in out
-    read = json.loads((run / "phantom/1-raw/degraded/run.json").read_text())["cases"]["phantom_001"]["input_sha256"]
+    read = json.loads((run / "datasets/phantom/1-raw/degraded/run.json").read_text())["cases"]["phantom_001"][
+        "input_sha256"
+    ]
     assert read == file_sha256(image)
 
 
@@ -57,7 +59,10 @@ def test_deleted_results_are_made_again_and_a_study_file_that_is_saved_meanwhile
     make_phantom(tmp_path / "data/phantom", cases=3, shape=(32, 28, 12))
     run = tmp_path / "runs/changing"
     assert run_coordinator("run", write_study(tmp_path)).returncode == 0
-    lost = [run / "phantom/1-raw/degraded/phantom_003.nii.gz", run / "phantom/2-labels/degraded/phantom_001.nii.gz"]
+    lost = [
+        run / "datasets/phantom/1-raw/degraded/phantom_003.nii.gz",
+        run / "datasets/phantom/2-labels/degraded/phantom_001.nii.gz",
+    ]
     before = [file.read_bytes() for file in lost]
     for file in (*lost, run / "report/index.html"):
         file.unlink()
@@ -71,7 +76,7 @@ def test_deleted_results_are_made_again_and_a_study_file_that_is_saved_meanwhile
     assert all(f"{file.relative_to(run)}: is missing" in out for file in lost)
     assert "study.yaml: was changed while the study ran; these results are of the file as it was" in out
     assert [file.read_bytes() for file in lost] == before
-    scores = pl.read_parquet(run / "phantom/3-scores/degraded.parquet")
+    scores = pl.read_parquet(run / "datasets/phantom/3-scores/degraded.parquet")
     assert set(scores["tolerance_mm"]) == {1.0}
     assert scores["case"].unique().sort().to_list() == ["phantom_001", "phantom_002", "phantom_003"]
     assert (run / "report/index.html").is_file()

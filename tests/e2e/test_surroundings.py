@@ -66,7 +66,7 @@ def test_a_full_disk_is_one_sentence_and_after_freeing_room_the_run_goes_on(stud
 
 def test_a_read_only_disk_is_one_sentence_for_run_and_no_matter_for_status(study: Path, disk: Path):
     assert run_coordinator("run", study).returncode == 0
-    (disk / "light" / "phantom" / "3-scores" / "degraded-70.parquet").unlink()
+    (disk / "light" / "datasets" / "phantom" / "3-scores" / "degraded-70.parquet").unlink()
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
 
     ran, seen = run_coordinator("run", study), run_coordinator("status", study)

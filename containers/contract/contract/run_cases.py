@@ -28,17 +28,18 @@ from contract.volumes import read_image, read_labels, write_labels
 
 @dataclass(frozen=True, slots=True)
 class _CaseRecord:
-    """What `run.json` holds of a case."""
+    """What `run.json` holds of a case; without time and memory where a run did it that was stopped before its end."""
 
     input_sha256: str
     output_sha256: str | None
-    seconds: float
-    peak_memory_mb: int
+    seconds: float | None = None
+    peak_memory_mb: int | None = None
 
 
 def run_cases(context: Context, step: Cases[Any]) -> int:
     """Do the cases that are not done, one after the other; return the exit code."""
     statuses = records.read_statuses(context.folder)
+    recorded = records.read_run(context.folder).get("cases", {})
     case_records: dict[str, _CaseRecord] = {}
     parts = common_parts(context)
     model: Any = None
@@ -50,6 +51,9 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
         image_sha256 = input_digest(context.dataset.image(name))
         fingerprint = case_fingerprint(context, parts, name, image_sha256)
         if _is_done(context, statuses.get(name), fingerprint):
+            record = _CaseRecord(image_sha256, statuses[name].output_sha256)
+            if not _is_recorded(recorded.get(name), record):
+                case_records[name] = record
             context.progress.advance(name, "already done")
             continue
         _output(context, name).unlink(missing_ok=True)  # a case that fails now leaves no result of an earlier input
@@ -78,6 +82,12 @@ def _is_done(context: Context, status: CaseStatus | None, fingerprint: str) -> b
         return False
     output = _output(context, status.case)
     return output.is_file() and records.file_sha256(output) == status.output_sha256
+
+
+def _is_recorded(recorded: Mapping[str, Any] | None, record: _CaseRecord) -> bool:
+    """Whether `run.json` has a case as it was done: a run that was stopped leaves that of an earlier input there."""
+    digests = (record.input_sha256, record.output_sha256)
+    return recorded is not None and (recorded.get("input_sha256"), recorded.get("output_sha256")) == digests
 
 
 def _do_case(
@@ -142,7 +152,11 @@ def _write_run(
     """Write `run.json`; cases that earlier runs did stay in it."""
     earlier = records.read_run(context.folder).get("cases", {})
     cases = {**earlier, **{name: asdict(record) for name, record in case_records.items()}}
-    outputs = {f"{name}{SUFFIX}": s.output_sha256 for name, s in sorted(statuses.items()) if s.output_sha256}
+    outputs = {
+        f"{name}{SUFFIX}": status.output_sha256
+        for name, status in sorted(statuses.items())
+        if status.output_sha256 and _output(context, name).is_file()
+    }
     run = {
         **describe_run(context),
         "outputs": outputs,

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def run_study(
     with snakemake.lock_run_folder(run):
         failures = _run_once(prepared, options, console)
         for _ in range(FURTHER_ROUNDS):
-            if not inputs.take_changed(run) and not _find_changed_results(run, prepared.plan, options.only):
+            if not inputs.take_changed(run) and not _find_changed_results(run, prepared.plan, options.only, failures):
                 break
             console.print("files were replaced while steps ran; the data are checked and planned again")
             again = prepare_again()
@@ -159,27 +159,28 @@ def _run_once(prepared: PreparedStudy, options: RunOptions, console: Console) ->
     for name, check in prepared.checked.items():
         atomic.write_json(run / steps.dataset_folder(name) / "check.json", check.summary())
     todo = select_steps(plan, snakemake.write_plan(run, plan, say, verify=options.verify), options.only)
-    looked_at = len(snakemake.find_looked_at(run, plan, todo))
+    looked_at = select_steps(plan, snakemake.find_looked_at(run, plan, todo), options.only)
     if todo:
-        more = f", and {looked_at} that depend on them if their bytes differ" if looked_at else ""
+        more = f", and {len(looked_at)} that depend on them if their bytes differ" if looked_at else ""
         console.print(
             f"{len(todo)} of {len(plan.steps)} steps to do{more} with runtime {prepared.runtime}; run folder: {run}",
             soft_wrap=True,
         )
     else:
         console.print(f"all {len(plan.steps)} steps are done")
-    with Display(run, plan, len(todo) + looked_at, console) as display:
+    with Display(run, plan, len(todo) + len(looked_at), console) as display:
         cores = options.cores or settings.cores or os.cpu_count() or 1
         limits = snakemake.Limits(cores, _count_gpus(settings.gpus), settings.retries)
-        return snakemake.run_steps(run, plan, todo, limits, display.update)
+        return snakemake.run_steps(run, plan, todo, limits, display.update, looked_at)
 
 
-def _find_changed_results(run: Path, plan: Plan, only: str | None) -> bool:
+def _find_changed_results(run: Path, plan: Plan, only: str | None, failures: Collection[str]) -> bool:
     """Whether results that the report shows are not those that were written; only where it must be written again."""
     if report_is_current(run, plan):
         return False
     todo = find_todo(run, plan, outputs.read_by_report, mend=True)
-    return bool(select_steps(plan, [step for step in todo.steps if step.id in todo.changes], only))
+    changed = [step for step in todo.steps if step.id in todo.changes and step.id not in failures]
+    return bool(select_steps(plan, changed, only))
 
 
 def select_steps(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
@@ -236,7 +237,7 @@ def report_is_current(run: Path, plan: Plan) -> bool:
     record = outputs.read_record(run, REPORT)
     if record is None or _read_json(run / REPORT_MARKER) != {"fingerprint": _report_fingerprint(run, plan)}:
         return False
-    return not outputs.find_changes(run, REPORT, record)[1]
+    return not outputs.find_changes(run, REPORT, record, save=False)[1]
 
 
 def _report_fingerprint(run: Path, plan: Plan) -> str:

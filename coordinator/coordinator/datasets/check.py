@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from contract import atomic, records, statefiles
+from contract.casefiles import describe_kind
 from contract.casenames import list_passed_over
 from contract.datasets import SUFFIX, Dataset, case_names
 from contract.errors import CaseError
@@ -122,7 +123,8 @@ def check_dataset(
     cases = [case for case in dataset.cases() if case not in excluded]
     cached = _read_cache(cache)
     stamps = {case: _stamp(dataset, case) for case in cases}
-    checks = {case: cached[case][1] for case in cases if case in cached and cached[case][0] == stamps[case]}
+    # A case with errors is read again: a full memory or a failing disk may have been the reason.
+    checks = {c: cached[c][1] for c in cases if c in cached and cached[c][0] == stamps[c] and not cached[c][1].errors}
     todo = {case: _find_earlier(cached.get(case), stamps[case]) for case in cases if case not in checks}
     show_progress(len(checks), len(cases))
     for case, check in _check_cases(dataset, todo):
@@ -192,7 +194,8 @@ def _check_cases(dataset: Dataset, cases: Mapping[str, CaseCheck | None]) -> Ite
 
 def _check_again(dataset: Dataset, case: str, earlier: CaseCheck | None) -> CaseCheck:
     """The earlier check of a case if its files have the same bytes, else a new one."""
-    if earlier is not None and not earlier.errors:
+    files = (dataset.image(case), *([dataset.label(case)] if dataset.labels else []))
+    if earlier is not None and not earlier.errors and not any(map(describe_kind, files)):
         try:
             image = records.file_sha256(dataset.image(case))
             labels = records.file_sha256(dataset.label(case)) if dataset.labels else None

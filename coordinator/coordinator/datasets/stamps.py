@@ -6,6 +6,7 @@ imports: each step of a study takes stamps.
 """
 
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ Stamp = list[int]
 
 
 def take_stamp(path: Path) -> Stamp | None:
-    """The stamp of a file; None where there is none, or none that can be asked."""
+    """The stamp of a regular file; None where there is none, or none that can be asked: a pipe would never end."""
     try:
         status = os.stat(path)  # noqa: PTH116 - a third faster, and there are thousands
     except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
         return None
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
@@ -27,6 +30,8 @@ def mark_file(path: Path) -> list[Any]:
     from contract.records import file_sha256
 
     stamp = take_stamp(path)  # before reading: a file that changes meanwhile has another one afterwards
+    if stamp is None:
+        return [None, None]
     try:
         return [file_sha256(path), stamp]
     except OSError:

@@ -222,13 +222,6 @@ def _move_old_output(output: Path, result: Path) -> None:
         output.rename(result)
 
 
-def _read_outputs(result: Path) -> set[str]:
-    """The files that a tool recorded in `run.json`."""
-    from contract.records import read_run
-
-    return set(read_run(result).get("outputs") or ())
-
-
 def _remove_unrecorded(result: Path, outputs: set[str]) -> None:
     """Remove files that are not of this plan, such as those of cases that have left the dataset."""
     keep = {*outputs, "run.json", "status.jsonl"}

@@ -157,7 +157,9 @@ def _stamp_weights(plan: Plan, step: Step) -> dict[Path, Stamp | None]:
     if step.tool is None or plan.weights is None:
         return {}
     folder = Path(plan.weights) / step.tool
-    return {file: take_stamp(file) for file in sorted(folder.rglob("*")) if file.is_file()}
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    # What `weights fetch` writes beside them says nothing of their bytes.
+    return {file: take_stamp(file) for file in files if not file.name.startswith(".") and file.name != "SHA256SUMS"}
 
 
 def _written(stamp: Stamp | None) -> Stamp | None:

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from coordinator.study.steps import Plan, Step
 
 FAILURES = "failures.json"
 TODO = ".todo"
-KILLED = "its process was killed, as the system does when memory is used up; the next run goes on with it"
+KILLED = "its process ended without a reason, as where memory is used up; snakemake.log may say more"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -102,15 +102,23 @@ class Limits:
     retries: int
 
 
-def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Callable[[], None]) -> dict[str, str]:
+def run_steps(
+    run: Path,
+    plan: Plan,
+    todo: list[Step],
+    limits: Limits,
+    watch: Callable[[], None],
+    looked_at: Sequence[Step] | None = None,
+) -> dict[str, str]:
     """Do steps, as many at once as the machine allows.
 
     Args:
         run: the run folder, with the plan written.
         plan: of the study.
-        todo: steps that are not done; those that depend on them are done again if what they read has changed.
+        todo: steps that are not done.
         limits: what they may use.
         watch: called about five times a second while steps run.
+        looked_at: steps that are done again if what they read has changed; all of `find_looked_at` when None.
 
     Returns:
         step id -> reason, for each step that failed or that needs one that failed.
@@ -120,11 +128,14 @@ def run_steps(run: Path, plan: Plan, todo: list[Step], limits: Limits, watch: Ca
     killed: set[str] = set()
     inputs.take_changed(run)
     if todo:
-        looked_at = find_looked_at(run, plan, todo)
+        looked_at = find_looked_at(run, plan, todo) if looked_at is None else looked_at
         for step in looked_at:
             statefiles.remove(steps.marker_file(run, step.id))
         atomic.write_text(run / TODO, "\n".join(step.id for step in [*todo, *looked_at]) + "\n")
         killed = _run_snakemake(run, limits, watch)
+        for step in looked_at:
+            if not steps.is_done(run, step) and (record := outputs.find_current(run, step)):
+                outputs.write_marker(run, step, record)
     failures = _find_failures(run, plan, killed)
     atomic.write_json(run / FAILURES, {"steps": failures})
     return failures

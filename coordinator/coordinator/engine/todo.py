@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from contract import statefiles
 from coordinator.engine import outputs
 from coordinator.engine.outputs import Changes, Record
 from coordinator.study import steps
@@ -113,13 +114,12 @@ def _unscored_cases(run: Path, step: Step) -> Changes:
     """Scores of other cases than those that were to be scored: an earlier release scored the files that it found."""
     if "prediction" not in step.settings:
         return {}
-    import polars as pl
+    from coordinator.scoring.framefiles import parse_frame
 
     asked = {file.removesuffix(".nii.gz") for file in outputs.read_outputs(run / step.settings["prediction"])}
-    try:
-        scored = set(pl.read_parquet(run / step.output, columns=["case"])["case"].unique())
-    except (OSError, pl.exceptions.PolarsError) as error:
-        return {step.output: f"cannot be read: {error}"}
-    if missing := sorted(asked - scored):
+    frame = statefiles.read(run / step.output, parse_frame)
+    if frame is None:
+        return {step.output: "cannot be read"}
+    if missing := sorted(asked - set(frame["case"].unique())):
         return {step.output: f"lacks {len(missing)} of {len(asked)} cases: {', '.join(missing)}"}
     return {}

@@ -295,11 +295,13 @@ def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _R
 
 def _read_frames(run: Path, place: str, what: str, records: _Records) -> list[pl.DataFrame]:
     """Read the frame of a file; where there is none that counts, return none and add a line to `missing`."""
-    why = next((why for output, why in records.untrusted.items() if f"{place}/".startswith(f"{output}/")), None)
+    # The scores of predictions lie in the folder of these, and are the output of a step of their own.
+    owners = [output for output in records.untrusted if f"{place}/".startswith(f"{output}/")]
+    why = records.untrusted[max(owners, key=len)] if owners else ""
     damage: list[str] = []
-    if why is None and (frame := statefiles.read(run / place, parse_frame, damage.append)) is not None:
+    if not why and (frame := statefiles.read(run / place, parse_frame, damage.append)) is not None:
         return [frame]
-    reason = hide_place(run, damage[0]) if damage else why if (run / place).is_file() else None
+    reason = hide_place(run, damage[0]) if damage else why if (run / place).is_file() else ""
     records.missing.append(f"{what}: {reason}" if reason else what)
     return []
 

@@ -10,14 +10,14 @@ from coordinator.engine import outputs
 
 
 def find_untrusted(run: Path, plan: Mapping[str, Any], failed_steps: Collection[str]) -> dict[str, str]:
-    """Outputs that do not count, relative to the run folder, with reasons.
+    """Why outputs do not count, relative to the run folder: output -> reason; empty for those that count.
 
     Args:
         run: the run folder.
         plan: the content of its `plan.json`.
         failed_steps: steps that are not done; what lies at their place is of an earlier plan.
     """
-    untrusted = {}
+    untrusted = {step["output"]: "" for step in plan.get("steps", ())}
     for step in plan.get("steps", ()):
         record = outputs.read_record(run, step["id"])
         if step["id"] in failed_steps:

@@ -16,7 +16,7 @@ from contract.errors import UsageError
 from coordinator.study.file import Study
 from coordinator.study.steps import DATASETS, PLAN, TRANSFER, Step, dataset_folder
 
-STATE_ENDINGS = (".json", ".failed", ".lock", ".log")
+STATE_ENDINGS = (".json", ".failed", ".changed", ".lock", ".log")
 """Of the files that are called as a step."""
 OF_A_DATASET = ("split", "check.json", "1-raw", "2-labels", "3-scores", "4-store", "5-models", "6-predictions")
 """What earlier versions wrote to `RUN/<dataset>`; any of it shows that a folder is a dataset's."""
@@ -54,7 +54,7 @@ def refuse_older_layout(run: Path, *, is_planned_again: bool = False) -> None:
         is_planned_again: whether its plan will be written again now.
 
     Raises:
-        UsageError: says what to move; then nothing is computed again.
+        UsageError: says what to move; then results are found at their place again.
     """
     planned = statefiles.read(run / PLAN, _parse_places, say=lambda _: None)
     if planned is None:
@@ -68,12 +68,12 @@ def refuse_older_layout(run: Path, *, is_planned_again: bool = False) -> None:
         to = shlex.quote(str(run / DATASETS))
         raise UsageError(
             f"{run}: folders of datasets must lie in {DATASETS}/, but an earlier version wrote {', '.join(left)} "
-            f"beside it; move them, then nothing is computed again: mkdir -p {to} && mv {folders} {to}"
+            f"beside it; move them, then they are found again: mkdir -p {to} && mv {folders} {to}"
         )
     if not is_planned_again:
         raise UsageError(
             f"{run / PLAN}: plan must name the places of results as they are now, but an earlier version wrote it; "
-            "`coordinator run` with the study file writes it again, and computes nothing again"
+            "`coordinator run` with the study file writes it again"
         )
 
 

@@ -58,5 +58,5 @@ def test_a_run_folder_of_an_earlier_version_is_met_with_what_to_do(command: str,
     plan = {"cases": {"word": ["a"]}, "steps": [{"id": "word/2-labels/base", "output": "word/2-labels/base"}]}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
 
-    with pytest.raises(UsageError, match="move them, then nothing is computed again"):
+    with pytest.raises(UsageError, match="move them, then they are found again"):
         commands.main([command, str(tmp_path)], standalone_mode=False)

@@ -1,5 +1,7 @@
 """Checking a dataset before anything runs."""
 
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from contract.datasets import Dataset, open_dataset
 from coordinator.datasets.check import DatasetCheck, check_dataset
+from coordinator.datasets.stamps import mark_file
 
 AFFINE = np.array([[1.5, 0.3, 0, -9], [-0.3, 1.4, 0.1, 5], [0, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
 
@@ -90,6 +93,29 @@ def test_a_second_check_reads_only_what_changed(dataset: Dataset, tmp_path: Path
     dataset.image("a").write_bytes(b"")
     assert "zero bytes" in check().set_aside["a"][0]
     assert progress == [(3, 4), (4, 4)]
+
+
+def test_a_case_that_failed_for_want_of_memory_is_read_again(dataset: Dataset, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.json"
+    first = check_dataset(dataset, cache=cache)
+    content = json.loads(cache.read_text())
+    content["a"][1]["errors"] = ["a.nii.gz: volume must fit into memory, but does not"]
+    cache.write_text(json.dumps(content))
+
+    assert check_dataset(dataset, cache=cache) == first
+
+
+def test_a_pipe_in_the_place_of_a_file_that_was_sound_is_an_error_and_nobody_waits_for_it(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    check_dataset(dataset, cache=tmp_path / "cache.json")
+    dataset.image("a").unlink()
+    os.mkfifo(dataset.image("a"))
+
+    check = check_dataset(dataset, cache=tmp_path / "cache.json")
+
+    assert "it is a named pipe" in check.set_aside["a"][0]
+    assert mark_file(dataset.image("a")) == [None, None]
 
 
 def test_many_cases_are_read_by_several_processes_with_the_same_result(dataset: Dataset) -> None:

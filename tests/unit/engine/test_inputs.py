@@ -120,13 +120,17 @@ def test_a_dataset_that_was_only_copied_or_touched_keeps_its_checks(data: Path, 
     assert check(data).cases == before.cases
 
 
-def test_weights_that_are_replaced_while_a_tool_runs_are_noticed_when_it_ends(data: Path, tmp_path: Path):
+def test_weights_that_are_replaced_while_a_tool_runs_are_noticed_when_it_ends_and_a_fetch_is_none(
+    data: Path, tmp_path: Path
+):
     (tmp_path / "weights/medsam").mkdir(parents=True)
     file = tmp_path / "weights/medsam/lite.pth"
     file.write_bytes(b"one")
     plan = make_chain(data)._replace(weights=str(tmp_path / "weights"))
     step = plan.step(BASE)._replace(kind="tool", tool="medsam")
     reading = inputs.begin_reading(tmp_path / "run", plan, step)
+    for written_by_fetch in (".fetch.lock", "SHA256SUMS", ".other.pth.part"):
+        (file.parent / written_by_fetch).write_bytes(b"")
     reading.refuse_changes()
 
     overwrite_alike(file, b"two")

@@ -82,3 +82,18 @@ def test_a_held_out_case_without_test_score_is_named(run: Path):
         line.endswith("trained on base, seed 0 lack 1 of 3 planned cases, with no reason: case_3")
         for line in load_run(run).missing
     )
+
+
+def test_scores_of_predictions_count_without_these(run: Path):
+    folder = "datasets/word/6-predictions/medsam/seed-0"
+    plan = json.loads((run / "plan.json").read_text())
+    plan["steps"] += [{"id": folder, "output": folder}, {"id": "scores", "output": f"{folder}/scores.parquet"}]
+    write_json(run / "plan.json", plan)
+    (run / folder / "case_4.nii.gz").write_bytes(b"a label map")
+    marks = outputs.mark_files(run, {f"{folder}/case_4.nii.gz": None})
+    outputs.save_record(run, folder, outputs.Record({}, {}, marks))
+    (run / folder / "case_4.nii.gz").unlink()
+
+    loaded = load_run(run)
+
+    assert "medsam" in loaded.model_scores["version"].unique()

@@ -162,7 +162,7 @@ def test_it_is_met_by_planning_before_anything_is_written(data: Path, tmp_path: 
     older(tmp_path / "runs" / "mine")
     study = load(tmp_path, "name: mine\ndatasets: [word]\ngenerators: [degrade]\n")
 
-    with pytest.raises(UsageError, match="move them, then nothing is computed again"):
+    with pytest.raises(UsageError, match="move them, then they are found again"):
         check_datasets(study)
 
     assert not (tmp_path / "runs" / "mine" / "datasets").exists()
