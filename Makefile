@@ -58,7 +58,7 @@ test-long: setup  ## the tests that take hours: each tool checked in each runtim
 
 COUNT ?= 50000
 fuzz: setup  ## try COUNT mutated inputs of each kind (50000), and print what came of them
-	FUZZ=$(COUNT) $(DEV)/python -m pytest -q tests/fuzz
+	FUZZ_COUNT=$(COUNT) $(DEV)/python -m pytest -q tests/fuzz
 
 check: export PYTHONPATH := $(subst $() $(),:,$(wildcard containers/*/))
 check: setup  ## ruff, strict mypy, and what may import what

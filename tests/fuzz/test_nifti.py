@@ -16,6 +16,7 @@ from types import FrameType
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers import fuzzing
 from helpers.niftibytes import OBLIQUE, PIXDIM, QUATERNION, SCALE, SFORM, VOX_OFFSET, dims, nifti_bytes, pack
 from helpers.niftifuzz import make_file
 
@@ -81,27 +82,25 @@ def test_an_earlier_finding_is_read_or_the_failure_of_its_case(name: str, tmp_pa
     assert not figures.unforeseen
 
 
-def test_mutated_files_are_read_or_the_failure_of_their_case(
-    fuzz_count: int | None, fuzz_seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    figures, count = Figures(), fuzz_count or QUICK
+def test_mutated_files_are_read_or_the_failure_of_their_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    figures, tried, seed = Figures(), fuzzing.count(QUICK), fuzzing.seed()
     before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    for number in range(count):
-        try_file(tmp_path / "case.nii.gz", make_file(fuzz_seed, number), f"{fuzz_seed}/{number}", figures)
+    for number in range(tried):
+        try_file(tmp_path / "case.nii.gz", make_file(seed, number), f"{seed}/{number}", figures)
 
     memory_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1000
-    if fuzz_count:
+    if tried > QUICK:
         with capsys.disabled():
             print(  # noqa: T201 - the figures are what a long run is for
-                f"\nNIfTI: {count} files of seed {fuzz_seed}: {figures.read} read, {figures.refused} refused, "
+                f"\nNIfTI: {tried} files of seed {seed}: {figures.read} read, {figures.refused} refused, "
                 f"{len(figures.undeclared)} undeclared exceptions, slowest {figures.slowest_s:.2f} s of CPU time, "
                 f"{memory_mb:.0f} MB more memory; refused by an exception that was not foreseen: "
                 f"{dict(figures.unforeseen) or 'none'}"
             )
     assert figures.undeclared == []
-    assert figures.read > count // 20
-    assert figures.refused > count // 5
+    assert figures.read > tried // 20
+    assert figures.refused > tried // 5
     assert figures.slowest_s < MOST_S
     assert memory_mb < MOST_MEMORY_MB
 

@@ -14,9 +14,14 @@ def count(default: int) -> int:
     return int(os.environ.get("FUZZ_COUNT") or default)
 
 
+def seed() -> int:
+    """Input n of a seed is always the same."""
+    return int(os.environ.get("FUZZ_SEED") or 0)
+
+
 def generator(name: str) -> random.Random:
     """Draws the same inputs in every run; another $FUZZ_SEED draws others."""
-    return random.Random(f"{name} {os.environ.get('FUZZ_SEED') or 0}")  # noqa: S311 - nothing secret
+    return random.Random(f"{name} {seed()}")  # noqa: S311 - nothing secret
 
 
 @contextmanager
