@@ -90,9 +90,9 @@ def _read_study(file: Path) -> tuple[Study, bytes]:
 
 
 def _read_bytes(file: Path) -> bytes:
-    """The content of a file; nothing where it was moved away."""
+    """The content of a file; nothing where it was moved away, or is a pipe, which would never end."""
     try:
-        return file.read_bytes()
+        return file.read_bytes() if file.is_file() else b""
     except OSError:
         return b""
 
