@@ -69,7 +69,8 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
     failed = [name for name in context.cases if statuses[name].state == "failed"]
     if case_records or not (context.folder / records.RUN).exists():
         records.write_statuses(context.folder, statuses)
-        _write_run(context, statuses, case_records, time.monotonic() - started)
+        cases = {**recorded, **{name: asdict(record) for name, record in case_records.items()}}
+        _write_run(context, statuses, cases, time.monotonic() - started)
     context.progress.end(f"{len(context.cases) - len(failed)} of {len(context.cases)} cases done, {len(failed)} failed")
     if contract_broken:
         return ExitCode.CONTRACT_BROKEN
@@ -147,11 +148,9 @@ def _output(context: Context, case: str) -> Path:
 
 
 def _write_run(
-    context: Context, statuses: Mapping[str, CaseStatus], case_records: Mapping[str, _CaseRecord], seconds: float
+    context: Context, statuses: Mapping[str, CaseStatus], cases: Mapping[str, Mapping[str, Any]], seconds: float
 ) -> None:
-    """Write `run.json`; cases that earlier runs did stay in it."""
-    earlier = records.read_run(context.folder).get("cases", {})
-    cases = {**earlier, **{name: asdict(record) for name, record in case_records.items()}}
+    """Write `run.json`; `cases` are those of this run and of earlier ones."""
     outputs = {
         f"{name}{SUFFIX}": status.output_sha256
         for name, status in sorted(statuses.items())

@@ -191,7 +191,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         trainer, trainer_problems = _find_trainer(content.train, tools)
         problems += trainer_problems
     if problems:
-        raise UsageError(describe_problems(file, problems))
+        raise UsageError(list_problems(str(file), problems))
     return Study(file.resolve(), content, tuple(generators), trainer)
 
 
@@ -199,11 +199,6 @@ def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
     """The study file's `train` section as options of the trainer, without seeds and split."""
     section = train.model_dump(exclude={"holdout", "split_seed", "seeds", "noise_seeds", "options"})
     return {**{key.replace("_", "-"): value for key, value in section.items()}, **train.options}
-
-
-def describe_problems(file: Path, problems: Sequence[str]) -> str:
-    """All problems of a file as one message, a line each."""
-    return list_problems(str(file), [*problems])
 
 
 def find_duplicates(names: Sequence[str]) -> list[str]:

@@ -23,7 +23,8 @@ from pydantic import Field
 from contract import yamlfiles
 from contract.errors import UsageError
 from contract.yamlfiles import Strict, did_you_mean
-from coordinator.study.file import Generator, describe_problems, find_duplicates
+from contract.yamltext import list_problems
+from coordinator.study.file import Generator, find_duplicates
 
 
 class LabelMapping(Strict):
@@ -100,7 +101,7 @@ def read_label_mapping(file: Path, source: dict[int, str], target: dict[int, str
     source_ids = _ids_by_organ(source)
     problems = _find_problems(content, source_ids, {organ: label for label, organ in target.items()})
     if problems:
-        raise UsageError(describe_problems(file, problems))
+        raise UsageError(list_problems(str(file), problems))
     return _to_ids(content.map, content.unavailable, source_ids, target)
 
 

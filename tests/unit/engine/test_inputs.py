@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from helpers.chains import BASE, SCORES, VERSION, check, do_chain, flip, make_chain, make_dataset, overwrite_alike
+from helpers.chains import BASE, SCORES, VERSION, check, do_chain, flip, make_chain, overwrite_alike
 
 from contract.datasets import open_dataset
 from contract.records import file_sha256
@@ -17,14 +16,6 @@ from coordinator.engine import coordinator_steps, inputs
 from coordinator.engine.outputs import ChangedError
 from coordinator.engine.todo import find_todo
 from coordinator.study import steps
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
-    handler = signal.getsignal(signal.SIGTERM)
-    make_dataset(tmp_path / "data")
-    yield tmp_path / "data"
-    signal.signal(signal.SIGTERM, handler)
 
 
 def act_during(monkeypatch: pytest.MonkeyPatch, kind: str, act: Callable[[], object]) -> None:

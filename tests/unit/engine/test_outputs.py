@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
-from helpers.chains import BASE, SCORES, VERSION, do_chain, flip, flip_unseen, make_chain, make_dataset, overwrite_alike
+from helpers.chains import BASE, SCORES, VERSION, do_chain, flip, flip_unseen, make_chain, overwrite_alike
 
 from coordinator.datasets.stamps import take_stamp
 from coordinator.engine import outputs, snakemake
@@ -18,14 +16,6 @@ from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
 LABEL = f"{VERSION}/b.nii.gz"
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
-    handler = signal.getsignal(signal.SIGTERM)
-    make_dataset(tmp_path / "data")
-    yield tmp_path / "data"
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture
