@@ -99,7 +99,7 @@ bench: setup .venvs/bench/.ready  ## measure speed and memory beside other progr
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
 	$(DEV)/python tests/benchmarks/calibration.py
-	$(DEV)/python tests/benchmarks/calibration.py --key 31337
+	$(DEV)/python tests/benchmarks/calibration.py --key 1187
 	$(DEV)/python tests/benchmarks/scoring.py
 	.venvs/bench/bin/python tests/benchmarks/trainer.py
 	$(DEV)/python tests/benchmarks/networks.py
