@@ -1,11 +1,11 @@
 """Every file that a study keeps for itself, damaged in every way: it is made again, or named in one sentence."""
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.damages import DAMAGES
 from helpers.inprocess import Ended, call_coordinator
 from helpers.studies import LIGHT, read_contents, run_coordinator
 
@@ -14,38 +14,6 @@ from coordinator.datasets.phantom import make_phantom
 pytestmark = pytest.mark.venvs
 
 
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _put_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def _put_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def _put_dangling_link(path: Path) -> None:
-    path.unlink()
-    path.symlink_to("nowhere")
-
-
-DAMAGES: dict[str, Callable[[Path], object]] = {
-    "garbage": lambda path: path.write_bytes(bytes(range(256)) * 3),
-    "zeros": lambda path: path.write_bytes(bytes(4096)),
-    "empty": lambda path: path.write_bytes(b""),
-    "cut": _cut,
-    "a list": lambda path: path.write_bytes(b'[1, "a", null]\n'),
-    "a number": lambda path: path.write_bytes(b"5\n"),
-    "other keys": lambda path: path.write_bytes(b'{"case": [], "a": {"b": 1}, "event": null, "outputs": 3}\n'),
-    "deep": lambda path: path.write_bytes(b"[" * 100_000),
-    "a folder": _put_folder,
-    "a pipe": _put_pipe,
-    "a dangling link": _put_dangling_link,
-}
 KEPT_BY_RUN = ("events.jsonl", "snakemake.log", ".lock", ".todo", ".steps/phantom/3-scores/degraded-70.lock")
 """Files that a run appends to, or whose content is nothing that counts."""
 FILES = (

@@ -1,7 +1,9 @@
 """Whole studies as users run them: the command line, and what it leaves in a run folder."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 COORDINATOR = Path(sys.executable).with_name("coordinator")
@@ -25,8 +27,11 @@ run: {runtime: process, threads: 1}
 """One generator and no networks: the cheapest study with a real tool."""
 
 
-def run_coordinator(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([COORDINATOR, *arguments], capture_output=True, text=True, check=False)
+def run_coordinator(*arguments: str | Path, environment: Mapping[str, str] = {}) -> "subprocess.CompletedProcess[str]":
+    """Run the command line to its end, with further variables in its environment."""
+    return subprocess.run(
+        [COORDINATOR, *arguments], capture_output=True, text=True, check=False, env=os.environ | environment
+    )
 
 
 def read_contents(run: Path) -> dict[str, bytes]:

@@ -1,0 +1,65 @@
+"""Studies that something strikes at a random moment: the cause is named, nothing is lost, and the results are the same.
+
+A trial starts a study, waits, lets one fault strike, and looks at how the run ended. Then the cause is removed and the
+study is run once more: it must end well, with the bytes of a run that nothing disturbed, and without doing again what
+was done before. `make chaos COUNT=200` prints a table; trial n of a seed (CHAOS_SEED) always chooses the same moments.
+"""
+
+import os
+
+import pytest
+from helpers.chaos import MakeCalm, Tally, Trial, mount_disk
+from helpers.faults import FAULTS, Fault
+
+pytestmark = [pytest.mark.venvs, pytest.mark.long]
+COUNT = int(os.environ.get("CHAOS_COUNT") or 20)
+SEED = int(os.environ.get("CHAOS_SEED") or 0)
+TRAINS_EVERY = 4
+"""Of so many trials of a fault one strikes a study with networks."""
+
+
+def choose_kind(fault: Fault, number: int) -> str:
+    """A study with networks and weights, or a light one; containers are of the light one."""
+    if fault.needs == "weights":
+        return "full"
+    rounds = number // len(FAULTS)
+    return "full" if rounds % TRAINS_EVERY == TRAINS_EVERY - 1 and fault.needs != "docker" else "light"
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_a_struck_study_says_why_loses_nothing_and_ends_in_the_same_bytes(
+    number: int, calm: MakeCalm, tally: Tally, request: pytest.FixtureRequest
+) -> None:
+    place = (number + SEED * 7) % len(FAULTS)
+    fault = FAULTS[place]
+    engine = request.getfixturevalue("own_engine") if fault.needs == "docker" else None
+    expected = calm(choose_kind(fault, number), engine)
+    study = expected.lay_out()
+    if fault.needs == "mount":
+        request.addfinalizer(mount_disk(study.parent / "runs"))
+
+    trial = Trial(study, f"{SEED} {number}", engine)
+    request.addfinalizer(trial.coordinator.kill)
+    trial.wait(expected.seconds)
+    before = trial.finished()
+    undo = fault.strike(trial)
+    code, printed = trial.end()
+    story = f"{fault.name} {trial.notes}: {code}\n{printed}"
+    if undo is not None:
+        undo()
+    last_code, last = trial.run_again()
+    after = trial.finished()
+    lost = [step for step in before if after.get(step) != before[step]]
+    tally.add(fault.name, trials=1, struck=undo is not None, ended_the_run=code != 0)
+    tally.add(fault.name, steps_lost=0 if fault.loses else len(lost))
+
+    assert "Traceback" not in printed, story
+    assert code == 0 or (undo is not None and code in fault.codes), story
+    if code > 0:
+        assert fault.is_named_in(printed), story
+    assert last_code == 0, story + last
+    assert fault.loses or not lost, story + last + str(lost)
+    contents = trial.contents()
+    assert contents.keys() == expected.contents.keys(), story + last
+    assert [name for name, content in contents.items() if content != expected.contents[name]] == [], story + last
+    tally.add(fault.name, identical=1)

@@ -1,0 +1,244 @@
+"""A study in trouble: a trial starts it, lets a fault strike at a random moment, mends the cause, and runs it once more."""
+
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker
+from helpers.needs import skip_or_fail
+from helpers.ownengine import OwnEngine
+from helpers.standins import STANDINS
+from helpers.studies import COORDINATOR, read_contents
+
+from coordinator.datasets.phantom import make_phantom
+from coordinator.engine import outputs
+from coordinator.study import steps
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+LIGHT = """
+name: chaos
+data: data
+datasets: [phantom]
+generators: [{name: degraded-70, tool: degrade, options: {target-dice: 0.7}}]
+run: {runtime: RUNTIME, threads: 1, retries: 0}
+"""
+FULL = """
+name: chaos
+data: data
+weights: weights
+datasets: [phantom]
+generators: [stunet-small]
+train: {epochs: 3, batches_per_epoch: 4, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0]}
+run: {runtime: RUNTIME, threads: 1, retries: 0}
+"""
+STUDIES = {"light": LIGHT, "full": FULL}
+HANGS_S = 300
+"""A run that takes longer hangs."""
+
+Finished = dict[str, dict[str, tuple[int, int]]]
+"""Step -> its output files -> inode and time."""
+
+
+def write_study(folder: Path, kind: str, runtime: str = "process") -> Path:
+    """Write a study file with its data and weights."""
+    folder.mkdir(parents=True)
+    make_phantom(folder / "data" / "phantom", cases=5 if kind == "full" else 3, shape=(32, 28, 12))
+    shutil.copytree(STANDINS / "stunet", folder / "weights" / "stunet")
+    (folder / "study.yaml").write_text(STUDIES[kind].replace("RUNTIME", runtime))
+    return folder / "study.yaml"
+
+
+@dataclass(frozen=True)
+class Calm:
+    """An undisturbed run. Trials take place in its folder, since results hold paths.
+
+    Attributes:
+        study: the study file, beside which data and weights lie.
+        contents: file -> bytes of its run folder.
+        seconds: that it took.
+    """
+
+    study: Path
+    contents: dict[str, bytes]
+    seconds: float
+
+    def lay_out(self) -> Path:
+        """Lay the study out as it was before any trial; returns the study file."""
+        kept = self.study.parent.with_name(f"{self.study.parent.name}-kept")
+        if not kept.exists():
+            shutil.rmtree(self.study.parent / "runs")
+            shutil.copytree(self.study.parent, kept)
+        shutil.rmtree(self.study.parent)
+        shutil.copytree(kept, self.study.parent)
+        (self.study.parent / "runs").mkdir()
+        return self.study
+
+
+MakeCalm = Callable[[str, OwnEngine | None], Calm]
+"""Kind of study, engine of its tools -> its undisturbed run."""
+
+
+def mount_disk(folder: Path) -> Callable[[], object]:
+    """Mount a small disk of its own on a folder; returns what takes it away."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", folder], check=False).returncode:
+        skip_or_fail("disks can't be mounted here")
+    return lambda: subprocess.run(["umount", "-l", folder], check=True)
+
+
+class Tally:
+    """What came of the trials, by fault."""
+
+    COLUMNS = ("trials", "struck", "ended the run", "steps lost", "identical")
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = {}
+
+    def add(self, fault: str, **counts: int) -> None:
+        """Count; blanks of the columns are written as `_`."""
+        self.counts.setdefault(fault, Counter()).update({name.replace("_", " "): n for name, n in counts.items()})
+
+    def lines(self) -> Iterator[str]:
+        """The table, as Markdown; nothing where there was no trial."""
+        if not self.counts:
+            return
+        yield "| fault | " + " | ".join(self.COLUMNS) + " |"
+        yield "| --- |" + " --: |" * len(self.COLUMNS)
+        for fault, counts in [*self.counts.items(), ("all", sum(self.counts.values(), Counter()))]:
+            yield f"| {fault} | " + " | ".join(str(counts[column]) for column in self.COLUMNS) + " |"
+
+
+class Trial:
+    """One study in a folder of its own, which a fault strikes once.
+
+    Attributes:
+        folder: with `study.yaml`, `data` and `weights`.
+        run: the run folder.
+        random: chooses moments and victims; the same ones for the same number of the trial.
+        engine: that its tools run in; None where they are processes.
+        notes: what the fault chose.
+    """
+
+    def __init__(self, study: Path, number: str, engine: OwnEngine | None = None) -> None:
+        self.folder, self.study, self.engine = study.parent, study, engine
+        self.run = study.parent / "runs" / "chaos"
+        self.random = random.Random(number)  # noqa: S311 - nothing secret
+        self.environment = engine.environment if engine else {}
+        self.printed = self.folder / "printed.txt"
+        self.notes: list[str] = []
+        self.coordinator = self.start()
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """Start `coordinator run`."""
+        with self.printed.open("ab") as stream:
+            return subprocess.Popen(
+                [COORDINATOR, "run", self.study], stdout=stream, stderr=stream, env=os.environ | self.environment
+            )
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the run's end; its exit code, and what it printed."""
+        code = self.coordinator.wait(HANGS_S)
+        return code, self.printed.read_text(errors="replace")
+
+    def run_again(self) -> tuple[int, str]:
+        """Wait for steps that outlived their coordinator as a user does, by running it once more."""
+        self.printed.unlink()
+        self.coordinator = self.start()
+        return self.end()
+
+    def note(self, what: str) -> None:
+        """Keep what a fault chose, for who reads a failed trial."""
+        self.notes.append(what)
+
+    def wait(self, calm_s: float) -> None:
+        """Let a random part of the time pass that an undisturbed run takes."""
+        until = time.monotonic() + self.random.uniform(0.05, 0.95) * calm_s
+        while time.monotonic() < until and self.coordinator.poll() is None:
+            time.sleep(0.02)
+
+    def find(self, role: str) -> list[int]:
+        """Processes of a role: "coordinator", "snakemake", "step", "tool"."""
+        return [process for process in self._processes() if self._role(process) == role]
+
+    def wait_for(self, role: str) -> int | None:
+        """Wait until there is a process of a role; None where the run ends before."""
+        while self.coordinator.poll() is None:
+            if found := self.find(role):
+                return self.random.choice(found)
+            time.sleep(0.02)
+        return None
+
+    def wait_for_container(self) -> "Container | None":
+        """Wait until a tool's container runs; None where the run ends before."""
+        assert self.engine is not None
+        client = docker.DockerClient(base_url=self.engine.address)
+        try:
+            while self.coordinator.poll() is None:
+                if running := client.containers.list():
+                    return running[0]
+                time.sleep(0.02)
+        finally:
+            client.close()
+        return None
+
+    def _processes(self) -> Iterator[int]:
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                yield int(entry.name)
+
+    def _role(self, process: int) -> str:
+        if process == self.coordinator.pid:
+            return "coordinator"
+        with suppress(OSError):
+            words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+            here = Path(f"/proc/{process}/cwd").readlink() == self.run
+            if here and "snakemake" in words and "--jobs" not in words:
+                parent = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]
+                return "snakemake" if int(parent) == self.coordinator.pid else ""
+            if here and "coordinator.engine.execute" in words:
+                return "step"
+            if any(word.endswith("/tool.py") for word in words) and any(str(self.run) in word for word in words):
+                return "tool"
+        return ""
+
+    def finished(self) -> Finished:
+        """The steps that are done, and their files."""
+        with suppress(Exception):  # no plan yet, or a damaged one
+            plan = steps.read_plan(self.run)
+            return {step.id: self.stamp(step) for step in plan.steps if self._is_done(step)}
+        return {}
+
+    def _is_done(self, step: steps.Step) -> bool:
+        record = outputs.read_record(self.run, step.id)
+        return steps.marker_file(self.run, step.id).is_file() and record is not None
+
+    def stamp(self, step: steps.Step) -> dict[str, tuple[int, int]]:
+        """Inode and time of the files of a step's output."""
+        found = {}
+        for output in (step.output, *step.also):
+            path = (self.run / output).resolve()
+            for file in [path] if path.is_file() else path.rglob("*"):
+                with suppress(OSError):
+                    about = file.stat()
+                    found[str(file.relative_to(path.parent))] = (about.st_ino, about.st_mtime_ns)
+        return found
+
+    def results(self) -> list[Path]:
+        """The label maps and scores that are there."""
+        return sorted(
+            file for file in (self.run / "datasets").rglob("*")
+            if file.suffix in {".gz", ".parquet"} and file.is_file() and ".part" not in str(file)
+        )  # fmt: skip
+
+    def contents(self) -> dict[str, bytes]:
+        """All that is compared with an undisturbed run."""
+        return read_contents(self.run)

@@ -1,0 +1,74 @@
+"""A Docker engine of the tests' own, which they may stop: the machine's own is never touched."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import docker
+import pytest
+from helpers.needs import skip_or_fail
+
+
+class OwnEngine:
+    """A `dockerd` with its own folder and socket.
+
+    Attributes:
+        address: for DOCKER_HOST.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if os.geteuid() or shutil.which("dockerd") is None:
+            skip_or_fail("a Docker engine of the tests' own needs dockerd, and root")
+        self.folder = folder
+        self.address = f"unix://{folder}/docker.sock"
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        """Start it, without a network; its containers have none."""
+        command = [
+            "dockerd", "--host", self.address, "--data-root", self.folder / "data", "--exec-root", self.folder / "exec",
+            "--pidfile", self.folder / "pid", "--bridge", "none", "--iptables=false", "--ip6tables=false",
+        ]  # fmt: skip
+        with (self.folder / "dockerd.log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + 60
+        while not self.answers():
+            if process.poll() is not None or time.monotonic() > until:
+                pytest.fail((self.folder / "dockerd.log").read_text()[-2000:])
+            time.sleep(0.1)
+        return process
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that lead programs to it."""
+        return {"DOCKER_HOST": self.address}
+
+    def answers(self) -> bool:
+        """Whether it can be asked."""
+        client = docker.DockerClient(base_url=self.address, timeout=5)
+        try:
+            return bool(client.ping())
+        except (docker.errors.DockerException, OSError):
+            return False
+        finally:
+            client.close()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it, with its containers."""
+        self.process.send_signal(number)
+        self.process.wait(60)
+
+    def start_again(self) -> None:
+        """Start it after a stop."""
+        (self.folder / "pid").unlink(missing_ok=True)
+        self.process = self._start()
+
+    def copy_image(self, name: str) -> None:
+        """Take an image over from the machine's engine."""
+        saved = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
+        subprocess.run(["docker", "--host", self.address, "load"], stdin=saved.stdout, check=True, capture_output=True)
+        if saved.wait():
+            pytest.fail(f"{name}: could not be copied")
