@@ -8,7 +8,7 @@ was done before. `make chaos COUNT=200` prints a table; trial n of a seed (CHAOS
 import os
 
 import pytest
-from helpers.chaos import MakeCalm, Tally, Trial, mount_disk
+from helpers.chaos import MakeCalm, Tally, Trial, find_lost, mount_disk
 from helpers.faults import FAULTS, Fault
 
 pytestmark = [pytest.mark.venvs, pytest.mark.long]
@@ -19,11 +19,11 @@ TRAINS_EVERY = 4
 
 
 def choose_kind(fault: Fault, number: int) -> str:
-    """A study with networks and weights, or a light one; containers are of the light one."""
+    """A kind of study: one with weights or networks, or a light one; containers are of the light one."""
     if fault.needs == "weights":
-        return "full"
+        return "weights"
     rounds = number // len(FAULTS)
-    return "full" if rounds % TRAINS_EVERY == TRAINS_EVERY - 1 and fault.needs != "docker" else "light"
+    return "training" if rounds % TRAINS_EVERY == TRAINS_EVERY - 1 and fault.needs != "docker" else "light"
 
 
 @pytest.mark.parametrize("number", range(COUNT))
@@ -49,7 +49,7 @@ def test_a_struck_study_says_why_loses_nothing_and_ends_in_the_same_bytes(
         undo()
     last_code, last = trial.run_again()
     after = trial.finished()
-    lost = [step for step in before if after.get(step) != before[step]]
+    lost = find_lost(before, after, times=not fault.touches)
     tally.add(fault.name, trials=1, struck=undo is not None, ended_the_run=code != 0)
     tally.add(fault.name, steps_lost=0 if fault.loses else len(lost))
 

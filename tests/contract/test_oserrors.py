@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.oserrors import describe_os_error
+from contract.casefiles import reading
+from contract.errors import CaseError
+from contract.oserrors import describe_os_error, is_machines_fault
 
 FILE = "/somewhere/file"
 
@@ -74,3 +76,34 @@ def test_no_room_is_told_also_without_a_path():
     assert (describe_os_error(OSError(errno.ENOSPC, "No space left on device")) or "").startswith(
         "disk: must have room"
     )
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's own, whose module is not imported here."""
+
+
+@pytest.mark.parametrize(
+    ("error", "machines"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried"),
+            True,
+        ),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"), True),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False),
+        (EOFError("Compressed file ended"), False),
+        (CaseError("a.nii.gz: label ids must be whole"), False),
+    ],
+    ids=repr,
+)
+def test_want_of_memory_and_a_flaky_disk_are_told_from_a_bad_file(tmp_path: Path, error: Exception, machines: bool):
+    (tmp_path / "a.nii.gz").touch()
+
+    with pytest.raises(CaseError) as raised, reading(tmp_path / "a.nii.gz"):
+        raise error
+
+    assert is_machines_fault(error) == machines
+    assert is_machines_fault(raised.value) == machines

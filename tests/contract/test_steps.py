@@ -93,3 +93,29 @@ def test_a_step_that_asks_for_an_input_that_nobody_makes_is_refused(stepped: Pla
 
     assert done.returncode == 2
     assert "steps.mark.inputs: 'cuont' is no earlier step" in done.stderr
+
+
+def test_a_step_that_fails_leaves_no_record_of_the_results_that_it_was_to_replace(stepped: Place) -> None:
+    stepped.run("--step", "count")
+    record = next(stepped.out.rglob("count.txt")).with_name("run.json")
+    failing = STEPPED.replace("text = ", "raise CaseError('no case can be used'); text = ")
+    (stepped.tool / "tool.py").write_text(failing.replace("Cases, Job, run", "CaseError, Cases, Job, run"))
+
+    failed = stepped.run("--step", "count", "--overwrite")
+
+    assert failed.returncode == 3, failed.stderr
+    assert not record.exists()
+
+
+def test_a_step_with_cases_that_the_machine_could_not_do_is_done_again(stepped: Place) -> None:
+    status = "CaseStatus('a', 'failed', '', None, 'no memory', retry=True)"
+    write = (
+        f"from contract.records import CaseStatus, write_statuses; write_statuses(context.folder, {{'a': {status}}})"
+    )
+    (stepped.tool / "tool.py").write_text(STEPPED.replace("text = ", f"{write}; text = "))
+
+    stepped.run("--step", "count")
+    again = stepped.run("--step", "count")
+
+    assert again.returncode == 0, again.stderr
+    assert "already done" not in again.stderr

@@ -25,23 +25,19 @@ from coordinator.study import steps
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-LIGHT = """
-name: chaos
-data: data
-datasets: [phantom]
-generators: [{name: degraded-70, tool: degrade, options: {target-dice: 0.7}}]
-run: {runtime: RUNTIME, threads: 1, retries: 0}
-"""
-FULL = """
+STUDY = """
 name: chaos
 data: data
 weights: weights
 datasets: [phantom]
-generators: [stunet-small]
-train: {epochs: 3, batches_per_epoch: 4, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0]}
+generators: [GENERATOR]
+TRAINING
 run: {runtime: RUNTIME, threads: 1, retries: 0}
 """
-STUDIES = {"light": LIGHT, "full": FULL}
+DEGRADE, STUNET = "{name: degraded-70, tool: degrade, options: {target-dice: 0.7}}", "stunet-small"
+TRAINING = 'train: {epochs: 3, batches_per_epoch: 4, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0]}'
+STUDIES = {"light": (3, DEGRADE, ""), "training": (5, DEGRADE, TRAINING), "weights": (2, STUNET, "")}
+"""Kind -> number of cases, label version, networks."""
 HANGS_S = 300
 """A run that takes longer hangs."""
 
@@ -51,10 +47,12 @@ Finished = dict[str, dict[str, tuple[int, int]]]
 
 def write_study(folder: Path, kind: str, runtime: str = "process") -> Path:
     """Write a study file with its data and weights."""
+    cases, generator, training = STUDIES[kind]
     folder.mkdir(parents=True)
-    make_phantom(folder / "data" / "phantom", cases=5 if kind == "full" else 3, shape=(32, 28, 12))
+    make_phantom(folder / "data" / "phantom", cases=cases, shape=(32, 28, 12))
     shutil.copytree(STANDINS / "stunet", folder / "weights" / "stunet")
-    (folder / "study.yaml").write_text(STUDIES[kind].replace("RUNTIME", runtime))
+    text = STUDY.replace("GENERATOR", generator).replace("TRAINING", training).replace("RUNTIME", runtime)
+    (folder / "study.yaml").write_text(text)
     return folder / "study.yaml"
 
 
@@ -115,6 +113,15 @@ class Tally:
         yield "| --- |" + " --: |" * len(self.COLUMNS)
         for fault, counts in [*self.counts.items(), ("all", sum(self.counts.values(), Counter()))]:
             yield f"| {fault} | " + " | ".join(str(counts[column]) for column in self.COLUMNS) + " |"
+
+
+def find_lost(before: Finished, after: Finished, *, times: bool) -> list[str]:
+    """Steps whose files are no longer those that were there; without times, files are told by their inodes alone."""
+
+    def look(files: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        return {file: (inode, time_ns if times else 0) for file, (inode, time_ns) in files.items()}
+
+    return [step for step, files in before.items() if look(after.get(step, {})) != look(files)]
 
 
 class Trial:

@@ -39,6 +39,7 @@ class Fault:
         codes: exit codes that the struck run may end with, beside 0 where the fault came too late to matter.
         cause: what is printed where the exit code isn't 0, as a regular expression.
         loses: whether it takes finished work away itself, as deleting does.
+        touches: whether it changes times of files itself.
         needs: "mount" for a disk of its own, "docker" for containers, "weights" for a study with weights.
     """
 
@@ -47,6 +48,7 @@ class Fault:
     codes: frozenset[int] = frozenset()
     cause: str = ""
     loses: bool = False
+    touches: bool = False
     needs: str = ""
 
     def is_named_in(self, printed: str) -> bool:
@@ -240,7 +242,7 @@ _CHANGED = r"was replaced|were replaced|is not the one|changed|must|differ|sha25
 FAULTS = (
     Fault("kill -9 of the coordinator", send("coordinator", signal.SIGKILL), frozenset({-9})),
     Fault("SIGTERM to the coordinator", send("coordinator", signal.SIGTERM), frozenset({STOPPED}), "interrupted; the next run goes on"),
-    Fault("SIGINT to the coordinator", send("coordinator", signal.SIGINT), frozenset({130, STOPPED}), "stopped"),
+    Fault("SIGINT to the coordinator", send("coordinator", signal.SIGINT), frozenset({STOPPED}), "interrupted; the next run goes on"),
     Fault("kill -9 of Snakemake", send("snakemake", signal.SIGKILL), frozenset({STOPPED}), "workflow engine was killed"),
     Fault("SIGTERM to Snakemake", send("snakemake", signal.SIGTERM), frozenset({STOPPED, USAGE, PARTLY}), "(?i)engine|not run"),
     Fault("kill -9 of a step", send("step", signal.SIGKILL), frozenset({PARTLY}), _KILLED),
@@ -252,8 +254,8 @@ FAULTS = (
     Fault("disk full", fill_disk, frozenset({USAGE, PARTLY}), "No space left on device|room", needs="mount"),
     Fault("disk read-only", make_read_only, frozenset({USAGE, PARTLY}), "Read-only file system", needs="mount"),
     Fault("run folder deleted", remove_run_folder, frozenset({USAGE, PARTLY, STOPPED}), "runs/chaos", loses=True),
-    Fault("clock set back", shift_clock(+1)),
-    Fault("clock set forward", shift_clock(-1)),
+    Fault("clock set back", shift_clock(+1), touches=True),
+    Fault("clock set forward", shift_clock(-1), touches=True),
     Fault("weights swapped", swap_weights, frozenset({USAGE, PARTLY}), _CHANGED, needs="weights"),
     Fault("image replaced", replace_image, frozenset({USAGE, PARTLY}), _CHANGED, loses=True),
     Fault("labels replaced", replace_labels, frozenset({USAGE, PARTLY}), _CHANGED, loses=True),

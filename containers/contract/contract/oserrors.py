@@ -7,7 +7,10 @@ from pathlib import Path
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """There is no room to write."""
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
+_TORCH_WITHOUT_MEMORY = ("OutOfMemoryError", "out of memory", "not enough memory", "can't allocate memory")
+"""In torch's words, which raises a RuntimeError where a CPU's memory is used up, and its own kind for a GPU's."""
 _SCARCE = frozenset({errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN})
+_FLAKY = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 
 
 def describe_os_error(error: OSError) -> str | None:
@@ -36,6 +39,18 @@ def describe_os_error(error: OSError) -> str | None:
             return f"{where}: must be a file, but: {reason}; move away the folder that is in its place"
         case _:
             return f"{where}: must be usable, but: {reason}; check the path and its disk, then run this again"
+
+
+def is_machines_fault(error: BaseException) -> bool:
+    """Whether the machine was the reason, and not what was read: another try, or another machine, may do it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno in _SCARCE | _FLAKY):
+            return True
+        if any(words in f"{type(cause).__name__}: {cause}" for words in _TORCH_WITHOUT_MEMORY):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _where(error: OSError) -> str | None:

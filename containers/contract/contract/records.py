@@ -13,9 +13,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from contract import atomic, statefiles
+from contract.errors import CaseError
+from contract.oserrors import is_machines_fault
 
 STATUS = "status.jsonl"
 RUN = "run.json"
@@ -32,6 +34,7 @@ class CaseStatus:
         output_sha256: of the written file; None when failed.
         reason: why it failed; None when done.
         notes: what was odd about its input.
+        retry: whether the machine was the reason, so that the next run of a study tries the case again.
     """
 
     case: str
@@ -40,6 +43,13 @@ class CaseStatus:
     output_sha256: str | None
     reason: str | None = None
     notes: tuple[str, ...] = ()
+    retry: bool = False
+
+    @classmethod
+    def failed(cls, case: str, error: Exception, fingerprint: str = "", notes: tuple[str, ...] = ()) -> Self:
+        """The status of a case that ended in an error; whatever is no `CaseError` is named by its type."""
+        reason = str(error) if isinstance(error, CaseError) else f"{type(error).__name__}: {error}"
+        return cls(case, "failed", fingerprint, None, reason, notes, is_machines_fault(error))
 
 
 def read_statuses(folder: Path) -> dict[str, CaseStatus]:

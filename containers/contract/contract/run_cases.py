@@ -109,17 +109,14 @@ def _do_case(
         _check_ids(context, name, labels)
         sha256 = write_labels(_output(context, name), labels, case.image)
     except CaseError as error:
-        return CaseStatus(name, "failed", fingerprint, None, str(error), notes), True
+        return CaseStatus.failed(name, error, fingerprint, notes), True
     except ContractError as error:
         return CaseStatus(name, "failed", fingerprint, None, f"refused to write: {error}", notes), False
-    except OSError as error:
-        if error.errno in FULL:  # not this case's fault; it is done when there is room again
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL:  # no other case could be written either
             raise
         traceback.print_exc()
-        return CaseStatus(name, "failed", fingerprint, None, f"{type(error).__name__}: {error}", notes), True
-    except Exception as error:  # noqa: BLE001 - one case never stops a run; the traceback goes to the log
-        traceback.print_exc()
-        return CaseStatus(name, "failed", fingerprint, None, f"{type(error).__name__}: {error}", notes), True
+        return CaseStatus.failed(name, error, fingerprint, notes), True
     return CaseStatus(name, "done", fingerprint, sha256, None, notes), True
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from contract import records
+from contract import records, statefiles
 from contract.context import Context
 from contract.errors import ExitCode
 from contract.fingerprints import job_fingerprint
@@ -22,10 +22,12 @@ def run_job(context: Context, step: Job) -> int:
         earlier.get("fingerprint") == fingerprint
         and not context.arguments.overwrite
         and _outputs_are_intact(context.folder, earlier.get("outputs", {}))
+        and not any(status.retry for status in records.read_statuses(context.folder).values())
     ):
         log_line(f"{context.folder.name}: already done")
         return ExitCode.DONE
     started = time.monotonic()
+    statefiles.remove(context.folder / records.RUN)  # of what is replaced now; without it, nothing counts as written
     step.work(context)
     context.progress.check_stop()
     outputs = {str(path.relative_to(context.folder)): records.file_sha256(path) for path in _results(context.folder)}

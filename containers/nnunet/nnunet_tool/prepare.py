@@ -22,6 +22,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager
 from numpy.typing import NDArray
 
 from contract import CaseError, Context, UsageError, Volume, atomic, log_line
+from contract.oserrors import is_machines_fault
 from contract.volumes import read_image, read_labels
 from nnunet_tool import arrays
 from nnunet_tool.cases import (
@@ -122,6 +123,8 @@ def _survey_cases(context: Context, ids: LabelIds, held_out: Collection[str]) ->
             labels = _read_labels(context, case, image, ids)
             survey.fingerprints.append(case_fingerprint(image, labels, learned_from))
         except CaseError as error:
+            if is_machines_fault(error):  # no case is left out of all networks for want of memory
+                raise
             survey.set_aside[case] = str(error)
             context.progress.advance(case, f"set aside: {error}", failed=True)
             continue

@@ -21,7 +21,7 @@ def make_cases(
     patterns: Sequence[Path],
     describe_source: Callable[[str], object],
     make: Callable[[str], None],
-) -> dict[str, str]:
+) -> dict[str, CaseError]:
     """Make the files of each case, unless they are there and were made from the same source.
 
     Args:
@@ -37,7 +37,7 @@ def make_cases(
     Raises:
         OSError: a file could not be written.
     """
-    problems = {}
+    problems: dict[str, CaseError] = {}
     context.progress.begin(len(cases), str(context.arguments.step))
     for name in cases:
         try:
@@ -45,24 +45,27 @@ def make_cases(
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - such as memory that one case alone asks for
-            outcome = problems[name] = _describe(name, error)
+            problems[name] = _describe(name, error)
+            outcome = str(problems[name])
         context.progress.advance(name, outcome, failed=outcome not in {"done", "already done"})
     return problems
 
 
-def raise_problems(problems: Mapping[str, str]) -> None:
+def raise_problems(problems: Mapping[str, CaseError]) -> None:
     """Raise one error that lists the problems of all cases, if there are any."""
     if problems:
-        raise CaseError("\n".join([f"{len(problems)} cases cannot be used", *problems.values()]))
+        raise CaseError("\n".join([f"{len(problems)} cases cannot be used", *map(str, problems.values())]))
 
 
-def _describe(name: str, error: Exception) -> str:
+def _describe(name: str, error: Exception) -> CaseError:
     if isinstance(error, CaseError):
-        return str(error)
-    return (
+        return error
+    problem = CaseError(
         f"{name}: case must be one that can be resampled, but that ended in {type(error).__name__}: {error}; "
         "exclude it under `exclude:` in dataset.yaml"
     )
+    problem.__cause__ = error
+    return problem
 
 
 def file_digest(path: Path) -> str:

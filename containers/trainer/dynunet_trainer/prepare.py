@@ -61,7 +61,7 @@ Split = dict[str, list[str]]
 """`train` and `holdout`, the names of their cases, sorted."""
 
 
-def _stored_cases(context: Context, split: Split) -> tuple[dict[str, StoredCase], dict[str, str]]:
+def _stored_cases(context: Context, split: Split) -> tuple[dict[str, StoredCase], dict[str, CaseError]]:
     """All cases and the shape that each will have; and why others can't be used."""
     grids, problems = _image_grids(context.dataset, [*split["train"], *split["holdout"]])
     training = [grids[name] for name in split["train"] if name in grids]
@@ -72,7 +72,7 @@ def _stored_cases(context: Context, split: Split) -> tuple[dict[str, StoredCase]
     for name, grid in grids.items():
         shape = resampled_shape(grid.shape, grid.spacing_mm, spacing_mm)
         if math.prod(shape) > MOST_VOXELS:
-            problems[name] = (
+            problems[name] = CaseError(
                 f"{context.dataset.image(name)}: image must have at most {MOST_VOXELS:g} voxels at a spacing of "
                 f"{spacing_mm} mm, but would have {shape}; repair the affine, or exclude the case under `exclude:` in "
                 "dataset.yaml"
@@ -82,16 +82,16 @@ def _stored_cases(context: Context, split: Split) -> tuple[dict[str, StoredCase]
     return cases, problems
 
 
-def _require_training(split: Split, problems: Mapping[str, str]) -> None:
+def _require_training(split: Split, problems: Mapping[str, CaseError]) -> None:
     """Refuse a store without a training case; the error lists all problems."""
     if not set(split["train"]) - set(problems):
         raise_problems(problems)
 
 
-def _write_statuses(context: Context, problems: Mapping[str, str]) -> None:
+def _write_statuses(context: Context, problems: Mapping[str, CaseError]) -> None:
     """Name the cases that were left out, where a study looks for cases that a tool could not do."""
     if problems:
-        failed = {name: CaseStatus(name, "failed", "", None, reason) for name, reason in problems.items()}
+        failed = {name: CaseStatus.failed(name, error) for name, error in problems.items()}
         records.write_statuses(context.folder, failed)
     else:
         (context.folder / records.STATUS).unlink(missing_ok=True)
@@ -121,14 +121,14 @@ def _read_split(context: Context) -> Split:
     return in_this_run
 
 
-def _image_grids(dataset: Dataset, cases: Sequence[str]) -> tuple[dict[str, Grid], dict[str, str]]:
+def _image_grids(dataset: Dataset, cases: Sequence[str]) -> tuple[dict[str, Grid], dict[str, CaseError]]:
     """Case -> its image's grid; and case -> why it has none. A whole file is checked when it is resampled."""
     grids, problems = {}, {}
     for name in cases:
         try:
             grids[name] = read_grid(dataset.image(name))
         except CaseError as error:
-            problems[name] = str(error)
+            problems[name] = error
     return grids, problems
 
 

@@ -36,7 +36,7 @@ def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
 
     outputs, failures = _do_each([f"{case}{SUFFIX}" for case in step.settings["cases"]], write)
     if failures:
-        raise CaseError("\n".join(failures.values()))
+        raise CaseError("\n".join(map(str, failures.values())))
     atomic.write_json(result / records.RUN, {"source": "labels of the dataset folder", "outputs": outputs})
 
 
@@ -54,10 +54,10 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
     files = [f"{case}{SUFFIX}" for case in _written_cases(raw, plan.about.get("cases", {}).get(step.dataset))]
     outputs, failures = _do_each(files, lambda file: remap_file(raw / file, result / file, to_target))
     if failures:
-        cases = {file.removesuffix(SUFFIX): reason for file, reason in failures.items()}
-        records.write_statuses(result, {c: CaseStatus(c, "failed", "", None, reason) for c, reason in cases.items()})
+        cases = {file.removesuffix(SUFFIX): error for file, error in failures.items()}
+        records.write_statuses(result, {case: CaseStatus.failed(case, error) for case, error in cases.items()})
     if failures and not outputs:
-        raise CaseError("\n".join(failures.values()))
+        raise CaseError("\n".join(map(str, failures.values())))
     atomic.write_json(
         result / records.RUN,
         {"source": name_output(step.settings["raw"]), "to_target": step.settings["to_target"], "outputs": outputs},
@@ -127,14 +127,14 @@ def _name_version(frame: pl.DataFrame, step: Step) -> pl.DataFrame:
     return frame.select(*names, pl.all())
 
 
-def _do_each(files: Sequence[str], write: Callable[[str], str]) -> tuple[dict[str, str], dict[str, str]]:
+def _do_each(files: Sequence[str], write: Callable[[str], str]) -> tuple[dict[str, str], dict[str, CaseError]]:
     """Write each file; returns file -> sha256, and file -> why it could not be written."""
     outputs, failures = {}, {}
     for file in files:
         try:
             outputs[file] = write(file)
         except CaseError as error:
-            failures[file] = str(error)
+            failures[file] = error
     return outputs, failures
 
 
@@ -149,7 +149,7 @@ def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
     try:
         remapped = remap_labels(labels, to_target)
     except CaseError as error:
-        raise CaseError(f"{source}: {error}") from None
+        raise CaseError(f"{source}: {error}") from error
     return write_labels(target, remapped, image)
 
 

@@ -182,6 +182,13 @@ def find_current(run: Path, step: Step) -> Record | None:
     return None if changes or missing_outputs(run, step, record) else record
 
 
+def forget(run: Path, step: Step) -> None:
+    """Let a step be done again whose output is as it was written; a shared one is removed, or it would be linked."""
+    statefiles.remove(record_file(run, step.id))
+    if (run / step.output).is_symlink():
+        remove_output(run / step.output)
+
+
 def write_marker(run: Path, step: Step, record: Record) -> None:
     """Say that a step is done."""
     atomic.write_text(steps.marker_file(run, step.id), json.dumps(record.marker) + "\n")

@@ -76,6 +76,8 @@ def write_plan(
     for step in found.steps:
         steps.read_marker(run, step.id, statefiles.say)
         statefiles.remove(steps.marker_file(run, step.id))
+        if step.id in found.retried:
+            outputs.forget(run, step)
     return list(found.steps)
 
 

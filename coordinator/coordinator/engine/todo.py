@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contract import statefiles
+from contract.records import read_statuses
 from coordinator.engine import outputs
 from coordinator.engine.outputs import Changes, Record
 from coordinator.study import steps
@@ -26,11 +27,13 @@ class Todo(NamedTuple):
         steps: steps that are not done, in the plan's order.
         changes: step -> its files that are not as they were written, or why it is done again.
         adopted: steps of an earlier release, whose files were read and recorded.
+        retried: step -> its cases that failed because of the machine, which are tried again.
     """
 
     steps: tuple[Step, ...]
     changes: Mapping[str, Changes]
     adopted: tuple[str, ...]
+    retried: Mapping[str, tuple[str, ...]]
 
     def lines(self) -> list[str]:
         """What a user should know, a line each."""
@@ -40,6 +43,11 @@ class Todo(NamedTuple):
             lines += [f"{file}: {problem}; {step_id} must be done again" for file, problem in shown]
             if len(files) > MOST_LINES:
                 lines.append(f"{step_id}: and {len(files) - MOST_LINES} more files")
+        lines += [
+            f"{step_id}: {', '.join(cases[:MOST_LINES])}{', …' if len(cases) > MOST_LINES else ''} failed for want of "
+            "memory, or of a disk that answers; tried again"
+            for step_id, cases in self.retried.items()
+        ]
         if self.adopted:
             lines.append(
                 f"{len(self.adopted)} steps have no sound record of their files' sizes and times, as steps of an "
@@ -62,6 +70,7 @@ def find_todo(run: Path, plan: Plan, read: Callable[[str], bool] = outputs.never
     changes: dict[str, Changes] = {}
     adopted: list[str] = []
     records: dict[str, Record] = {}
+    retried: dict[str, tuple[str, ...]] = {}
     for step in plan.steps:
         record = outputs.read_record(run, step.id)
         if record is None and steps.is_done(run, step):
@@ -77,11 +86,18 @@ def find_todo(run: Path, plan: Plan, read: Callable[[str], bool] = outputs.never
         records[step.id] = record
         if not changes[step.id]:
             changes[step.id] = outputs.changed_inputs(record, records)
-        if changes[step.id]:
+        if cases := _cases_to_retry(run, step):
+            retried[step.id] = cases
+        if changes[step.id] or cases:
             todo.append(step)
         elif mend and not steps.is_done(run, step):
             outputs.write_marker(run, step, record)
-    return Todo(tuple(todo), {step: found for step, found in changes.items() if found}, tuple(adopted))
+    return Todo(tuple(todo), {step: found for step, found in changes.items() if found}, tuple(adopted), retried)
+
+
+def _cases_to_retry(run: Path, step: Step) -> tuple[str, ...]:
+    """The cases of a step that failed because of the machine."""
+    return tuple(sorted(status.case for status in read_statuses(run / step.output).values() if status.retry))
 
 
 def find_dependents(plan: Plan, todo: Iterable[Step]) -> list[Step]:

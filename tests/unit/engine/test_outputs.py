@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 from helpers.chains import BASE, SCORES, VERSION, do_chain, flip, flip_unseen, make_chain, overwrite_alike
 
+from contract.errors import CaseError
 from coordinator.datasets.stamps import take_stamp
-from coordinator.engine import outputs, snakemake
+from coordinator.engine import coordinator_steps, outputs, snakemake
 from coordinator.engine.todo import find_todo
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
@@ -205,3 +206,29 @@ def test_the_check_of_ten_thousand_files_takes_a_moment(tmp_path: Path):
 
     assert found.steps == ()
     assert time.process_time() - begin < 2
+
+
+def test_a_case_that_failed_for_want_of_memory_is_done_by_the_next_run(
+    run: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = contents(run)
+    (run / LABEL).unlink()
+
+    def run_out_of_memory(source: Path, target: Path, to_target: dict[int, int]) -> str:
+        if source.name == "b.nii.gz":
+            raise CaseError(f"{source}: volume must fit into memory, but does not") from MemoryError()
+        return remap_file(source, target, to_target)
+
+    remap_file = coordinator_steps.remap_file
+    with monkeypatch.context() as short:
+        short.setattr(coordinator_steps, "remap_file", run_out_of_memory)
+        assert do_chain(run, make_chain(data))[2] == [0, 0]
+    assert pl.read_parquet(run / f"{SCORES}.parquet")["case"].to_list() == ["a", "c"]
+
+    lines, todo, codes = do_chain(run, make_chain(data))
+
+    assert lines == [f"{VERSION}: b failed for want of memory, or of a disk that answers; tried again"]
+    assert todo == [VERSION]
+    assert codes == [0, 0]
+    assert contents(run) == before
+    assert do_chain(run, make_chain(data))[:2] == ([], [])
