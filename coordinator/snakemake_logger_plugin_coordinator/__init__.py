@@ -12,6 +12,8 @@ from typing import Optional
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
+from contract import statefiles
+
 KINDS = {"run_info", "job_info", "job_started", "job_finished", "job_error", "progress", "error"}
 FIELDS = ("jobid", "job_id", "job_ids", "wildcards", "done", "total", "exception")
 
@@ -46,7 +48,9 @@ class LogHandler(LogHandlerBase):  # type: ignore[misc]
             return
         content = {name: _to_plain(getattr(record, name)) for name in FIELDS if hasattr(record, name)}
         line = json.dumps({"event": kind, "time": round(record.created, 3), **content})
-        with Path(self.settings.events).open("a", encoding="utf-8") as stream:
+        file = Path(self.settings.events)
+        statefiles.remove_unless_file(file)  # whoever put a pipe in its place would make the whole study wait
+        with file.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
 

@@ -34,6 +34,13 @@ def start(study: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([COORDINATOR, "run", study], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def replace_image(file: Path) -> bytes:
+    """Put another scan in the place of one; returns the bytes of that one."""
+    kept, volume = file.read_bytes(), nib.load(file)
+    nib.save(nib.Nifti1Image(np.asarray(volume.dataobj) + np.int16(5), volume.affine, volume.header), file)
+    return kept
+
+
 def test_an_image_that_is_replaced_while_a_study_runs_is_noticed_and_its_steps_are_done_with_the_new_one(
     tmp_path: Path,
 ):
@@ -42,8 +49,7 @@ def test_an_image_that_is_replaced_while_a_study_runs_is_noticed_and_its_steps_a
     image = tmp_path / "data/phantom/images/phantom_001.nii.gz"
     running = start(study)
     wait_until((run / ".steps/.check.json").exists)
-    volume = nib.load(image)
-    nib.save(nib.Nifti1Image(np.asarray(volume.dataobj) + np.int16(5), volume.affine, volume.header), image)
+    replace_image(image)
 
     out, err = running.communicate()
 
@@ -78,5 +84,14 @@ def test_deleted_results_are_made_again_and_a_study_file_that_is_saved_meanwhile
     assert [file.read_bytes() for file in lost] == before
     scores = pl.read_parquet(run / "datasets/phantom/3-scores/degraded.parquet")
     assert set(scores["tolerance_mm"]) == {1.0}
+
+    page = (run / "report/index.html").read_bytes()
+    (run / "report/index.html").unlink()
+    image = tmp_path / "data/phantom/images/phantom_001.nii.gz"
+    kept = replace_image(image)
+    assert f"{image}: has other bytes" in run_coordinator("report", run).stderr
+    image.write_bytes(kept)
+    assert run_coordinator("report", run).stderr == ""
+    assert (run / "report/index.html").read_bytes() == page
     assert scores["case"].unique().sort().to_list() == ["phantom_001", "phantom_002", "phantom_003"]
     assert (run / "report/index.html").is_file()

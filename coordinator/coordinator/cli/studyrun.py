@@ -128,7 +128,9 @@ def run_study(
         failures = _run_once(prepared, options, console)
         for _ in range(FURTHER_ROUNDS):
             if not inputs.take_changed(run) and not _find_changed_results(run, prepared.plan, options.only, failures):
-                break
+                write_report(run)
+                if inputs.find_replaced(run, prepared.plan) is None:
+                    break
             console.print("files were replaced while steps ran; the data are checked and planned again")
             again = prepare_again()
             if again.run != run:  # the study file has another name now, which is said below
@@ -203,6 +205,8 @@ def select_steps(plan: Plan, todo: list[Step], only: str | None) -> list[Step]:
 def write_report(run: Path) -> Path:
     """Write the report of a run folder, unless its report is of the same results and whole.
 
+    One whose pictures are of other images than the results is written all the same, but never counts as current.
+
     Raises:
         UsageError: the run folder lies in a dataset folder, or is none.
     """
@@ -225,6 +229,9 @@ def write_report(run: Path) -> Path:
         shutil.rmtree(run / REPORT)
     statefiles.remove(run / REPORT)
     part.rename(run / REPORT)
+    if replaced := inputs.find_replaced(run, plan):
+        statefiles.say(f"{replaced}; the report's pictures may be of another one than its results; run the study again")
+        return page
     files = {str(file.relative_to(run)): None for file in sorted((run / REPORT).rglob("*")) if file.is_file()}
     record = outputs.Record({"fingerprint": fingerprint}, {}, outputs.mark_files(run, files))
     outputs.save_record(run, REPORT, record)

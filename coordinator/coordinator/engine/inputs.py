@@ -88,6 +88,17 @@ def write_planned(run: Path, files: Mapping[str, Mapping[str, Mark]]) -> None:
     atomic.write_text(run / PLANNED, content)
 
 
+def find_replaced(run: Path, plan: Plan) -> str | None:
+    """Which file of the datasets is no longer the one that was planned with; None where all are."""
+    try:
+        for dataset, planned in _read_planned(run).items():
+            readable = {file: mark for file, mark in planned.items() if mark[0] is not None}
+            _refuse_changed_files(Path(plan.data) / dataset, readable)
+    except ChangedError as error:
+        return str(error)
+    return None
+
+
 def changed_mark(step_id: str) -> str:
     """The file, below the run folder, that says that a step waits for another plan."""
     return f"{steps.MARKERS}/{step_id}.changed"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from contract import statefiles
 from contract.atomic import naming
 from contract.records import digest
 from coordinator.runners import Invocation, gpus
@@ -29,6 +30,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
         raise ValueError(f"{step.id}: a step of kind tool must name its tool and runtime")
     log = steps.log_file(run, step.id)
     log.parent.mkdir(parents=True, exist_ok=True)
+    statefiles.remove_unless_file(log)
     out.mkdir(parents=True, exist_ok=True)
     # On a machine without GPUs a step that could use one runs on the CPU; the tool records the device in run.json.
     count = min(step.gpus, len(gpus.list_gpus()))

@@ -97,6 +97,8 @@ def find_todo(run: Path, plan: Plan, read: Callable[[str], bool] = outputs.never
 
 def _cases_to_retry(run: Path, step: Step) -> tuple[str, ...]:
     """The cases of a step that failed because of the machine."""
+    if step.kind not in {"tool", "remap"}:
+        return ()
     return tuple(sorted(status.case for status in read_statuses(run / step.output).values() if status.retry))
 
 

@@ -1,7 +1,12 @@
 """Events are followed whatever stands between them."""
 
 import json
+import os
+from logging import LogRecord
 from pathlib import Path
+from types import SimpleNamespace
+
+from snakemake_logger_plugin_coordinator import LogHandler, LogHandlerSettings
 
 from coordinator.engine.events import EVENTS, EventReader, failed_jobs, prepare_events
 
@@ -58,3 +63,14 @@ def test_steps_that_ended_with_an_error_are_known_by_their_events():
     events += [json.loads(event("job_error", 2)), json.loads(event("job_error", 9))]
 
     assert failed_jobs(events) == {"toy/2"}
+
+
+def test_a_pipe_that_is_put_in_the_place_of_the_events_is_not_written_to(tmp_path: Path):
+    os.mkfifo(tmp_path / EVENTS)
+    record = LogRecord("snakemake", 20, "", 1, "", (), None)
+    record.event, record.jobid = "job_error", 1
+    settings = LogHandlerSettings(events=str(tmp_path / EVENTS))
+
+    LogHandler.emit(SimpleNamespace(settings=settings), record)  # opening a pipe that nobody reads would never end
+
+    assert [e["event"] for e in EventReader(tmp_path / EVENTS).read()] == ["job_error"]
