@@ -52,6 +52,41 @@ def test_only_a_changed_image_is_done_again(place: Place) -> None:
     assert read_image(place.results / "b.nii.gz").array.all()
 
 
+def test_a_case_whose_image_is_replaced_while_it_is_read_has_no_result(place: Place) -> None:
+    """Its fingerprint would name one image, and its labels might be of the other."""
+    replace = f"open({str(place.image('b'))!r}, 'ab').write(b'x')"
+    tool = TOOL.replace("    time.sleep", f"    case.name == 'b' and {replace}\n    time.sleep")
+    (place.tool / "tool.py").write_text(tool)
+
+    done = place.run()
+
+    assert done.returncode == 3, done.stderr
+    assert sorted(place.times()) == ["a.nii.gz", "c.nii.gz"]
+    assert "were replaced; run this again" in place.statuses()["b"]["reason"]
+
+
+def test_weights_that_are_replaced_between_their_check_and_their_loading_make_no_labels(place: Place) -> None:
+    """Labels of other weights would otherwise be kept under the fingerprint of the right ones."""
+    weights = place.data.parent / "weights"
+    (weights / "bright").mkdir(parents=True)
+    (weights / "bright" / "one.pt").write_bytes(b"right")
+    about = f"weights: [{{file: one.pt, sha256: {hashlib.sha256(b'right').hexdigest()}, licence: MIT, url: 'https://example.org/one.pt', size_mb: 1}}]"
+    manifest = place.tool / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("labels: {1: bright}}", f"labels: {{1: bright}}, {about}}}"))
+    swap = 'context.weights["one.pt"].write_bytes(b"wrong")'
+    (place.tool / "tool.py").write_text(TOOL.replace("    print(", f"    {swap}\n    print("))
+
+    done = place.run("--weights", str(weights))
+    (weights / "bright" / "one.pt").write_bytes(b"right")
+    (place.tool / "tool.py").write_text(TOOL)
+    again = place.run("--weights", str(weights))
+
+    assert done.returncode == 2
+    assert "one.pt: weights must stay as they are while they are used, but were replaced" in done.stderr
+    assert again.returncode == 0, again.stderr
+    assert "already done" not in again.stderr
+
+
 @pytest.mark.parametrize("arguments", [("--lowest-hu", "50"), ("--threads", "2"), ("--overwrite",)])
 def test_another_option_does_everything_again(arguments: tuple[str, ...], place: Place) -> None:
     place.run()

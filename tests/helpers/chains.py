@@ -7,8 +7,8 @@ import nibabel as nib
 import numpy as np
 
 from contract.datasets import open_dataset
+from contract.stamps import mark_file
 from coordinator.datasets.check import DatasetCheck, check_dataset
-from coordinator.datasets.stamps import mark_file
 from coordinator.engine import inputs, snakemake
 from coordinator.engine.execute import execute
 from coordinator.engine.todo import find_dependents
@@ -87,7 +87,7 @@ def flip(file: Path) -> bytes:
 
 def flip_unseen(run: Path, step: str, file: str) -> None:
     """Flip bits of an output as a disk does: no stamp tells of it."""
-    from coordinator.datasets.stamps import take_stamp
+    from contract.stamps import take_stamp
     from coordinator.engine import outputs
 
     overwrite_alike(run / file, flip(run / file))

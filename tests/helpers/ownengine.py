@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import docker
@@ -48,13 +49,11 @@ class OwnEngine:
 
     def answers(self) -> bool:
         """Whether it can be asked."""
-        client = docker.DockerClient(base_url=self.address, timeout=5)
         try:
-            return bool(client.ping())
+            with closing(docker.DockerClient(base_url=self.address, timeout=5)) as client:
+                return bool(client.ping())
         except (docker.errors.DockerException, OSError):
             return False
-        finally:
-            client.close()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop it, with its containers."""

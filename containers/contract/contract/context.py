@@ -59,6 +59,15 @@ class Context:
         """`file` of the manifest -> path of weights whose sha256 is right."""
         return {file: weights.path for file, weights in self.checked_weights.items()}
 
+    def refuse_replaced_weights(self) -> None:
+        """Make sure that the weights are still those whose sha256 was compared: tools open them after that.
+
+        Raises:
+            UsageError: a file was replaced.
+        """
+        for weights in self.checked_weights.values():
+            weights.refuse_replaced()
+
     @property
     def reads(self) -> frozenset[str]:
         """What this run reads of the dataset: images, labels."""

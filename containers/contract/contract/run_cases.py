@@ -22,6 +22,7 @@ from contract.oserrors import FULL
 from contract.progress import log_line
 from contract.provenance import describe_run, peak_memory_mb
 from contract.records import CaseStatus
+from contract.stamps import Stamp, take_stamp, written
 from contract.steps import Case, Cases
 from contract.volumes import read_image, read_labels, write_labels
 
@@ -48,6 +49,7 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
     context.progress.begin(len(context.cases), context.manifest.name)
     for name in context.cases:
         case_started = time.monotonic()
+        stamps = _stamp_inputs(context, name)
         image_sha256 = input_digest(context.dataset.image(name))
         fingerprint = case_fingerprint(context, parts, name, image_sha256)
         if _is_done(context, statuses.get(name), fingerprint):
@@ -60,6 +62,9 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
         if not loaded:
             model, loaded = step.load(context), True
         status, contract_kept = _do_case(context, step, model, name, fingerprint)
+        context.refuse_replaced_weights()
+        if status.state == "done" and _stamp_inputs(context, name) != stamps:
+            status = _refuse_replaced_inputs(context, name, fingerprint)
         contract_broken = contract_broken or not contract_kept
         records.append_status(context.folder, status)
         statuses[name] = status
@@ -83,6 +88,19 @@ def _is_done(context: Context, status: CaseStatus | None, fingerprint: str) -> b
         return False
     output = _output(context, status.case)
     return output.is_file() and records.file_sha256(output) == status.output_sha256
+
+
+def _stamp_inputs(context: Context, name: str) -> list[Stamp | None]:
+    """The stamps of what is read of a case."""
+    files = [context.dataset.image(name)] + [context.dataset.label(name)] * ("labels" in context.reads)
+    return [written(take_stamp(file)) for file in files]
+
+
+def _refuse_replaced_inputs(context: Context, name: str, fingerprint: str) -> CaseStatus:
+    """The status of a case whose result may be of other files than those that its fingerprint names."""
+    _output(context, name).unlink(missing_ok=True)
+    problem = "image and labels must stay as they are while they are read, but were replaced; run this again"
+    return CaseStatus.failed(name, CaseError(f"{name}: {problem}"), fingerprint)
 
 
 def _is_recorded(recorded: Mapping[str, Any] | None, record: _CaseRecord) -> bool:

@@ -30,6 +30,7 @@ def run_job(context: Context, step: Job) -> int:
     statefiles.remove(context.folder / records.RUN)  # of what is replaced now; without it, nothing counts as written
     step.work(context)
     context.progress.check_stop()
+    context.refuse_replaced_weights()
     outputs = {str(path.relative_to(context.folder)): records.file_sha256(path) for path in _results(context.folder)}
     run: dict[str, Any] = {
         **describe_run(context), "fingerprint": fingerprint, "outputs": outputs,

@@ -18,6 +18,7 @@ from contract import atomic
 from contract.errors import CaseError, UsageError
 from contract.manifest import Manifest
 from contract.records import digest, file_sha256
+from contract.stamps import Stamp, take_stamp, written
 from contract.weightentries import Weights
 
 SUMS = "SHA256SUMS"
@@ -30,10 +31,24 @@ class CheckedWeights:
     Attributes:
         path: of the file, or of the folder.
         sha256: of the file; of a folder, the digest of the names and sha256 of its files.
+        stamps: file -> its stamp before it was read.
     """
 
     path: Path
     sha256: str
+    stamps: Mapping[Path, Stamp | None]
+
+    def refuse_replaced(self) -> None:
+        """Make sure that they are still those that were checked. A tool reads them later, and may go on reading them.
+
+        Raises:
+            UsageError: a file was replaced.
+        """
+        for file, stamp in self.stamps.items():
+            if written(take_stamp(file)) != written(stamp):
+                raise UsageError(
+                    f"{file}: weights must stay as they are while they are used, but were replaced; run this again"
+                )
 
 
 def check_weights(manifest: Manifest, variant: str, root: Path) -> dict[str, CheckedWeights]:
@@ -159,8 +174,9 @@ def _check(entry: Weights, path: Path, folder: Path, fetch: str) -> CheckedWeigh
         raise UsageError(
             f"{path}: weights must be there, but {describe_state(entry, path)}; {fetch} puts them there{source}"
         )
+    stamps = {file: take_stamp(file) for file in list_files(path)}
     if entry.archive:
-        return CheckedWeights(path, _check_folder(entry, path, folder, fetch))
+        return CheckedWeights(path, _check_folder(entry, path, folder, fetch), stamps)
     expected = entry.sha256 or read_sums(folder).get(entry.file)
     if expected is None:
         raise UsageError(
@@ -170,7 +186,7 @@ def _check(entry: Weights, path: Path, folder: Path, fetch: str) -> CheckedWeigh
     actual = file_sha256(path)
     if actual != expected:
         raise UsageError(f"{path}: weights must have sha256 {expected}, but have {actual}; remove them and {fetch}")
-    return CheckedWeights(path, actual)
+    return CheckedWeights(path, actual, stamps)
 
 
 def _check_folder(entry: Weights, path: Path, folder: Path, fetch: str) -> str:

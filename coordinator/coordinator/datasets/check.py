@@ -19,10 +19,10 @@ from contract.casenames import list_passed_over
 from contract.datasets import SUFFIX, Dataset, case_names
 from contract.errors import CaseError
 from contract.processes import count_processes, map_cases
+from contract.stamps import take_stamp
 from contract.volumes import read_header, read_image, read_labels
 from coordinator.datasets.hounsfield import describe_voxels
 from coordinator.datasets.names import find_name_errors, find_name_warnings, merge_errors
-from coordinator.datasets.stamps import take_stamp
 from coordinator.datasets.twins import group_twins, values_digest
 
 CHECK_VERSION = 2

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from contract import atomic, statefiles
-from coordinator.datasets.stamps import Stamp, take_stamp
+from contract.stamps import Stamp, take_stamp, written
 from coordinator.engine import outputs
 from coordinator.engine.outputs import ChangedError, Mark
 from coordinator.study import steps
@@ -49,7 +49,7 @@ class Reading(NamedTuple):
         _refuse_changed_results(self.run, self.step, read=False)
         _refuse_changed_files(self.data, self.planned)
         for file, stamp in self.weights.items():
-            if _written(take_stamp(file)) != _written(stamp):
+            if written(take_stamp(file)) != written(stamp):
                 raise ChangedError(f"{file}: was replaced while {self.step.id} ran")
 
     def refuse_other_images(self, digests: Mapping[str, str]) -> None:
@@ -171,8 +171,3 @@ def _stamp_weights(plan: Plan, step: Step) -> dict[Path, Stamp | None]:
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     # What `weights fetch` writes beside them says nothing of their bytes.
     return {file: take_stamp(file) for file in files if not file.name.startswith(".") and file.name != "SHA256SUMS"}
-
-
-def _written(stamp: Stamp | None) -> Stamp | None:
-    """A stamp without the time of the last change, which a link or another owner also sets."""
-    return None if stamp is None else [stamp[0], stamp[1], stamp[3]]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contract import atomic, statefiles
-from coordinator.datasets.stamps import Stamp, take_stamp
+from contract.stamps import Stamp, take_stamp
 from coordinator.study import steps
 from coordinator.study.steps import Step
 

@@ -27,8 +27,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from contract.datasets import open_dataset
+from contract.stamps import mark_file
 from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_scans
-from coordinator.datasets.stamps import mark_file
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
 from coordinator.study.file import Study

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from contract.datasets import Dataset, open_dataset
+from contract.stamps import mark_file
 from coordinator.datasets.check import DatasetCheck, check_dataset
-from coordinator.datasets.stamps import mark_file
 
 AFFINE = np.array([[1.5, 0.3, 0, -9], [-0.3, 1.4, 0.1, 5], [0, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
 

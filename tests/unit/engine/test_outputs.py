@@ -10,7 +10,7 @@ import pytest
 from helpers.chains import BASE, SCORES, VERSION, do_chain, flip, flip_unseen, make_chain, overwrite_alike
 
 from contract.errors import CaseError
-from coordinator.datasets.stamps import take_stamp
+from contract.stamps import take_stamp
 from coordinator.engine import coordinator_steps, outputs, snakemake
 from coordinator.engine.todo import find_todo
 from coordinator.study import steps

@@ -25,6 +25,11 @@ def take_stamp(path: Path) -> Stamp | None:
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
+def written(stamp: Stamp | None) -> Stamp | None:
+    """A stamp without the time of the last change, which a link or another owner also sets."""
+    return None if stamp is None else [stamp[0], stamp[1], stamp[3]]
+
+
 def mark_file(path: Path) -> list[Any]:
     """sha256 and stamp of a file; None each where it cannot be read."""
     from contract.records import file_sha256
