@@ -136,6 +136,7 @@ def _do_coordinator_step(plan: Plan, reading: Reading, lock: int) -> Summary:
     result = part / (run / step.output).name
     coordinator_steps.FUNCTIONS[step.kind](run, plan, step, result)
     reading.refuse_changes()
+    reading.refuse_other_cases({})
     for output in (step.output, *step.also):
         _publish(part / Path(output).relative_to(Path(step.output).parent), run / output)
     shutil.rmtree(part)
@@ -155,11 +156,16 @@ KINDS: dict[str, Callable[[Plan, Reading, int], Summary]] = {
 def _refuse_changes(reading: Reading, result: Path) -> None:
     """Refuse what a tool made of other files than those of the plan.
 
-    A list of cases stays where it is: the tool compares each case's digests itself, and does again what differs.
+    Where cases were replaced, a list of cases stays where it is: the tool compares each case's digests itself, and does
+    again what differs. What it had begun to read before all cases, it can't tell from what it should have read.
     """
     try:
         reading.refuse_changes()
-        reading.refuse_other_images(outputs.read_image_digests(result))
+    except ChangedError:
+        outputs.remove_output(result)
+        raise
+    try:
+        reading.refuse_other_cases(outputs.read_image_digests(result))
     except ChangedError:
         if not outputs.is_case_list(result):
             outputs.remove_output(result)

@@ -44,23 +44,23 @@ class Reading(NamedTuple):
         """Compare stamps again, at the step's end; files of another stamp are read.
 
         Raises:
-            ChangedError: something was replaced while the step ran.
+            ChangedError: a result of another step, or weights, were replaced while the step ran.
         """
         _refuse_changed_results(self.run, self.step, read=False)
-        _refuse_changed_files(self.data, self.planned)
         for file, stamp in self.weights.items():
             if written(take_stamp(file)) != written(stamp):
                 raise ChangedError(f"{file}: was replaced while {self.step.id} ran")
 
-    def refuse_other_images(self, digests: Mapping[str, str]) -> None:
-        """Compare what a tool recorded of the images that it read with the plan.
+    def refuse_other_cases(self, digests: Mapping[str, str]) -> None:
+        """Compare the dataset's files, and what a tool recorded of the images that it read, with the plan.
 
         Args:
             digests: case -> sha256 of its image.
 
         Raises:
-            ChangedError: it read another image than was planned.
+            ChangedError: a file was replaced while the step ran, or another image was read than was planned.
         """
+        _refuse_changed_files(self.data, self.planned)
         for case, sha256 in digests.items():
             file = f"images/{case}.nii.gz"
             if file in self.planned and sha256 != self.planned[file][0]:

@@ -136,10 +136,10 @@ def test_an_image_that_was_replaced_and_put_back_is_known_by_what_the_tool_recor
     do_chain(run, plan)
     reading = inputs.begin_reading(run, plan, plan.step(BASE)._replace(kind="tool"))
     read = {case: file_sha256(data / f"toy/images/{case}.nii.gz") for case in "abc"}
-    reading.refuse_other_images(read)
+    reading.refuse_other_cases(read)
 
     with pytest.raises(ChangedError, match=r"b.nii.gz: was replaced while"):
-        reading.refuse_other_images({**read, "b": read["a"]})
+        reading.refuse_other_cases({**read, "b": read["a"]})
 
 
 def test_nothing_is_written_by_a_look_at_a_run_folder(data: Path, tmp_path: Path):
