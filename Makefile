@@ -13,7 +13,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long fuzz check images lock sbom audit bench .env compose
+.PHONY: help setup demo test test-long fuzz chaos check images lock sbom audit bench .env compose
 
 help:  ## list the tasks
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,9 +56,13 @@ test: setup  ## all tests but the long ones; container tests where a Docker engi
 test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
 	$(DEV)/python -m pytest -m long
 
-COUNT ?= 50000
+fuzz: COUNT = 50000
 fuzz: setup  ## try COUNT mutated inputs of each kind (50000), and print what came of them
 	FUZZ_COUNT=$(COUNT) $(DEV)/python -m pytest -q tests/fuzz
+
+chaos: COUNT = 200
+chaos: setup  ## strike a study COUNT times (200) by faults at random moments, and print what came of them
+	CHAOS_COUNT=$(COUNT) $(DEV)/python -m pytest -q -m long tests/chaos
 
 check: export PYTHONPATH := $(subst $() $(),:,$(wildcard containers/*/))
 check: setup  ## ruff, strict mypy, and what may import what

@@ -28,10 +28,11 @@ class OwnEngine:
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        """Start it, without a network; its containers have none."""
+        """Start it in a network of its own: without a bridge, it would remove that of the machine's engine."""
         command = [
-            "dockerd", "--host", self.address, "--data-root", self.folder / "data", "--exec-root", self.folder / "exec",
-            "--pidfile", self.folder / "pid", "--bridge", "none", "--iptables=false", "--ip6tables=false",
+            "unshare", "--net", "dockerd", "--host", self.address, "--data-root", self.folder / "data",
+            "--exec-root", self.folder / "exec", "--pidfile", self.folder / "pid", "--bridge", "none",
+            "--iptables=false", "--ip6tables=false",
         ]  # fmt: skip
         with (self.folder / "dockerd.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
