@@ -40,7 +40,7 @@ def test_a_struck_study_says_why_loses_nothing_and_ends_in_the_same_bytes(
 
     trial = Trial(study, f"{SEED} {number}", engine)
     request.addfinalizer(trial.coordinator.kill)
-    trial.wait(expected.seconds)
+    trial.wait(expected.seconds, fault.latest)
     before = trial.finished()
     undo = fault.strike(trial)
     code, printed = trial.end()

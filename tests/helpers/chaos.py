@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import docker
 from helpers.needs import skip_or_fail
 from helpers.ownengine import OwnEngine
 from helpers.standins import STANDINS
@@ -21,9 +19,6 @@ from helpers.studies import COORDINATOR, read_contents
 from coordinator.datasets.phantom import make_phantom
 from coordinator.engine import outputs
 from coordinator.study import steps
-
-if TYPE_CHECKING:
-    from docker.models.containers import Container
 
 STUDY = """
 name: chaos
@@ -166,9 +161,9 @@ class Trial:
         """Keep what a fault chose, for who reads a failed trial."""
         self.notes.append(what)
 
-    def wait(self, calm_s: float) -> None:
-        """Let a random part of the time pass that an undisturbed run takes."""
-        until = time.monotonic() + self.random.uniform(0.05, 0.95) * calm_s
+    def wait(self, calm_s: float, latest: float) -> None:
+        """Let a random part of the time pass that an undisturbed run takes, at most `latest`."""
+        until = time.monotonic() + self.random.uniform(0.02, latest) * calm_s
         while time.monotonic() < until and self.coordinator.poll() is None:
             time.sleep(0.02)
 
@@ -184,17 +179,14 @@ class Trial:
             time.sleep(0.02)
         return None
 
-    def wait_for_container(self) -> "Container | None":
-        """Wait until a tool's container runs; None where the run ends before."""
+    def wait_for_container(self) -> str | None:
+        """Wait until a tool's container has run for a random while; None where it or the run ends before."""
         assert self.engine is not None
-        client = docker.DockerClient(base_url=self.engine.address)
-        try:
-            while self.coordinator.poll() is None:
-                if running := client.containers.list():
-                    return running[0]
-                time.sleep(0.02)
-        finally:
-            client.close()
+        while self.coordinator.poll() is None:
+            if self.engine.running():
+                time.sleep(self.random.uniform(0, 2))
+                return next(iter(self.engine.running()), None)
+            time.sleep(0.02)
         return None
 
     def _processes(self) -> Iterator[int]:

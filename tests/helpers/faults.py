@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
 import nibabel as nib
 import numpy as np
 from helpers.chains import flip
@@ -40,6 +39,7 @@ class Fault:
         cause: what is printed where the exit code isn't 0, as a regular expression.
         loses: whether it takes finished work away itself, as deleting does.
         touches: whether it changes times of files itself.
+        latest: the latest moment to wait for it, as a part of the whole run; what it needs may be gone after that.
         needs: "mount" for a disk of its own, "docker" for containers, "weights" for a study with weights.
     """
 
@@ -49,6 +49,7 @@ class Fault:
     cause: str = ""
     loses: bool = False
     touches: bool = False
+    latest: float = 0.95
     needs: str = ""
 
     def is_named_in(self, printed: str) -> bool:
@@ -218,11 +219,11 @@ def _strike_result(trial: Trial, change: Callable[[Path], object]) -> Undo | Non
 
 def kill_container(trial: Trial) -> Undo | None:
     """Kill a tool's container behind its runner's back."""
+    assert trial.engine is not None
     container = trial.wait_for_container()
     if container is None:
         return None
-    with suppress(docker.errors.APIError):
-        container.kill()
+    trial.engine.ask("kill", container)
     return done_nothing
 
 
@@ -247,9 +248,9 @@ FAULTS = (
     Fault("SIGTERM to Snakemake", send("snakemake", signal.SIGTERM), frozenset({STOPPED, USAGE, PARTLY}), "(?i)engine|not run"),
     Fault("kill -9 of a step", send("step", signal.SIGKILL), frozenset({PARTLY}), _KILLED),
     Fault("SIGTERM to a step", send("step", signal.SIGTERM), frozenset({PARTLY}), _KILLED),
-    Fault("kill -9 of a tool", send("tool", signal.SIGKILL), frozenset({PARTLY}), _KILLED),
-    Fault("SIGTERM to a tool", send("tool", signal.SIGTERM), frozenset({PARTLY}), "stopped|" + _KILLED),
-    Fault("a tool's memory is used up", take_memory, frozenset({PARTLY}), _MEMORY),
+    Fault("kill -9 of a tool", send("tool", signal.SIGKILL), frozenset({PARTLY}), _KILLED, latest=0.3),
+    Fault("SIGTERM to a tool", send("tool", signal.SIGTERM), frozenset({PARTLY}), "stopped|" + _KILLED, latest=0.3),
+    Fault("a tool's memory is used up", take_memory, frozenset({PARTLY}), _MEMORY, latest=0.3),
     Fault("a second coordinator", start_second),
     Fault("disk full", fill_disk, frozenset({USAGE, PARTLY}), "No space left on device|room", needs="mount"),
     Fault("disk read-only", make_read_only, frozenset({USAGE, PARTLY}), "Read-only file system", needs="mount"),
@@ -265,6 +266,6 @@ FAULTS = (
     Fault("result deleted at rest", at_rest(delete_result), loses=True),
     Fault("result flipped", flip_result, frozenset({USAGE, PARTLY}), "has other bytes|must|crc|CRC", loses=True),
     Fault("result flipped at rest", at_rest(flip_result), loses=True),
-    Fault("container killed", kill_container, frozenset({PARTLY}), _ENGINE_GONE, needs="docker"),
-    Fault("Docker engine stopped", stop_engine, frozenset({USAGE, PARTLY}), _ENGINE_GONE, needs="docker"),
+    Fault("container killed", kill_container, frozenset({PARTLY}), _ENGINE_GONE, needs="docker", latest=0.3),
+    Fault("Docker engine stopped", stop_engine, frozenset({USAGE, PARTLY}), _ENGINE_GONE, needs="docker", latest=0.3),
 )  # fmt: skip

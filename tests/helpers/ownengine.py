@@ -5,10 +5,8 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 
-import docker
 import pytest
 from helpers.needs import skip_or_fail
 
@@ -48,13 +46,19 @@ class OwnEngine:
         """Variables that lead programs to it."""
         return {"DOCKER_HOST": self.address}
 
+    def ask(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a `docker` command with it."""
+        return subprocess.run(
+            ["docker", "--host", self.address, *words], capture_output=True, text=True, check=False, timeout=60
+        )
+
     def answers(self) -> bool:
         """Whether it can be asked."""
-        try:
-            with closing(docker.DockerClient(base_url=self.address, timeout=5)) as client:
-                return bool(client.ping())
-        except (docker.errors.DockerException, OSError):
-            return False
+        return self.ask("version").returncode == 0
+
+    def running(self) -> list[str]:
+        """The containers that run."""
+        return self.ask("ps", "--quiet").stdout.split()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Stop it, with its containers."""
@@ -68,7 +72,7 @@ class OwnEngine:
 
     def copy_image(self, name: str) -> None:
         """Take an image over from the machine's engine."""
-        saved = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "--host", self.address, "load"], stdin=saved.stdout, check=True, capture_output=True)
-        if saved.wait():
+        with subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE) as saved:
+            loaded = subprocess.run(["docker", "--host", self.address, "load"], stdin=saved.stdout, check=False)
+        if saved.returncode or loaded.returncode:
             pytest.fail(f"{name}: could not be copied")
