@@ -6,6 +6,11 @@ DEV := .venvs/dev/bin
 # The tools whose modules the unit tests import; the others are tested in their own environments only.
 IMPORTED := degrade medsam stunet trainer
 
+# Files of tests at once; those of a file share what they set up, and the long files come first.
+WORKERS ?= 2
+PYTEST := $(DEV)/python -m pytest
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 # A folder of local wheels that pip knows is used by uv too.
 ifdef PIP_FIND_LINKS
 export UV_FIND_LINKS := $(PIP_FIND_LINKS)
@@ -51,18 +56,18 @@ demo: setup  ## a whole study on a phantom: label versions, scores, networks, re
 test: setup  ## all tests but the long ones; container tests where a Docker engine answers
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory images; \
 	else echo "no Docker engine answers: container tests are skipped (with CI=true they fail)"; fi
-	$(DEV)/python -m pytest -m "not long"
+	$(PYTEST) $(PARALLEL) -m "not long"
 
 test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
-	$(DEV)/python -m pytest -m long
+	$(PYTEST) $(PARALLEL) -m long
 
 fuzz: COUNT = 50000
 fuzz: setup  ## try COUNT mutated inputs of each kind (50000), and print what came of them
-	FUZZ_COUNT=$(COUNT) $(DEV)/python -m pytest -q tests/fuzz
+	FUZZ_COUNT=$(COUNT) $(PYTEST) -q tests/fuzz
 
 chaos: COUNT = 200
 chaos: setup  ## strike a study COUNT times (200) by faults at random moments, and print what came of them
-	CHAOS_COUNT=$(COUNT) $(DEV)/python -m pytest -q -m long tests/chaos
+	CHAOS_COUNT=$(COUNT) $(PYTEST) -q -m long tests/chaos
 
 check: export PYTHONPATH := $(subst $() $(),:,$(wildcard containers/*/))
 check: setup  ## ruff, strict mypy, and what may import what
