@@ -35,6 +35,15 @@ def test_a_mistake_on_the_command_line_is_one_message_and_exit_code_2(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_pipe_as_a_list_of_cases_is_not_waited_for(place: Place) -> None:
+    os.mkfifo(place.data / "cases.txt")
+
+    done = place.run("--cases", "@cases.txt")
+
+    assert done.returncode == 2
+    assert "cases.txt must be readable, but: it is a named pipe" in done.stderr
+
+
 def test_a_tool_that_needs_labels_says_so_on_a_dataset_without(tmp_path: Path) -> None:
     place = Place(tmp_path, needs="labels")
     (place.dataset / "dataset.yaml").write_text("name: toy\nlabels: {}\n")

@@ -153,7 +153,7 @@ def test_only_an_ordinary_file_is_opened(tmp_path: Path):
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
 
     for name, said in {
-        "pipe": "must be a file, but is a pipe",
+        "pipe": "must be a file, but is a named pipe",
         ".": "must be a file, but is a folder",
         "/dev/zero": "must be a file, but is a device",
         "dangling": "file must be readable, but: No such file or directory",

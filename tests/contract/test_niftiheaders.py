@@ -284,7 +284,7 @@ def test_a_grid_comes_from_the_header_alone(tmp_path: Path):
 def test_a_tool_does_not_wait_for_a_pipe_that_it_should_digest(tmp_path: Path):
     os.mkfifo(tmp_path / "a.nii.gz")
 
-    assert input_digest(tmp_path / "a.nii.gz") == "unreadable: it is a named pipe; put the volume itself there"
+    assert input_digest(tmp_path / "a.nii.gz") == "unreadable: it is a named pipe; put the file itself there"
 
 
 def test_a_volume_larger_than_free_memory_is_refused_before_it_is_taken(

@@ -16,6 +16,11 @@ KINDS = {
 }
 
 
+def name_kind(mode: int) -> str:
+    """What something is that is no regular file."""
+    return KINDS.get(stat.S_IFMT(mode), "no regular file")
+
+
 def describe_kind(path: Path) -> str | None:
     """What is wrong with the kind of a file, without opening it; None for a regular file, or a link to one.
 
@@ -31,7 +36,7 @@ def describe_kind(path: Path) -> str | None:
         return str(error)
     if stat.S_ISREG(mode):
         return None
-    return f"it is {KINDS.get(stat.S_IFMT(mode), 'no regular file')}; put the volume itself there"
+    return f"it is {name_kind(mode)}; put the file itself there"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract.casefiles import describe_kind
 from contract.errors import UsageError
 from contract.manifest import Manifest, Option, OptionValue
 from contract.yamlnodes import show_text
@@ -190,6 +191,8 @@ def _parse_cases(text: str | None, inputs: Path) -> tuple[str, ...] | None:
         return None
     if text.startswith("@"):
         file = inputs / text[1:]
+        if problem := describe_kind(file):
+            raise UsageError(f"--cases: {file} must be readable, but: {problem}")
         try:
             names = [line.rstrip("\r") for line in file.read_bytes().decode().split("\n")]
         except OSError as error:

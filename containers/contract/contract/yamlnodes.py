@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from contract.casefiles import name_kind
 from contract.errors import UsageError
 
 MOST_BYTES = 400_000
@@ -57,7 +58,9 @@ def _read_text(path: Path) -> str:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{path}: must be a file, but is {_kind(status.st_mode)}; give the path of a YAML file")
+            raise UsageError(
+                f"{path}: must be a file, but is {name_kind(status.st_mode)}; give the path of a YAML file"
+            )
         with path.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
     except OSError as error:
@@ -83,12 +86,6 @@ def _decode(path: Path, content: bytes) -> str:
             f"{path}: file must be UTF-8 text, but line {line} holds the byte {content[error.start]:#04x}; "
             "save it as UTF-8"
         ) from None
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "a folder"
-    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 class _Loader(yaml.SafeLoader):
