@@ -59,7 +59,7 @@ test: setup  ## all tests but the long ones; container tests where a Docker engi
 	$(PYTEST) $(PARALLEL) -m "not long"
 
 test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
-	$(PYTEST) $(PARALLEL) -m long
+	$(PYTEST) $(PARALLEL) --dist worksteal -m long
 
 fuzz: COUNT = 50000
 fuzz: setup  ## try COUNT mutated inputs of each kind (50000), and print what came of them
