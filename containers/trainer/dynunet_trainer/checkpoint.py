@@ -47,6 +47,10 @@ class State:
     log: list[tuple[Any, ...]]
 
 
+KEYS = {"config", "environment", "rng", *State.__slots__}
+"""What a checkpoint holds."""
+
+
 def save_state(folder: Path, config: Plain, environment: Plain, state: State) -> None:
     """Write a checkpoint in one step; the one before it is kept."""
     content = {name: getattr(state, name) for name in State.__slots__}
@@ -122,6 +126,8 @@ def _read_newest(folder: Path) -> dict[str, Any] | None:
     for file in (folder / CHECKPOINT, folder / BEFORE):
         try:
             content = load_file(file)
+            if content is not None and content.keys() != KEYS:
+                raise UsageError(f"{file}: must be a checkpoint that this trainer wrote, but is not; remove it")
         except UsageError as error:
             problems.append(error)
             continue

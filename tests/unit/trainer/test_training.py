@@ -104,6 +104,11 @@ def test_damaged_checkpoint_stops_with_its_name(bench, undisturbed):
 
     assert f"{CHECKPOINT}: must be a whole file of tensors" in log
 
+    torch.save({"config": {}}, bench.out("damaged") / CHECKPOINT)
+    log = bench.run("train", "damaged", *SHORT, code=2, **stores(bench))
+
+    assert f"{CHECKPOINT}: must be a checkpoint that this trainer wrote, but is not; remove it" in log
+
 
 def test_run_killed_after_its_model_was_written_is_not_trained_again(bench, undisturbed):
     bench.run("train", "late", *SHORT, **stores(bench))
