@@ -125,9 +125,7 @@ def _read_newest(folder: Path) -> dict[str, Any] | None:
     problems = []
     for file in (folder / CHECKPOINT, folder / BEFORE):
         try:
-            content = load_file(file)
-            if content is not None and content.keys() != KEYS:
-                raise UsageError(f"{file}: must be a checkpoint that this trainer wrote, but is not; remove it")
+            content = _load_checkpoint(file)
         except UsageError as error:
             problems.append(error)
             continue
@@ -138,6 +136,13 @@ def _read_newest(folder: Path) -> dict[str, Any] | None:
     if problems:
         raise problems[0]
     return None
+
+
+def _load_checkpoint(file: Path) -> dict[str, Any] | None:
+    content = load_file(file)
+    if content is not None and content.keys() != KEYS:
+        raise UsageError(f"{file}: must be a checkpoint that this trainer wrote, but is not; remove it")
+    return content
 
 
 def load_file(path: Path) -> dict[str, Any] | None:
