@@ -19,6 +19,7 @@ from coordinator.conformance.session import Chain, CheckSession, NotApplicable, 
 from coordinator.datasets.anatomy import LABELS
 
 STATUS_FIELDS = {"case", "state", "fingerprint", "output_sha256", "reason", "notes"}
+OPTIONAL_STATUS_FIELDS = {"retry"}
 RUN_FIELDS = {
     "tool", "version", "variant", "step", "options", "weights", "device", "threads", "image_id", "revision", "packages",
     "outputs", "seconds",
@@ -118,7 +119,7 @@ def read_statuses(result: StepResult) -> dict[str, dict[str, Any]]:
         raise RuleBroken(f"{result.prefix}status.jsonl must be written, but is not ({result.outcome.last_line})")
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     for line in lines:
-        if not isinstance(line, dict) or line.keys() != STATUS_FIELDS:
+        if not isinstance(line, dict) or line.keys() - OPTIONAL_STATUS_FIELDS != STATUS_FIELDS:
             raise RuleBroken(
                 f"status.jsonl: a line must have the fields {list_some(STATUS_FIELDS)}, but is {json.dumps(line)}"
             )
