@@ -6,10 +6,10 @@ DEV := .venvs/dev/bin
 # The tools whose modules the unit tests import; the others are tested in their own environments only.
 IMPORTED := degrade medsam stunet trainer
 
-# Files of tests at once; those of a file share what they set up, and the long files come first.
+# Tests at once; those of a file share what they set up, and the long files come first.
 WORKERS ?= 2
 PYTEST := $(DEV)/python -m pytest
-PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+PARALLEL = --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 # A folder of local wheels that pip knows is used by uv too.
 ifdef PIP_FIND_LINKS
@@ -59,7 +59,7 @@ test: setup  ## all tests but the long ones; container tests where a Docker engi
 	$(PYTEST) $(PARALLEL) -m "not long"
 
 test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
-	$(PYTEST) $(PARALLEL) --dist worksteal -m long
+	$(PYTEST) $(PARALLEL) -m long
 
 fuzz: COUNT = 50000
 fuzz: setup  ## try COUNT mutated inputs of each kind (50000), and print what came of them

@@ -17,6 +17,14 @@ from coordinator.tools.finding import Tool, find_tool
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run on several cores, those of a file go together, and so do all that build images of one name."""
+    for item in items:
+        group = "docker" if item.get_closest_marker("docker") else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """Folder of the real CT samples; dataset folders are in `datasets` below it."""
