@@ -245,7 +245,7 @@ FAULTS = (
     Fault("SIGTERM to the coordinator", send("coordinator", signal.SIGTERM), frozenset({STOPPED}), "interrupted; the next run goes on"),
     Fault("SIGINT to the coordinator", send("coordinator", signal.SIGINT), frozenset({STOPPED}), "interrupted; the next run goes on"),
     Fault("kill -9 of Snakemake", send("snakemake", signal.SIGKILL), frozenset({STOPPED}), "workflow engine was killed"),
-    Fault("SIGTERM to Snakemake", send("snakemake", signal.SIGTERM), frozenset({STOPPED, USAGE, PARTLY}), "(?i)engine|not run"),
+    Fault("SIGTERM to Snakemake", send("snakemake", signal.SIGTERM), frozenset({STOPPED, PARTLY}), "engine was asked to stop|not run"),
     Fault("kill -9 of a step", send("step", signal.SIGKILL), frozenset({PARTLY}), _KILLED),
     Fault("SIGTERM to a step", send("step", signal.SIGTERM), frozenset({PARTLY}), _KILLED),
     Fault("kill -9 of a tool", send("tool", signal.SIGKILL), frozenset({PARTLY}), _KILLED, latest=0.3),

@@ -29,6 +29,8 @@ from coordinator.runners.environment import child_environment
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
+MOST_LAST_LINES = 20
+"""What Snakemake prints, at most, between the signal and its end; earlier lines may be of another run."""
 FAILURES = "failures.json"
 TODO = ".todo"
 KILLED = "its process ended without a reason, as where memory is used up; snakemake.log may say more"
@@ -226,7 +228,10 @@ def _refuse_without_steps(run: Path, log: Path, code: int) -> None:
     room = run / ".room"
     atomic.write_bytes(room, bytes(100_000))  # a full disk is the usual cause, and says so here
     room.unlink()
-    tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    if any("Will exit after finishing currently running jobs" in line for line in lines[-MOST_LAST_LINES:]):
+        raise Stopped(f"{run}: the workflow engine was asked to stop (SIGTERM); the next run goes on from here")
+    tail = "\n".join(lines[-5:])
     raise UsageError(
         f"{log}: Snakemake must run, but ended with exit code {code} before any step failed; its last lines:\n{tail}"
     )

@@ -165,6 +165,27 @@ def test_a_killed_engine_is_said_and_what_it_had_started_goes_on(tmp_path: Path)
     assert run(tmp_path, plan(step)) == ([], {})
 
 
+def test_an_engine_that_is_asked_to_stop_lets_its_steps_end_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / steps.MARKERS).mkdir()
+    first, second = nothing("a"), nothing("b", "a")
+    holder = hold(tmp_path, first)
+    log, asked = tmp_path / "snakemake.log", []
+
+    def ask_engine() -> None:
+        if not asked and log.exists() and "waiting for an earlier run" in log.read_text():
+            asked.append(subprocess.run(["pkill", "-TERM", "-P", str(os.getpid()), "-f", "snakemake"], check=True))
+        if asked and "Will exit after" in log.read_text():
+            holder.kill()
+
+    todo = snakemake.write_plan(tmp_path, plan(first, second))
+    with pytest.raises(Stopped, match=r"the workflow engine was asked to stop \(SIGTERM\); the next run goes on"):
+        snakemake.run_steps(tmp_path, plan(first, second), todo, LIMITS, ask_engine)
+
+    holder.wait()
+    assert steps.is_done(tmp_path, first)
+    assert not steps.is_done(tmp_path, second)
+
+
 def running(module: str, folder: Path) -> bool:
     """Whether a process that was started with `-m module` works in a folder."""
     for process in Path("/proc").glob("[0-9]*"):
