@@ -29,11 +29,11 @@ from coordinator.runners.environment import child_environment
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
-MOST_LAST_LINES = 20
-"""What Snakemake prints, at most, between the signal and its end; earlier lines may be of another run."""
 FAILURES = "failures.json"
 TODO = ".todo"
 KILLED = "its process ended without a reason, as where memory is used up; snakemake.log may say more"
+MOST_LAST_LINES = 20
+"""What Snakemake prints, at most, between the signal and its end; earlier lines may be of another run."""
 _PR_SET_PDEATHSIG = 1
 
 
