@@ -9,7 +9,7 @@ IMPORTED := degrade medsam stunet trainer
 # Tests at once; those of a file share what they set up, and the long files come first.
 WORKERS ?= 2
 PYTEST := $(DEV)/python -m pytest
-PARALLEL = --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # A folder of local wheels that pip knows is used by uv too.
 ifdef PIP_FIND_LINKS

@@ -1,14 +1,18 @@
 """What tests share: the real CT samples, the Docker engine, a tool made for tests, and a tiny dataset."""
 
 import os
+import re
 import shutil
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import docker
 import nibabel as nib
 import numpy as np
 import pytest
 from helpers.needs import skip_or_fail
+from xdist.scheduler import LoadFileScheduling
 
 from contract.errors import UsageError
 from coordinator.runners.docker import DockerRunner
@@ -17,12 +21,30 @@ from coordinator.tools.finding import Tool, find_tool
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run on several cores, those of a file go together, and so do all that build images of one name."""
-    for item in items:
-        group = "docker" if item.get_closest_marker("docker") else item.path.relative_to(ROOT).as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByFile(LoadFileScheduling):
+    """On several cores the tests of a file go to one worker; so do all that build images of one name or share a study.
+
+    (`--dist loadgroup` would be for this, but xdist 3.8 and pytest 9.2 don't agree on what a test's id is.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "docker" if uses_engine(ROOT / file) else file
+
+
+@cache
+def uses_engine(file: Path) -> bool:
+    """Whether a file has tests with a Docker engine."""
+    return (
+        file.is_file()
+        and re.search(r"\bmark\.docker|\bengine\b.*\bdocker\b|\bbase_image\b", file.read_text()) is not None
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Take this scheduler instead of xdist's."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
