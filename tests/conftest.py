@@ -29,16 +29,13 @@ class ByFile(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "docker" if uses_engine(ROOT / file) else file
+        return "shared" if shares(ROOT / file) else file
 
 
 @cache
-def uses_engine(file: Path) -> bool:
-    """Whether a file has tests with a Docker engine."""
-    return (
-        file.is_file()
-        and re.search(r"\bmark\.docker|\bengine\b.*\bdocker\b|\bbase_image\b", file.read_text()) is not None
-    )
+def shares(file: Path) -> bool:
+    """Whether a file has tests with a Docker engine, or with the study that several files look at."""
+    return file.is_file() and re.search(r"\bmark\.docker\b|\bsmall_done\b", file.read_text()) is not None
 
 
 @pytest.hookimpl(optionalhook=True)
