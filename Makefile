@@ -67,7 +67,7 @@ fuzz: setup  ## try COUNT mutated inputs of each kind (50000), and print what ca
 
 chaos: COUNT = 200
 chaos: setup  ## strike a study COUNT times (200) by faults at random moments, and print what came of them
-	CHAOS_COUNT=$(COUNT) $(PYTEST) -q -m long tests/chaos
+	CHAOS_COUNT=$(COUNT) $(PYTEST) --numprocesses $(WORKERS) --dist load -q -m long tests/chaos
 
 check: export PYTHONPATH := $(subst $() $(),:,$(wildcard containers/*/))
 check: setup  ## ruff, strict mypy, and what may import what

@@ -5,31 +5,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.chaos import Calm, MakeCalm, Tally, write_study
+from helpers.chaos import Calm, MakeCalm, tabulate, write_study
 from helpers.ownengine import OwnEngine
 from helpers.studies import read_contents, run_coordinator
 
 from coordinator.runners.docker import image_name
 from coordinator.tools.finding import find_tool
 
-TALLY = pytest.StashKey[Tally]()
+TRIAL = "trial"
+"""The property of a test's report that says what came of its trial; reports also come from other processes."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Begin to count."""
-    config.stash[TALLY] = Tally()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what came of all trials."""
-    for line in config.stash[TALLY].lines():
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.getreports(name)]
+    for line in tabulate(value for report in reports for name, value in report.user_properties if name == TRIAL):
         terminalreporter.write_line(line)
 
 
-@pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Tally:
-    """Counts what comes of trials."""
-    return pytestconfig.stash[TALLY]
+@pytest.fixture
+def outcome(request: pytest.FixtureRequest) -> dict[str, object]:
+    """What comes of a trial: its fault, and columns of the table."""
+    found: dict[str, object] = {}
+    request.node.user_properties.append((TRIAL, found))
+    return found
 
 
 def run_calmly(folder: Path, kind: str, engine: OwnEngine | None) -> Calm:

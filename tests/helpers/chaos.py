@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from helpers.needs import skip_or_fail
 from helpers.ownengine import OwnEngine
@@ -88,26 +89,21 @@ def mount_disk(folder: Path) -> Callable[[], object]:
     return lambda: subprocess.run(["umount", "-l", folder], check=True)
 
 
-class Tally:
-    """What came of the trials, by fault."""
+COLUMNS = ("trials", "struck", "ended the run", "steps lost", "identical")
+"""Of the table of trials."""
 
-    COLUMNS = ("trials", "struck", "ended the run", "steps lost", "identical")
 
-    def __init__(self) -> None:
-        self.counts: dict[str, Counter[str]] = {}
-
-    def add(self, fault: str, **counts: int) -> None:
-        """Count; blanks of the columns are written as `_`."""
-        self.counts.setdefault(fault, Counter()).update({name.replace("_", " "): n for name, n in counts.items()})
-
-    def lines(self) -> Iterator[str]:
-        """The table, as Markdown; nothing where there was no trial."""
-        if not self.counts:
-            return
-        yield "| fault | " + " | ".join(self.COLUMNS) + " |"
-        yield "| --- |" + " --: |" * len(self.COLUMNS)
-        for fault, counts in [*self.counts.items(), ("all", sum(self.counts.values(), Counter()))]:
-            yield f"| {fault} | " + " | ".join(str(counts[column]) for column in self.COLUMNS) + " |"
+def tabulate(trials: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The table of trials by fault, as Markdown; nothing where there was none."""
+    counts: dict[str, Counter[str]] = {}
+    for trial in trials:
+        counts.setdefault(trial["fault"], Counter()).update({column: int(trial.get(column, 0)) for column in COLUMNS})
+    if not counts:
+        return
+    yield "| fault | " + " | ".join(COLUMNS) + " |"
+    yield "| --- |" + " --: |" * len(COLUMNS)
+    for fault, row in [*sorted(counts.items()), ("all", sum(counts.values(), Counter()))]:
+        yield f"| {fault} | " + " | ".join(str(row[column]) for column in COLUMNS) + " |"
 
 
 def find_lost(before: Finished, after: Finished, *, times: bool) -> list[str]:
