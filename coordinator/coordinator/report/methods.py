@@ -138,9 +138,14 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         f"falls from {train.learning_rate:g} along a cosine; "
         f"{_name_seeds(run.seeds)}."
     )
-    splits = [f"{d.name}: {len(d.split.train)} and {len(d.split.holdout)}" for d in run.datasets if d.split]
+    given = [d.name for d in run.datasets if d.split and train.given_split(d.name)]
+    splits = [
+        f"{d.name}: {len(d.split.train)} and {len(d.split.holdout)}{', as given' * (d.name in given)}"
+        for d in run.datasets if d.split
+    ]  # fmt: skip
+    how = " at random" * (len(given) < len(splits))
     yield (
-        f"Cases were split at random into cases for training and held-out cases ({'; '.join(splits)}); split, spacing, "
+        f"Cases were split{how} into cases for training and held-out cases ({'; '.join(splits)}); split, spacing, "
         "patch and normalisation were the same for all label versions."
     )
     yield (

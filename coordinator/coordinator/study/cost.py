@@ -201,10 +201,11 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
         smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, cautious))
         with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {cases} cases in all)"
         if smallest is None:
+            share = f"`holdout: {train.holdout:g}`"
+            total = f", which takes {ceil(FEWEST_TESTED / train.holdout)} cases in all with {share}"
             yield (
                 f"smallest gain that {group} would show: none, it can't tell at all {with_cases}; hold out at least "
-                f"{FEWEST_TESTED}, which takes {ceil(FEWEST_TESTED / train.holdout)} cases in all with "
-                f"`holdout: {train.holdout:g}`"
+                f"{FEWEST_TESTED}{'' if train.given_split(tested) else total}"
             )
             continue
         yield (

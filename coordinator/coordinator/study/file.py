@@ -92,9 +92,22 @@ class StudyFile(Strict):
                 raise ValueError(
                     f"exclude: {show_text(name)!r} is no dataset of this study; {did_you_mean(name, self.datasets)}"
                 )
+        if self.train is not None and (problem := self._split_problem(self.train)):
+            raise ValueError(f"train.split: {problem}")
         if self.transfer and self.train is None:
             raise ValueError("transfer: needs networks to fine-tune, but there is no `train` section; add `train: {}`")
         return self
+
+    def _split_problem(self, train: TrainSettings) -> str | None:
+        """What is wrong with the datasets that a given split names."""
+        names = (*self.datasets, *self.transfer)
+        if isinstance(train.split, dict):
+            unknown = sorted(set(train.split) - set(names))
+            said = [f"{show_text(name)!r} is no dataset of this study; {did_you_mean(name, names)}" for name in unknown]
+            return next(iter(said), None)
+        if train.split is not None and len(names) > 1:
+            return f"must say of which dataset it is, as `split: {{{names[0]}: …}}`, since this study has {len(names)}"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +210,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
 
 def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
     """The study file's `train` section as options of the trainer, without seeds and split."""
-    section = train.model_dump(exclude={"holdout", "split_seed", "seeds", "noise_seeds", "options"})
+    section = train.model_dump(exclude={"holdout", "split_seed", "split", "seeds", "noise_seeds", "options"})
     return {**{key.replace("_", "-"): value for key, value in section.items()}, **train.options}
 
 

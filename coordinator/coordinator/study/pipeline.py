@@ -22,7 +22,7 @@ A step's fingerprint is the digest of all that its output depends on: the code o
 of the cases it reads, and the fingerprints of the steps before it. Only a step whose fingerprint changed is redone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
 from coordinator.study.file import Study
+from coordinator.study.givensplit import find_unused, read_given_split, use_given_split
 from coordinator.study.labelmappings import IdMapping, find_id_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
 from coordinator.study.marks import find_marks
@@ -110,7 +111,8 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
         dataset = open_dataset(study.data, name)
         cache = make_dataset_folder(study.run_folder, name) / ".check.json"
         check = check_dataset(dataset, study.content.exclude.get(name), cache)
-        checked[name] = replace(check, files={DESCRIPTION: description, **check.files})
+        warnings = (*check.warnings, *_describe_unused(study, check))
+        checked[name] = replace(check, files={DESCRIPTION: description, **check.files}, warnings=warnings)
     for target in study.content.transfer:
         for source in study.content.datasets:
             if shared := find_shared_scans(checked[target], checked[source]):
@@ -124,12 +126,24 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
     return checked
 
 
+def _describe_unused(study: Study, dataset: DatasetCheck) -> Iterator[str]:
+    """A line where a given split leaves cases out."""
+    given = study.content.train and study.content.train.given_split(dataset.name)
+    if given and (unused := find_unused(read_given_split(given, study.file.parent), dataset)):
+        yield (
+            f"{len(unused)} of {len(dataset.cases)} cases are on neither side of the split, so they get label versions and "
+            f"scores, but no network sees them: {', '.join(unused)}"
+        )
+
+
 def _split_dataset(study: Study, checked: Mapping[str, DatasetCheck], name: str, train: TrainSettings) -> Split:
     """Split a dataset: twins on one side; in a target dataset, scans that other datasets train on are not held out."""
     known: set[str] = set()
     if name in study.content.transfer:
         for source in study.content.datasets:
             known.update(find_shared_scans(checked[name], checked[source]))
+    if given := train.given_split(name):
+        return use_given_split(read_given_split(given, study.file.parent), checked[name], study.file, known)
     return split_cases(checked[name].cases, train, name, checked[name].twins, known)
 
 

@@ -1,8 +1,8 @@
 """The sections of a study file: their keys, defaults and ranges; some ranges are in the trainer's manifest."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Line, Strict, did_you_mean
@@ -47,6 +47,42 @@ class ScoreSettings(Strict):
         return CONVENTIONS[self.empty].scoring(tolerance_mm, tuple(self.also_mm), distances=self.distances)
 
 
+class GivenSplit(Strict):
+    """A split that is not drawn: the cases of both sides, or a JSON file that holds them."""
+
+    file: Line | None = Field(default=None, description='{"train": [case], "holdout": [case]}, or nnU-Net\'s folds')
+    fold: int | None = Field(default=None, ge=0, le=10_000, description="of a file that holds several")
+    train: Items[Line] = Field(default=(), max_length=1_000_000)
+    holdout: Items[Line] = Field(default=(), max_length=1_000_000)
+
+    @model_validator(mode="after")
+    def _check_form(self) -> "GivenSplit":
+        has_cases = bool(self.train) and bool(self.holdout)
+        if (self.file is None) != has_cases or (self.file and (self.train or self.holdout)):
+            raise ValueError("must give `train` and `holdout`, each with a case, or a `file` that has them")
+        if self.file is None and self.fold is not None:
+            raise ValueError("fold: is of a `file` with several folds, but there is no `file`")
+        return self
+
+
+def _form_of_split(value: object) -> str:
+    """Which form a given split has, so that what is said of it is about that form."""
+    if isinstance(value, dict):
+        return "cases" if set(value) & set(GivenSplit.model_fields) or not value else "datasets"
+    return "cases" if isinstance(value, GivenSplit) else "file"
+
+
+SplitOfOne = Annotated[
+    Annotated[Line, Tag("file")] | Annotated[GivenSplit, Tag("cases")], Discriminator(_form_of_split)
+]
+SplitForm = Annotated[
+    Annotated[Line, Tag("file")]
+    | Annotated[GivenSplit, Tag("cases")]
+    | Annotated[dict[str, SplitOfOne], Tag("datasets")],
+    Discriminator(_form_of_split),
+]
+
+
 class TrainSettings(Strict):
     """How networks are trained, one for each label version and seed.
 
@@ -60,6 +96,9 @@ class TrainSettings(Strict):
     learning_rate: float = Field(default=1e-3, gt=0, lt=1)
     holdout: float = Field(default=0.2, gt=0, lt=1, description="share of the cases that are held out")
     split_seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
+    split: SplitForm | None = Field(
+        default=None, description="instead of a drawn split: a file, or cases; of several datasets, by their names"
+    )
     seeds: Items[int] = Field(
         default=(0, 1, 2), min_length=1, max_length=1000, description="a network for each, on each label version"
     )
@@ -81,6 +120,11 @@ class TrainSettings(Strict):
         if max(seeds, default=0) > LARGEST_SEED:
             raise ValueError(f"seeds must be at most {LARGEST_SEED}, but one is {max(seeds)}")
         return seeds
+
+    def given_split(self, dataset: str) -> GivenSplit | None:
+        """The split of a dataset that is given; None where it is drawn."""
+        given = self.split.get(dataset) if isinstance(self.split, dict) else self.split
+        return GivenSplit(file=given) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _check_noise_seeds(self) -> "TrainSettings":

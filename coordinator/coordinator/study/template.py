@@ -41,6 +41,7 @@ train:
   learning_rate: 1.0e-3
   holdout: 0.2                    # share of held-out cases; networks are tested on them, never trained
   split_seed: 0
+  # split: official.json          # instead of both: {{"train": [cases], "holdout": [cases]}}, or a fold of nnU-Net's
   seeds: [0, 1, 2]                # networks also differ by chance, so one seed alone can't tell. Cheaper:
   # seeds: [0]
   # noise_seeds: [1, 2]           # further networks on the reference labels alone, which show the noise of seeds

@@ -70,6 +70,21 @@ def test_training_adds_a_store_and_for_each_version_and_seed_a_model_predictions
     assert len(ids) == len(set(ids)) == 7 + 1 + 3 + 3 * 2 * 3
 
 
+def test_networks_are_trained_on_the_cases_of_a_given_split_and_another_one_does_them_again(
+    plan: Callable[..., Plan],
+) -> None:
+    given = "train: {{epochs: 3, seeds: [0], split: {{train: [a, {}], holdout: [{}]}}}}\n"
+    drawn, first, second = (
+        plan(STUDY + TRAIN),
+        plan(STUDY + given.format("c", "b")),
+        plan(STUDY + given.format("b", "c")),
+    )
+
+    assert first.about["split"]["toy"] == {"train": ["a", "c"], "holdout": ["b"]}
+    assert changed(first, second) == {step.id for step in first.steps if step.id.split("/")[1] > "4"}
+    assert changed(drawn, first) <= changed(first, second)
+
+
 def test_every_step_comes_after_what_it_needs(plan: Callable[..., Plan]) -> None:
     seen: set[str] = set()
     for step in plan(STUDY + TRAIN).steps:
