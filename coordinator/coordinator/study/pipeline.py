@@ -131,8 +131,8 @@ def _describe_unused(study: Study, dataset: DatasetCheck) -> Iterator[str]:
     given = study.content.train and study.content.train.given_split(dataset.name)
     if given and (unused := find_unused(read_given_split(given, study.file.parent), dataset)):
         yield (
-            f"{len(unused)} of {len(dataset.cases)} cases are on neither side of the split, so they get label versions and "
-            f"scores, but no network sees them: {', '.join(unused)}"
+            f"{len(unused)} of {len(dataset.cases)} cases are on neither side of the split, so they get label versions "
+            f"and scores, but no network sees them: {', '.join(unused)}"
         )
 
 
