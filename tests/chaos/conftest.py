@@ -61,4 +61,4 @@ def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnEngine]:
     engine = OwnEngine(tmp_path_factory.mktemp("engine"))
     engine.copy_image(image_name(find_tool("degrade")))
     yield engine
-    engine.stop()
+    engine.end()

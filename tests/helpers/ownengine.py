@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ class OwnEngine:
         """Stop it, with its containers."""
         self.process.send_signal(number)
         self.process.wait(60)
+
+    def end(self) -> None:
+        """Stop it, and its containerd, which outlives one that was killed."""
+        self.stop()
+        file = self.folder / "exec/containerd/containerd.pid"
+        if file.exists():
+            with suppress(ProcessLookupError):
+                os.kill(int(file.read_text()), signal.SIGTERM)
 
     def start_again(self) -> None:
         """Start it after a stop."""
