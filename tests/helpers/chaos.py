@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -136,11 +137,12 @@ class Trial:
         self.coordinator = self.start()
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Start `coordinator run`."""
+        """Start `coordinator run`, as from a terminal: what a shell starts in the background ignores SIGINT."""
         with self.printed.open("ab") as stream:
             return subprocess.Popen(
-                [COORDINATOR, "run", self.study], stdout=stream, stderr=stream, env=os.environ | self.environment
-            )
+                [COORDINATOR, "run", self.study], stdout=stream, stderr=stream, env=os.environ | self.environment,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            )  # fmt: skip
 
     def end(self) -> tuple[int, str]:
         """Wait for the run's end; its exit code, and what it printed."""
@@ -217,14 +219,12 @@ class Trial:
         return steps.marker_file(self.run, step.id).is_file() and record is not None
 
     def stamp(self, step: steps.Step) -> dict[str, tuple[int, int]]:
-        """Inode and time of the files of a step's output."""
-        found = {}
-        for output in (step.output, *step.also):
-            path = (self.run / output).resolve()
-            for file in [path] if path.is_file() else path.rglob("*"):
-                with suppress(OSError):
-                    about = file.stat()
-                    found[str(file.relative_to(path.parent))] = (about.st_ino, about.st_mtime_ns)
+        """Inode and time of the files that a step wrote; another one's may lie in the same folder."""
+        record, found = outputs.read_record(self.run, step.id), {}
+        for file in record.files if record else ():
+            with suppress(OSError):
+                about = (self.run / file).stat()
+                found[file] = (about.st_ino, about.st_mtime_ns)
         return found
 
     def results(self) -> list[Path]:
