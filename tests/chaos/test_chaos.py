@@ -10,6 +10,7 @@ import os
 import pytest
 from helpers.chaos import MakeCalm, Trial, find_lost, mount_disk
 from helpers.faults import FAULTS, Fault
+from helpers.studies import read_contents
 
 pytestmark = [pytest.mark.venvs, pytest.mark.long]
 COUNT = int(os.environ.get("CHAOS_COUNT") or 20)
@@ -59,7 +60,7 @@ def test_a_struck_study_says_why_loses_nothing_and_ends_in_the_same_bytes(
         assert fault.is_named_in(printed), story
     assert last_code == 0, story + last
     assert fault.loses or not lost, story + last + str(lost)
-    contents = trial.contents()
+    contents = read_contents(trial.run)
     differing = [
         name for name in {**expected.contents, **contents} if contents.get(name) != expected.contents.get(name)
     ]

@@ -4,10 +4,10 @@ import json
 import subprocess
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import polars as pl
 import pytest
+from helpers.damages import replace_voxels
 from helpers.running import wait_until
 from helpers.studies import COORDINATOR, run_coordinator
 
@@ -36,9 +36,7 @@ def start(study: Path) -> "subprocess.Popen[str]":
 
 def replace_image(file: Path) -> bytes:
     """Put another scan in the place of one; returns the bytes of that one."""
-    kept, volume = file.read_bytes(), nib.load(file)
-    nib.save(nib.Nifti1Image(np.asarray(volume.dataobj) + np.int16(5), volume.affine, volume.header), file)
-    return kept
+    return replace_voxels(file, lambda hu: hu + np.int16(5))
 
 
 def test_an_image_that_is_replaced_while_a_study_runs_is_noticed_and_its_steps_are_done_with_the_new_one(

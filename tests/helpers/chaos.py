@@ -16,7 +16,7 @@ from typing import Any
 from helpers.needs import skip_or_fail
 from helpers.ownengine import OwnEngine
 from helpers.standins import STANDINS
-from helpers.studies import COORDINATOR, read_contents
+from helpers.studies import COORDINATOR
 
 from coordinator.datasets.phantom import make_phantom
 from coordinator.engine import outputs
@@ -211,17 +211,16 @@ class Trial:
         """The steps that are done, and their files."""
         with suppress(Exception):  # no plan yet, or a damaged one
             plan = steps.read_plan(self.run)
-            return {step.id: self.stamp(step) for step in plan.steps if self._is_done(step)}
+            done = {
+                step.id: outputs.read_record(self.run, step.id) for step in plan.steps if steps.is_done(self.run, step)
+            }
+            return {step_id: self._stamp(record) for step_id, record in done.items() if record is not None}
         return {}
 
-    def _is_done(self, step: steps.Step) -> bool:
-        record = outputs.read_record(self.run, step.id)
-        return steps.marker_file(self.run, step.id).is_file() and record is not None
-
-    def stamp(self, step: steps.Step) -> dict[str, tuple[int, int]]:
+    def _stamp(self, record: outputs.Record) -> dict[str, tuple[int, int]]:
         """Inode and time of the files that a step wrote; another one's may lie in the same folder."""
-        record, found = outputs.read_record(self.run, step.id), {}
-        for file in record.files if record else ():
+        found = {}
+        for file in record.files:
             with suppress(OSError):
                 about = (self.run / file).stat()
                 found[file] = (about.st_ino, about.st_mtime_ns)
@@ -233,7 +232,3 @@ class Trial:
             file for file in (self.run / "datasets").rglob("*")
             if file.suffix in {".gz", ".parquet"} and file.is_file() and ".part" not in str(file)
         )  # fmt: skip
-
-    def contents(self) -> dict[str, bytes]:
-        """All that is compared with an undisturbed run."""
-        return read_contents(self.run)

@@ -1,8 +1,13 @@
-"""Every way in which a small file can be damaged."""
+"""Every way in which a small file can be damaged, and a volume be another one."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
 
 
 def _cut(path: Path) -> None:
@@ -22,6 +27,15 @@ def _put_pipe(path: Path) -> None:
 def _put_dangling_link(path: Path) -> None:
     path.unlink()
     path.symlink_to("nowhere")
+
+
+def replace_voxels(file: Path, change: Callable[[NDArray[Any]], NDArray[Any]]) -> bytes:
+    """Put another volume in the place of one, in one step; returns the bytes of that one."""
+    kept, volume = file.read_bytes(), nib.load(file)
+    fresh = file.with_name(f"fresh-{file.name}")
+    nib.save(nib.Nifti1Image(change(np.asarray(volume.dataobj)), volume.affine, volume.header), fresh)
+    fresh.replace(file)
+    return kept
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {

@@ -12,11 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from helpers.chains import flip
 from helpers.chaos import Trial
-from helpers.damages import DAMAGES
+from helpers.damages import DAMAGES, replace_voxels
 from helpers.studies import COORDINATOR
 
 from contract.errors import ExitCode
@@ -160,10 +159,7 @@ def replace_labels(trial: Trial) -> Undo | None:
 
 def _replace(trial: Trial, kind: str, change: Callable[[np.ndarray], np.ndarray]) -> Undo:  # type: ignore[type-arg]
     file = trial.random.choice(sorted((trial.folder / "data/phantom" / kind).glob("*.nii.gz")))
-    kept, volume = file.read_bytes(), nib.load(file)
-    fresh = file.with_name(f"fresh-{file.name}")
-    nib.save(nib.Nifti1Image(change(np.asarray(volume.dataobj)), volume.affine, volume.header), fresh)
-    fresh.replace(file)
+    kept = replace_voxels(file, change)
     return lambda: file.write_bytes(kept)
 
 
