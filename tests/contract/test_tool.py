@@ -40,6 +40,28 @@ def test_a_second_run_does_nothing_and_loads_no_model(place: Place) -> None:
     assert (place.times(), (place.results / "run.json").read_bytes()) == before
 
 
+NAMES_ITS_DEVICE = TOOL.replace("    return context.options\n", '    context.facts["device"] = "found"\n    return context.options\n')
+
+
+@pytest.mark.parametrize("record", ["kept", "lost"])
+def test_a_run_that_only_looks_at_results_keeps_what_made_them(record: str, place: Place) -> None:
+    """A run that was killed after its last case leaves nothing to do but `run.json`."""
+    kill = 'case.name == "b" and os.kill(os.getpid(), 9)'
+    (place.tool / "tool.py").write_text(NAMES_ITS_DEVICE.replace("    time.sleep", f"    {kill}\n    time.sleep"))
+    killed = place.run("--cases", "a,b")
+    if record == "lost":
+        (place.results / "run.json").unlink()
+    (place.tool / "tool.py").write_text(NAMES_ITS_DEVICE)
+
+    again = place.run("--cases", "a")
+
+    run = json.loads((place.results / "run.json").read_text())
+    assert killed.returncode == -signal.SIGKILL
+    assert "a: already done" in again.stderr
+    assert ("loaded" in again.stderr) == (record == "lost")
+    assert (run["device"], list(run["outputs"]), list(run["cases"])) == ("found", ["a.nii.gz"], ["a"])
+
+
 def test_only_a_changed_image_is_done_again(place: Place) -> None:
     place.run()
     before = place.times()

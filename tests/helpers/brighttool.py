@@ -28,7 +28,7 @@ options:
   returns: {{type: str, default: labels, choices: [labels, wrong-shape, unknown-id, floats, error], help: what it gives}}
 """
 TOOL = """
-import sys, time
+import os, sys, time
 import numpy as np
 from contract import Cases, run
 

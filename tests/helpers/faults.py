@@ -238,8 +238,8 @@ _MEMORY = r"(?i)memory|allocat|exit code|killed|signal"
 _CHANGED = r"was replaced|were replaced|is not the one|changed|must|differ|sha256"
 FAULTS = (
     Fault("kill -9 of the coordinator", send("coordinator", signal.SIGKILL), frozenset({-9})),
-    Fault("SIGTERM to the coordinator", send("coordinator", signal.SIGTERM), frozenset({STOPPED}), "interrupted; the next run goes on"),
-    Fault("SIGINT to the coordinator", send("coordinator", signal.SIGINT), frozenset({STOPPED}), "interrupted; the next run goes on"),
+    Fault("SIGTERM to the coordinator", send("coordinator", signal.SIGTERM), frozenset({STOPPED, -15}), "interrupted; the next run goes on"),
+    Fault("SIGINT to the coordinator", send("coordinator", signal.SIGINT), frozenset({STOPPED, -2}), "interrupted; the next run goes on"),
     Fault("kill -9 of Snakemake", send("snakemake", signal.SIGKILL), frozenset({STOPPED}), "workflow engine was killed"),
     Fault("SIGTERM to Snakemake", send("snakemake", signal.SIGTERM), frozenset({STOPPED, PARTLY}), "engine was asked to stop|not run"),
     Fault("kill -9 of a step", send("step", signal.SIGKILL), frozenset({PARTLY}), _KILLED),

@@ -93,6 +93,8 @@ def parse_run(content: bytes) -> dict[str, Any]:
     for key, kind in {"outputs": dict, "cases": dict, "options": dict, "packages": dict, "weights": list}.items():
         if not isinstance(record.get(key) or kind(), kind):
             raise TypeError(f"its {key!r} is a {type(record[key]).__name__}")
+    if not all(isinstance(case, dict) for case in (record.get("cases") or {}).values()):
+        raise TypeError("its 'cases' are no mappings")
     return record
 
 

@@ -40,7 +40,8 @@ class _CaseRecord:
 def run_cases(context: Context, step: Cases[Any]) -> int:
     """Do the cases that are not done, one after the other; return the exit code."""
     statuses = records.read_statuses(context.folder)
-    recorded = records.read_run(context.folder).get("cases", {})
+    earlier = records.read_run(context.folder)
+    recorded = earlier.get("cases", {})
     case_records: dict[str, _CaseRecord] = {}
     parts = common_parts(context)
     model: Any = None
@@ -61,6 +62,8 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
         _output(context, name).unlink(missing_ok=True)  # a case that fails now leaves no result of an earlier input
         if not loaded:
             model, loaded = step.load(context), True
+            # A run that is stopped has said what made its results: the next one may find nothing to do but this record.
+            _write_run(context, describe_run(context), statuses, recorded, time.monotonic() - started)
         status, contract_kept = _do_case(context, step, model, name, fingerprint)
         context.refuse_replaced_weights()
         if status.state == "done" and _stamp_inputs(context, name) != stamps:
@@ -75,7 +78,10 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
     if case_records or not (context.folder / records.RUN).exists():
         records.write_statuses(context.folder, statuses)
         cases = {**recorded, **{name: asdict(record) for name, record in case_records.items()}}
-        _write_run(context, statuses, cases, time.monotonic() - started)
+        if not loaded and not earlier:
+            step.load(context)  # somebody has removed the record; what it said of the model is found once more
+        description = earlier if earlier and not loaded else describe_run(context)
+        _write_run(context, description, statuses, cases, time.monotonic() - started)
     context.progress.end(f"{len(context.cases) - len(failed)} of {len(context.cases)} cases done, {len(failed)} failed")
     if contract_broken:
         return ExitCode.CONTRACT_BROKEN
@@ -163,16 +169,26 @@ def _output(context: Context, case: str) -> Path:
 
 
 def _write_run(
-    context: Context, statuses: Mapping[str, CaseStatus], cases: Mapping[str, Mapping[str, Any]], seconds: float
+    context: Context,
+    description: Mapping[str, object],
+    statuses: Mapping[str, CaseStatus],
+    cases: Mapping[str, Mapping[str, Any]],
+    seconds: float,
 ) -> None:
-    """Write `run.json`; `cases` are those of this run and of earlier ones."""
+    """Write `run.json`.
+
+    Args:
+        description: of what made the results: this run, or an earlier one where this has only looked at them.
+        cases: those of this run and of earlier ones.
+        seconds: that this run has taken.
+    """
     outputs = {
         f"{name}{SUFFIX}": status.output_sha256
         for name, status in sorted(statuses.items())
         if status.output_sha256 and _output(context, name).is_file()
     }
     run = {
-        **describe_run(context),
+        **description,
         "outputs": outputs,
         "cases": dict(sorted(cases.items())),
         "seconds": round(seconds, 3),

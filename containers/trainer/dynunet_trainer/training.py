@@ -59,7 +59,9 @@ def train(context: Context) -> None:
     for stale in (checkpoint.MODEL, checkpoint.IDENTITY, TABLE, EVENTS):
         (context.folder / stale).unlink(missing_ok=True)
     run = _start_run(context, settings, data, config, environment, device)
+    resumed_at = run.step
     _run_steps(context, settings, data, run)
+    context.facts["steps_this_run"] = run.step - resumed_at  # what the seconds in `run.json` were for
     _write_results(context, settings, data, run)
     summary = f"{settings.epochs} epochs, loss {run.log[-1].loss:.4f}" if run.log else "no epoch"
     context.progress.end(run.failure or summary)

@@ -29,16 +29,14 @@ RUNTIME = click.option(
 
 def main() -> None:
     """Run the command line; every expected error is one message and an exit code, never a traceback."""
-    terminal.prepare()
-    fill_environment()
-    signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # `nohup` has it ignored
-        signal.signal(signal.SIGHUP, _stop)
     try:
+        terminal.prepare()
+        fill_environment()
+        _take_signals()
         code = commands(standalone_mode=False)  # the code that a command gave to `context.exit`
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else ExitCode.DONE)
-    except (click.exceptions.Abort, Stopped) as error:
+    except (KeyboardInterrupt, click.exceptions.Abort, Stopped) as error:
         _fail(str(error) or "interrupted; the next run goes on from here", ExitCode.STOPPED)
     except click.ClickException as error:
         error.show()
@@ -310,6 +308,15 @@ def _serve(run: Path, port: int, socket: Path | None) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             click.echo()
+
+
+def _take_signals() -> None:
+    """Have the stack unwound by signals that ask for an end, but for those that the caller has ignored (`nohup`)."""
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _stop)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:

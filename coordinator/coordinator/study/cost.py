@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, inf
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 import polars as pl
@@ -104,23 +104,22 @@ def step_time(records: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) 
         options: all of the trainer in this study.
     """
     seconds = [
-        record["seconds"] / (record["options"]["epochs"] * record["options"]["batches-per-epoch"])
+        record["seconds"] / record["steps_this_run"]
         for record in records
-        if record.get("step") == "train" and record.get("seconds")
-        and all(isinstance(record["options"].get(name), int) for name in ("epochs", "batches-per-epoch"))
+        if record.get("step") == "train" and isinstance(record.get("steps_this_run"), int) and record["steps_this_run"]
         and all(record["options"].get(name) == options.get(name) for name in PACE_OPTIONS)
     ]  # fmt: skip
     return Pace(median(seconds), measured=True) if seconds else Pace(ASSUMED_STEP_S, measured=False)
 
 
 def case_time(records: Sequence[Mapping[str, Any]], tool: str) -> Pace:
-    """Seconds of a case: the median of earlier runs in which the tool labelled cases, else assumed."""
-    seconds = [
-        record["seconds"] / len(record["outputs"])
+    """Seconds of a case, its share of loading the model included: the median of earlier runs' means, else assumed."""
+    cases = [
+        [case["seconds"] for case in record.get("cases", {}).values() if case.get("seconds")]
         for record in records
         if record.get("tool") == tool and record.get("step") != "train"
-        and record.get("seconds") and record.get("outputs")
-    ]  # fmt: skip
+    ]
+    seconds = [mean(each) for each in cases if each]
     return Pace(median(seconds), measured=True) if seconds else Pace(ASSUMED_CASE_S, measured=False)
 
 

@@ -28,7 +28,7 @@ OPTIONS = {"patch": "auto", "patch-voxels": 2097152, "filters": "auto", "batch-s
 def record(seconds: float, **options: object) -> dict[str, object]:
     return {
         "tool": "trainer", "step": "train", "device": "cuda:0", "seconds": seconds, "outputs": {"model.pt": "", "log.parquet": ""},
-        "options": {**OPTIONS, "epochs": 10, "batches-per-epoch": 5, **options},
+        "steps_this_run": 50, "options": {**OPTIONS, "epochs": 10, "batches-per-epoch": 5, **options},
     }  # fmt: skip
 
 
@@ -47,11 +47,24 @@ def test_a_steps_time_is_assumed_where_none_was_measured():
     assert (pace.seconds, pace.measured) == (cost.ASSUMED_STEP_S, False)
 
 
+def test_a_steps_time_is_of_the_steps_that_the_run_did_which_ended_the_training():
+    resumed, only_written = record(2) | {"steps_this_run": 5}, record(0.1) | {"steps_this_run": 0}
+
+    assert cost.step_time([resumed, only_written], OPTIONS).seconds == 2 / 5
+    assert not cost.step_time([only_written], OPTIONS).measured
+
+
 def test_a_cases_time_is_of_that_tool_and_never_of_training():
-    labelled = {"tool": "medsam", "seconds": 30.0, "outputs": {"a": "", "b": "", "c": ""}}
+    labelled = {"tool": "medsam", "seconds": 30.0, "cases": {"a": {"seconds": 14.0}, "b": {"seconds": 6.0}}}
 
     assert cost.case_time([labelled, record(10)], "medsam").seconds == 10
     assert not cost.case_time([labelled, record(10)], "trainer").measured
+
+
+def test_a_cases_time_is_of_the_cases_whose_time_is_known():
+    resumed = {"tool": "medsam", "seconds": 0.2, "cases": {"a": {"seconds": None}, "b": {"seconds": 6.0}}}
+
+    assert cost.case_time([resumed], "medsam").seconds == 6
 
 
 @pytest.fixture

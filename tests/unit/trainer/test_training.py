@@ -11,6 +11,8 @@ import torch
 from dynunet_trainer.store import read_bricks
 from helpers.training import SHORT, STEPS, results, stores
 
+from contract.records import read_run
+
 CHECKPOINT, BEFORE = ".checkpoint.pt", ".checkpoint-before.pt"
 
 
@@ -68,6 +70,7 @@ def test_sigterm_keeps_every_step_and_the_next_run_goes_on(bench, undisturbed):
     bench.run("train", "stopped", *SHORT, **stores(bench))
 
     assert results(bench, "stopped") == undisturbed
+    assert read_run(bench.out("stopped"))["steps_this_run"] == STEPS - done["step"]
 
 
 def test_checkpoint_of_another_run_is_refused_by_name_and_training_begins_anew(bench, undisturbed):

@@ -1,0 +1,15 @@
+"""Where the `coordinator` command starts: interrupted while it still loads, it ends without a traceback."""
+
+import signal
+
+
+def main() -> None:
+    """Load the commands, which takes a second, and run one.
+
+    Nothing is begun before, so that SIGINT may end the process at once. `nohup` and shells' background have it ignored.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from coordinator.cli import main as commands
+
+    commands.main()
