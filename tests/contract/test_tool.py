@@ -40,7 +40,9 @@ def test_a_second_run_does_nothing_and_loads_no_model(place: Place) -> None:
     assert (place.times(), (place.results / "run.json").read_bytes()) == before
 
 
-NAMES_ITS_DEVICE = TOOL.replace("    return context.options\n", '    context.facts["device"] = "found"\n    return context.options\n')
+NAMES_ITS_DEVICE = TOOL.replace(
+    "    return context.options\n", '    context.facts["device"] = "found"\n    return context.options\n'
+)
 
 
 @pytest.mark.parametrize("record", ["kept", "lost"])

@@ -42,7 +42,7 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
     statuses = records.read_statuses(context.folder)
     earlier = records.read_run(context.folder)
     recorded = earlier.get("cases", {})
-    case_records: dict[str, _CaseRecord] = {}
+    cases: dict[str, Mapping[str, Any]] = dict(recorded)
     parts = common_parts(context)
     model: Any = None
     contract_broken = loaded = False
@@ -55,15 +55,13 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
         fingerprint = case_fingerprint(context, parts, name, image_sha256)
         if _is_done(context, statuses.get(name), fingerprint):
             record = _CaseRecord(image_sha256, statuses[name].output_sha256)
-            if not _is_recorded(recorded.get(name), record):
-                case_records[name] = record
+            if not _is_recorded(cases.get(name), record):
+                cases[name] = asdict(record)
             context.progress.advance(name, "already done")
             continue
         _output(context, name).unlink(missing_ok=True)  # a case that fails now leaves no result of an earlier input
         if not loaded:
-            model, loaded = step.load(context), True
-            # A run that is stopped has said what made its results: the next one may find nothing to do but this record.
-            _write_run(context, describe_run(context), statuses, recorded, time.monotonic() - started)
+            model, loaded = _load(context, step, statuses, recorded), True
         status, contract_kept = _do_case(context, step, model, name, fingerprint)
         context.refuse_replaced_weights()
         if status.state == "done" and _stamp_inputs(context, name) != stamps:
@@ -72,20 +70,26 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
         records.append_status(context.folder, status)
         statuses[name] = status
         seconds = time.monotonic() - case_started
-        case_records[name] = _CaseRecord(image_sha256, status.output_sha256, seconds, peak_memory_mb())
+        cases[name] = asdict(_CaseRecord(image_sha256, status.output_sha256, seconds, peak_memory_mb()))
         context.progress.advance(name, status.reason or "done", failed=status.state == "failed")
     failed = [name for name in context.cases if statuses[name].state == "failed"]
-    if case_records or not (context.folder / records.RUN).exists():
+    if cases != recorded or not (context.folder / records.RUN).exists():
         records.write_statuses(context.folder, statuses)
-        cases = {**recorded, **{name: asdict(record) for name, record in case_records.items()}}
         if not loaded and not earlier:
-            step.load(context)  # somebody has removed the record; what it said of the model is found once more
-        description = earlier if earlier and not loaded else describe_run(context)
-        _write_run(context, description, statuses, cases, time.monotonic() - started)
+            _load(context, step, statuses, recorded)  # somebody has removed the record of what made the results
+        _write_run(context, {} if loaded else earlier, statuses, cases, time.monotonic() - started)
     context.progress.end(f"{len(context.cases) - len(failed)} of {len(context.cases)} cases done, {len(failed)} failed")
-    if contract_broken:
-        return ExitCode.CONTRACT_BROKEN
-    return ExitCode.CASES_FAILED if failed else ExitCode.DONE
+    return ExitCode.CONTRACT_BROKEN if contract_broken else ExitCode.CASES_FAILED if failed else ExitCode.DONE
+
+
+def _load(
+    context: Context, step: Cases[Any], statuses: Mapping[str, CaseStatus], cases: Mapping[str, Mapping[str, Any]]
+) -> Any:  # noqa: ANN401 - the tool's model
+    """Load the model and record it at once: if this run is killed, the next may find no case to do, and loads none."""
+    started = time.monotonic()
+    model = step.load(context)
+    _write_run(context, {}, statuses, cases, time.monotonic() - started)
+    return model
 
 
 def _is_done(context: Context, status: CaseStatus | None, fingerprint: str) -> bool:
@@ -170,25 +174,19 @@ def _output(context: Context, case: str) -> Path:
 
 def _write_run(
     context: Context,
-    description: Mapping[str, object],
+    earlier: Mapping[str, Any],
     statuses: Mapping[str, CaseStatus],
     cases: Mapping[str, Mapping[str, Any]],
     seconds: float,
 ) -> None:
-    """Write `run.json`.
-
-    Args:
-        description: of what made the results: this run, or an earlier one where this has only looked at them.
-        cases: those of this run and of earlier ones.
-        seconds: that this run has taken.
-    """
+    """Write `run.json`; `earlier` is that of the run that made all results, empty where this one has made some."""
     outputs = {
         f"{name}{SUFFIX}": status.output_sha256
         for name, status in sorted(statuses.items())
         if status.output_sha256 and _output(context, name).is_file()
     }
     run = {
-        **description,
+        **(earlier or describe_run(context)),
         "outputs": outputs,
         "cases": dict(sorted(cases.items())),
         "seconds": round(seconds, 3),

@@ -11,9 +11,7 @@ START = (sys.executable, "-v", "-c", "from coordinator.cli.start import main; ma
 
 def start(disposition: Callable[[], object]) -> "subprocess.Popen[str]":
     """Start the command with a way to take SIGINT, and wait until it loads what the commands need."""
-    process = subprocess.Popen(
-        START, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=disposition
-    )
+    process = subprocess.Popen(START, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=disposition)
     assert process.stderr is not None
     assert any(line.startswith("import 'click") for line in process.stderr)
     return process
