@@ -44,7 +44,7 @@ def make_chain(data: Path, tolerance_mm: float = 3.0, base: str = "1") -> Plan:
     common = {"dataset": "toy", "cases": 3}
     scoring = Scoring(tolerance_mm=tolerance_mm).as_json()
     planned = (
-        Step(id=BASE, kind="base", output=BASE, label_version="base", fingerprint=base, settings={"cases": CASES}, **common),
+        Step(id=BASE, kind="labels", output=BASE, label_version="base", fingerprint=base, settings={"place": "labels", "cases": CASES}, **common),
         Step(
             id=VERSION, kind="remap", output=VERSION, label_version="v", fingerprint=base, needs=(BASE,),
             settings={"raw": BASE, "to_target": {"1": 1}}, **common,

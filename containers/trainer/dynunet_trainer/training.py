@@ -272,7 +272,7 @@ def _write_results(context: Context, settings: Settings, data: _Data, run: _Run)
     content = {
         "plan": data.store.plan.to_dict(),
         "labels": dict(data.labels.organs),
-        "missing": list(data.labels.missing),
+        "missing": [case for case in data.labels.missing if case in data.store.training],
         "deep_supervision": settings.deep_supervision,
         "failure": run.failure,
         "weights": named_weights(run.network),

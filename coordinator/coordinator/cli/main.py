@@ -109,7 +109,7 @@ def plan(study: Path, runtime: str | None) -> None:
     console = Console()
     console.print(table)
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
-    content, versions = prepared.study.content, len(prepared.study.generators)
+    content, versions = prepared.study.content, len(prepared.study.versions)
     tests = plan_tests(content.verdict.alpha, [versions] * len(content.datasets), len(content.transfer))
     lines = cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence)
     if content.train is not None:

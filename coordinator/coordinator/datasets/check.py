@@ -64,6 +64,7 @@ class DatasetCheck:
         excluded: case -> reason, from dataset.yaml or the study.
         warnings: about the dataset as a whole.
         files: file below the dataset's folder -> its sha256 and stamp, as it was read; of the sound cases.
+        label_sets: label version -> sound case -> sha256 of its labels, for the label sets of a study.
     """
 
     name: str
@@ -73,6 +74,7 @@ class DatasetCheck:
     excluded: Mapping[str, str]
     warnings: tuple[str, ...]
     files: Mapping[str, list[Any]] = field(default_factory=dict)
+    label_sets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def twins(self) -> list[tuple[str, ...]]:
@@ -83,6 +85,11 @@ class DatasetCheck:
     def set_aside(self) -> dict[str, list[str]]:
         """Case with errors -> its errors."""
         return {case: list(check.errors) for case, check in self.checks.items() if check.errors}
+
+    def covered(self, *versions: str) -> tuple[str, ...]:
+        """The sound cases that have labels in each of these label versions; only label sets may lack some."""
+        sets = [self.label_sets[version] for version in versions if version in self.label_sets]
+        return tuple(case for case in self.cases if all(case in labels for labels in sets))
 
     def digests(self, *, labels: bool) -> list[list[str | None]]:
         """Name and file digests of each sound case, for fingerprints."""

@@ -20,24 +20,29 @@ from coordinator.scoring.settings import scoring_from_json
 from coordinator.study.steps import Plan, Step, name_output
 
 
-def write_base(run: Path, plan: Plan, step: Step, result: Path) -> None:
-    """Write the reference labels on their images' grids, as label version `base`.
+def write_label_set(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """Write labels of people on their images' grids, in the dataset's ids: the dataset's own, or a label set.
 
     Raises:
         CaseError: a case can't be read any more; all such cases are listed.
     """
     dataset = open_dataset(Path(plan.data), step.dataset)
+    folder = dataset.folder / step.settings["place"]
+    named = step.settings.get("to_target") or {label: label for label in dataset.labels}
+    to_target = {int(source): int(target) for source, target in named.items()}
     result.mkdir()
 
     def write(file: str) -> str:
-        case = file.removesuffix(SUFFIX)
-        image = read_image(dataset.image(case))
-        return write_labels(result / file, read_labels(dataset.label(case), image, dataset.labels), image)
+        image = read_image(dataset.image(file.removesuffix(SUFFIX)))
+        labels = read_labels(folder / file, image, to_target)
+        return write_labels(result / file, remap_labels(labels, to_target), image)
 
     outputs, failures = _do_each([f"{case}{SUFFIX}" for case in step.settings["cases"]], write)
     if failures:
         raise CaseError("\n".join(map(str, failures.values())))
-    atomic.write_json(result / records.RUN, {"source": "labels of the dataset folder", "outputs": outputs})
+    atomic.write_json(
+        result / records.RUN, {"source": f"{step.settings['place']} of the dataset folder", "outputs": outputs}
+    )
 
 
 def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
@@ -68,8 +73,9 @@ def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Score each case and organ of a label version against the reference labels, and count the shells around organs."""
     from coordinator.scoring.folders import score_folders_in_shells  # its compiler takes a second to import
 
-    labels = records.read_run(run / step.settings["prediction"]).get("outputs")
-    cases = [file.removesuffix(SUFFIX) for file in labels] if labels else None
+    written = [records.read_run(run / step.settings[place]).get("outputs") for place in ("prediction", "reference")]
+    files = [set(outputs) for outputs in written if outputs]
+    cases = sorted(file.removesuffix(SUFFIX) for file in set.intersection(*files)) if files else None
     scores, shells = score_folders_in_shells(**_describe_scoring(run, plan, step), cases=cases)
     write_frame(_name_version(scores, step), result)
     for output in step.also:
@@ -154,7 +160,7 @@ def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
 
 
 FUNCTIONS: Mapping[str, Callable[[Path, Plan, Step, Path], None]] = {
-    "base": write_base,
+    "labels": write_label_set,
     "remap": remap,
     "score": score,
     "score-predictions": score_predictions,

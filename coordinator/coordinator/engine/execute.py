@@ -146,7 +146,7 @@ def _do_coordinator_step(plan: Plan, reading: Reading, lock: int) -> Summary:
 KINDS: dict[str, Callable[[Plan, Reading, int], Summary]] = {
     "nothing": _do_nothing,
     "tool": _do_tool,
-    "base": _do_coordinator_step,
+    "labels": _do_coordinator_step,
     "remap": _do_coordinator_step,
     "score": _do_coordinator_step,
     "score-predictions": _do_coordinator_step,

@@ -75,7 +75,7 @@ def begin_reading(run: Path, plan: Plan, step: Step) -> Reading:
     """
     _refuse_changed_results(run, step, read=True)
     data, planned = Path(plan.data) / step.dataset, {}
-    if step.kind in {"base", "tool"}:
+    if step.kind in {"labels", "tool"}:
         names = set(_dataset_files(plan, step))
         planned = {file: mark for file, mark in _read_planned(run).get(step.dataset, {}).items() if file in names}
     _refuse_changed_files(data, planned)
@@ -144,11 +144,11 @@ def _refuse_changed_files(data: Path, planned: Mapping[str, Mark]) -> None:
 def _dataset_files(plan: Plan, step: Step) -> Iterator[str]:
     """The files of a dataset that a step may read."""
     yield DESCRIPTION
-    labels = step.kind == "base" or step.shows_labels
-    for case in plan.about.get("cases", {}).get(step.dataset, ()):
+    place = step.settings["place"] if step.kind == "labels" else "labels" if step.shows_labels else None
+    for case in step.settings.get("cases") or plan.about.get("cases", {}).get(step.dataset, ()):
         yield f"images/{case}.nii.gz"
-        if labels:
-            yield f"labels/{case}.nii.gz"
+        if place is not None:
+            yield f"{place}/{case}.nii.gz"
 
 
 def _read_planned(run: Path) -> dict[str, dict[str, Mark]]:

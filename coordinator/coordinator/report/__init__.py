@@ -78,14 +78,14 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
     model_organs = [tables.network_organ_table(run, results, dataset) for dataset in run.datasets]
     scores = {dataset.name: case_scores(run, dataset) for dataset in run.datasets}
     case_tables = (cases.case_table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
-    drawn = [overlays.draw_overlays(folder, run.data, dataset, scores[dataset.name]) for dataset in run.datasets]
+    drawn = [overlays.draw_overlays(folder, run, dataset, scores[dataset.name]) for dataset in run.datasets]
     scatters = (scatter.draw_scatter(run, results, dataset) for dataset in run.datasets)
     curves = (figures.draw_training_curves(run, dataset) for dataset in run.datasets)
     all_findings = findings(run, results)
     improvements = [(d, gains) for d in run.datasets if (gains := find_improvements(run, results, d))]
-    dose_curves = (figures.draw_dose_response(dataset, gains) for dataset, gains in improvements)
+    dose_curves = (figures.draw_dose_response(run, dataset, gains) for dataset, gains in improvements)
     return Content(
-        verdict_sentences=list(describe_findings(all_findings, run.verdict)),
+        verdict_sentences=list(describe_findings(all_findings, run.verdict, run.reference)),
         verdict=verdict_tables(all_findings, run),
         observations=describe_results(run, results),
         label_quality=tables.label_quality_table(run, results),

@@ -10,7 +10,6 @@ from coordinator.results.cases import LABELS, NETWORK
 from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset
 from coordinator.scoring.csvfiles import write_csv
-from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import count_noun
 
 
@@ -55,7 +54,9 @@ def case_table(run: Run, dataset: RunDataset, scores: pl.DataFrame) -> CaseTable
     numbers = {(row["what"], row["version"], row["case"]): row["dice"] for row in over_seeds.iter_rows(named=True)}
     present = {(what, version) for what, version, _ in numbers}
     failed = {(NETWORK, v) for name, v in count_failed(run.failed_networks) if name == dataset.name} - present
-    columns = [(w, v) for w in (LABELS, NETWORK) for v in (BASE, *dataset.versions) if (w, v) in present | failed]
+    columns = [
+        (w, v) for w in (LABELS, NETWORK) for v in (run.reference, *dataset.versions) if (w, v) in present | failed
+    ]
     names = sorted({case for _, _, case in numbers})
     return CaseTable(
         name=f"cases-{dataset.name}",

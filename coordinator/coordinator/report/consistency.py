@@ -18,7 +18,7 @@ def consistency_table(run: Run, dataset: RunDataset) -> TextTable | None:
     rows = tuple(_row(row) for row in versions.iter_rows(named=True))
     return TextTable(
         name=f"consistency-{dataset.name}",
-        caption=f"{dataset.name}: are the errors of the pseudo-labels the same in every case?",
+        caption=f"{dataset.name}: are the errors of the label versions the same in every case?",
         columns=(
             "label version", "Dice of the labels", "Dice of the majority vote", "volume error (%)",
             "its size, organ by organ (%)", "its size, mask by mask (%)",

@@ -8,14 +8,15 @@ import polars as pl
 from coordinator.report.failed import describe_failed
 from coordinator.report.texttables import TextTable
 from coordinator.results.run import DEGRADED, Run, RunDataset
-from coordinator.study.steps import BASE
 from coordinator.verdict.dose import Improvement, describe_errors, describe_smallest_gain, next_improvements
 from coordinator.verdict.sentences import format_gain, format_points
 
 
 def dose_table(run: Run, dataset: RunDataset, improvements: Sequence[Improvement]) -> TextTable:
     """From each level to the next better one, and the smallest gain in labels that is shown to improve the network."""
-    levels = {BASE} | {t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED}
+    levels = {run.reference} | {
+        t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED
+    }
     return TextTable(
         name=f"dose-response-{dataset.name}",
         caption=f"{dataset.name}: from each level of label quality to the next better one."

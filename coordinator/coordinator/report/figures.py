@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 
 from coordinator.report.failed import describe_failed
 from coordinator.results.run import Run, RunDataset
-from coordinator.study.steps import BASE
 from coordinator.verdict.dose import Improvement
 
 INK = "#23292f"
@@ -122,16 +121,16 @@ def draw_training_curves(run: Run, dataset: RunDataset) -> Picture | None:
         return make_picture(f"training-{dataset.name}", caption, figure, alt=f"{caption} {_last_values(logs, curves)}")
 
 
-def draw_dose_response(dataset: RunDataset, improvements: Sequence[Improvement]) -> Picture | None:
+def draw_dose_response(run: Run, dataset: RunDataset, improvements: Sequence[Improvement]) -> Picture | None:
     """Draw the network's gain against the labels' gain, from each degraded level to the reference labels."""
-    to_base = sorted((i for i in improvements if i.better == BASE), key=lambda i: i.label_gain)
-    if not to_base:
+    to_reference = sorted((i for i in improvements if i.better == run.reference), key=lambda i: i.label_gain)
+    if not to_reference:
         return None
     with styled_figure(5.4, 3.8) as figure:
         axes = figure.subplots()
-        x, y = ([0.0, *(100 * getattr(i, name) for i in to_base)] for name in ("label_gain", "gain"))
+        x, y = ([0.0, *(100 * getattr(i, name) for i in to_reference)] for name in ("label_gain", "gain"))
         axes.plot(x, y, color=COLOURS[0], linewidth=1.4, marker="o", markersize=4)
-        for level in to_base:
+        for level in to_reference:
             x_percent, y_percent = 100 * level.label_gain, 100 * level.gain
             if level.low is not None and level.high is not None:
                 axes.plot([x_percent] * 2, [100 * level.low, 100 * level.high], color=COLOURS[0], alpha=0.6)
@@ -145,7 +144,9 @@ def draw_dose_response(dataset: RunDataset, improvements: Sequence[Improvement])
             f"{dataset.name}: dose and response. What the reference labels gain over labels made worse on purpose, "
             "with the interval over held-out cases."
         )
-        numbers = "; ".join(f"{i.worse}: labels {100 * i.label_gain:.1f}, network {100 * i.gain:.1f}" for i in to_base)
+        numbers = "; ".join(
+            f"{i.worse}: labels {100 * i.label_gain:.1f}, network {100 * i.gain:.1f}" for i in to_reference
+        )
         alt = f"{caption} Gains in Dice points, {numbers}."
         return make_picture(f"dose-response-{dataset.name}", caption, figure, alt=alt)
 
@@ -168,8 +169,8 @@ def make_picture(name: str, caption: str, figure: Figure, *, alt: str, dpi: int 
 
 
 def version_colours(run: Run) -> Mapping[str, str]:
-    """Label version -> colour, the same in all figures; base is ink."""
-    return {BASE: INK} | {version: COLOURS[i % len(COLOURS)] for i, version in enumerate(run.versions)}
+    """Label version -> colour, the same in all figures; the reference is ink, and comes first."""
+    return {run.reference: INK} | {version: COLOURS[i % len(COLOURS)] for i, version in enumerate(run.versions)}
 
 
 def _last_values(logs: pl.DataFrame, curves: Mapping[str, str]) -> str:
@@ -191,6 +192,6 @@ def _draw_curves(axes: Axes, logs: pl.DataFrame, column: str, colours: Mapping[s
             marker = "o" if log.height == 1 else ""
             axes.plot(
                 log["epoch"].to_list(), log[column].to_list(), color=colours[version], label=name, marker=marker,
-                linewidth=1.8 if version == BASE else 1.3, alpha=1 if i == 0 else 0.5,
+                linewidth=1.8 if version == next(iter(colours)) else 1.3, alpha=1 if i == 0 else 0.5,
                 linestyle=DASHES[list(colours).index(version) % len(DASHES)],
             )  # fmt: skip

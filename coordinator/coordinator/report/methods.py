@@ -16,6 +16,7 @@ from coordinator.results.run import Run
 from coordinator.statistics.failures import cases_to_exclude
 from coordinator.statistics.gains import FEWEST_CASES
 from coordinator.study.settings import TrainSettings
+from coordinator.study.steps import BASE
 from coordinator.tools.finding import Tool, find_tools
 from coordinator.verdict.observations import describe_sources
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
@@ -83,10 +84,12 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
         yield (
             f"Dataset {dataset.name}{cited.cite(_citation(run.data, dataset.name))} "
             f"({cases}{count_noun(len(dataset.labels), 'organ')}) has reference labels and "
-            f"{count_noun(len(dataset.versions), 'version')} of pseudo-labels: {join_names(dataset.versions)}."
+            f"{count_noun(len(dataset.versions), 'other label version')}: {join_names(dataset.versions)}."
         )
+    yield from _describe_label_sets(run)
     tools, manifests = _tools_by_version(run), _installed_tools()
-    for version in run.versions:
+    sets = {BASE, *(name for dataset in run.datasets for name in dataset.covered)}
+    for version in (name for name in run.versions if name not in sets):
         if version in tools:
             upstream = _describe_upstream(manifests, tools[version], cited)
             yield f"{version} was made with {_tool_name(tools[version])}{upstream}."
@@ -100,14 +103,29 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
             "held-out cases as well."
         )
     yield (
-        "Pseudo-labels were mapped to each dataset's organs by name; organs that some generator can't give are left "
-        "out of all means."
+        "Label versions were mapped to each dataset's organs by name; organs that some version can't give are left out "
+        "of all means."
     )
+
+
+def _describe_label_sets(run: Run) -> Iterator[str]:
+    """What people drew, which labels of them are the reference, and what follows where a set covers some cases only."""
+    if run.reference != BASE:
+        yield f"The reference labels are the label set {run.reference}; {BASE} holds the labels of the dataset itself."
+    if others := [name for name in dict.fromkeys(n for d in run.datasets for n in d.covered) if name != run.reference]:
+        kind = "is a label set" if len(others) == 1 else "are label sets"
+        yield f"{join_names(others)} {kind} that no tool here made."
+    for dataset in run.datasets:
+        partial = {name: len(cases) for name, cases in dataset.covered.items() if len(cases) != dataset.sound_cases}
+        if partial:
+            counts = join_names([f"{name} of {count_noun(count, 'case')}" for name, count in partial.items()])
+            trained = f"; networks were trained on {len(dataset.split.train)} that all have" if dataset.split else ""
+            yield f"On {dataset.name}, there are labels in {counts} alone{trained}."
 
 
 def _summarise_design(run: Run) -> str:
     """What this study does of the paper's design."""
-    parts = ["pseudo-labels are compared with the reference labels"]
+    parts = ["label versions are compared with the reference labels"]
     if run.train is not None:
         parts.append("the same network is trained on each label version and tested against the reference labels")
     if run.transfers:

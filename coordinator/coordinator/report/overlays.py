@@ -25,8 +25,8 @@ from contract.labelmaps import LabelMap
 from contract.volumes import Volume, read_image, read_labels
 from coordinator.report.figures import Picture, make_picture, styled_figure
 from coordinator.results.cases import LABELS, NETWORK
-from coordinator.results.run import RunDataset
-from coordinator.study.steps import BASE, dataset_folder
+from coordinator.results.run import Run, RunDataset
+from coordinator.study.steps import dataset_folder
 
 GREEN, YELLOW = "#00b478", "#ffe119"
 SOFT_TISSUE_HU = (-160, 240)
@@ -97,14 +97,12 @@ class Panel:
         return float(rows * self.spacing_mm[1] / (columns * self.spacing_mm[0]))
 
 
-def draw_overlays(
-    folder: Path, data: Path | None, dataset: RunDataset, scores: pl.DataFrame
-) -> tuple[list[Picture], list[str]]:
+def draw_overlays(folder: Path, run: Run, dataset: RunDataset, scores: pl.DataFrame) -> tuple[list[Picture], list[str]]:
     """Draw the overlays of a dataset.
 
     Args:
         folder: the run folder.
-        data: the folder of dataset folders; None where the plan does not name it.
+        run: what was read from it.
         dataset: whose cases.
         scores: of `results.cases.case_scores`.
 
@@ -117,12 +115,12 @@ def draw_overlays(
         if not choices:
             continue
         try:
-            panels = [panel for group in groups for panel in _read_panels(folder, data, dataset, group)]
+            panels = [panel for group in groups for panel in _read_panels(folder, run, dataset, group)]
         except (CaseError, OSError) as error:
             cases = ", ".join(dict.fromkeys(choice.case for choice in choices))
             notes.append(
                 f"{dataset.name}: no overlay of {cases}: images or label maps are missing or unreadable: "
-                f"{_hide_places(str(error), folder, data)}"
+                f"{_hide_places(str(error), folder, run.data)}"
             )
             continue
         pictures.append(_draw(f"overlay-{kind}-{dataset.name}", _caption(dataset, kind, choices), panels))
@@ -180,13 +178,14 @@ def _caption(dataset: RunDataset, kind: str, choices: Sequence[Choice]) -> str:
     )
 
 
-def _read_panels(folder: Path, data: Path | None, dataset: RunDataset, choices: Sequence[Choice]) -> Iterator[Panel]:
+def _read_panels(folder: Path, run: Run, dataset: RunDataset, choices: Sequence[Choice]) -> Iterator[Panel]:
     """Read the image and label maps of one case, and show all in one slice."""
-    if data is None:
+    if run.data is None:
         raise FileNotFoundError("the plan does not name the folder of images")
     case = choices[0].case
-    image = read_image(data / dataset.name / "images" / f"{case}{SUFFIX}")
-    reference = read_labels(folder / dataset_folder(dataset.name) / "2-labels" / BASE / f"{case}{SUFFIX}", image)
+    image = read_image(run.data / dataset.name / "images" / f"{case}{SUFFIX}")
+    reference_folder = folder / dataset_folder(dataset.name) / "2-labels" / run.reference
+    reference = read_labels(reference_folder / f"{case}{SUFFIX}", image)
     maps = [read_labels(choice.file(folder, dataset.name), image) for choice in choices]
     k = _choose_slice(reference, maps)
     labelled = np.any([labels[:, :, k] > 0 for labels in (reference, *maps)], axis=0)

@@ -51,7 +51,7 @@ def _compare_transfer(run: Run, results: Results, transfer: Transfer) -> TextTab
     paper_table = paper.TARGETS[transfer.target]
     matches = [
         _Match(version, dataset.name, score, cell)
-        for version in (NO_PRETRAIN, BASE, *run.versions)
+        for version in (NO_PRETRAIN, run.reference, *run.versions)
         for dataset in run.datasets
         if (score := results.transfer(transfer.target, dataset.name, version))
         and (cell := _find_cell(run, paper_table, version, dataset))
@@ -64,6 +64,8 @@ def _compare_transfer(run: Run, results: Results, transfer: Transfer) -> TextTab
 
 def _find_cell(run: Run, paper_table: str, version: str, dataset: RunDataset) -> dict[str, float] | None:
     """The paper's cell of a label version by the tool that made it; None where the paper has none."""
+    if run.reference != BASE:  # the paper knows no other labels than the datasets' own
+        return None
     if version in (BASE, NO_PRETRAIN):
         return paper.cell(paper_table, version, dataset.name)
     generator = _find_generator(run, version, dataset.name)

@@ -12,7 +12,6 @@ from coordinator.report.failed import describe_failed
 from coordinator.report.figures import INK, Picture, make_picture, styled_figure, version_colours
 from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import METRICS, MeanScore, Results
-from coordinator.study.steps import BASE
 
 MARKERS = {"dice": "x", "surface_dice": "^"}
 NEAR = 0.045
@@ -31,7 +30,7 @@ def draw_scatter(run: Run, results: Results, dataset: RunDataset) -> Picture | N
     """Draw Fig. 2: quality of labels against quality of the network trained on them; None without networks."""
     points = {
         version: (quality, model)
-        for version in (BASE, *dataset.versions)
+        for version in (run.reference, *dataset.versions)
         if (quality := results.labels(dataset.name, version)) and (model := results.model(dataset.name, version))
     }
     if not points:

@@ -21,7 +21,7 @@ from contract.datasets import SUFFIX, case_names
 from contract.errors import UsageError
 from coordinator.report.answering import IMAGES, VIEWER, Server, Site, SocketServer
 from coordinator.study import steps
-from coordinator.study.steps import BASE, dataset_folder, network_seeds
+from coordinator.study.steps import dataset_folder, read_seeds
 
 HOST = "127.0.0.1"
 
@@ -48,7 +48,8 @@ def collect_site(run: Path) -> Site:
                 "case": case, "image": quote(address[1:]) if image.is_file() else None, "layers": layers.get(case, []),
                 "held_out": case in plan.about.get("split", {}).get(name, {}).get("holdout", ()),
             })  # fmt: skip
-        cases[name] = {"labels": plan.about["labels"][name], "cases": entries}
+        reference = f"labels: {read_seeds(plan.about).reference}"
+        cases[name] = {"labels": plan.about["labels"][name], "reference": reference, "cases": entries}
     return Site(files, cases, run.resolve())
 
 
@@ -99,14 +100,16 @@ def _remove_abandoned(path: Path) -> None:
 
 def _list_cases(run: Path, about: Mapping[str, Any], dataset: str) -> list[str]:
     """A dataset's cases; where the plan doesn't list them, those that have reference labels."""
-    return list(about.get("cases", {}).get(dataset) or case_names(run / dataset_folder(dataset) / "2-labels" / BASE))
+    labels = run / dataset_folder(dataset) / "2-labels" / read_seeds(about).reference
+    return list(about.get("cases", {}).get(dataset) or case_names(labels))
 
 
 def _label_folders(about: Mapping[str, Any], dataset: str) -> Iterator[tuple[str, str]]:
     """Folders of label maps: name in the viewer, place in the run folder."""
-    versions = (BASE, *about["versions"][dataset])
+    seeds = read_seeds(about)
+    versions = (seeds.reference, *about["versions"][dataset])
     for version in versions:
         yield f"labels: {version}", f"{dataset_folder(dataset)}/2-labels/{version}"
     for version in versions:
-        for seed in network_seeds(version, about.get("seeds", ()), about.get("noise_seeds", ())):
+        for seed in seeds.of(version):
             yield f"network: {version}, seed {seed}", f"{dataset_folder(dataset)}/6-predictions/{version}/seed-{seed}"

@@ -15,10 +15,10 @@ from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset, Transfer
 from coordinator.results.summaries import DIGITS, METRICS, MeanScore, Results
 from coordinator.statistics.quintiles import quintiles
-from coordinator.study.steps import BASE, NO_PRETRAIN
+from coordinator.study.steps import NO_PRETRAIN
 from coordinator.verdict.sentences import NO_NUMBER, count_noun
 
-BOLD = "Bold: the highest mean among pseudo-labels in each column, of these cases; no test says that it is the best."
+BOLD = "Bold: the highest mean among label versions in each column, of these cases; no test says that it is the best."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,12 @@ class ScoreTable:
 
 
 def label_quality_table(run: Run, results: Results) -> ScoreTable | None:
-    """Table 1: how well pseudo-labels agree with the reference labels; None without scores."""
+    """Table 1: how well label versions agree with the reference labels; None without scores."""
     if results.label_summary.is_empty():
         return None
     return ScoreTable(
         name="label-quality",
-        caption="Agreement of pseudo-labels with the reference labels: Dice and Surface Dice, "
+        caption="Agreement of label versions with the reference labels: Dice and Surface Dice, "
         "mean ± standard deviation in percent.",
         columns=tuple(_counted(d.name, d.sound_cases) for d in run.datasets),
         rows=_version_rows(run, run.versions, lambda d, v: results.labels(d.name, v), lambda d: d.sound_cases, {}),
@@ -116,7 +116,7 @@ def in_domain_table(run: Run, results: Results) -> ScoreTable | None:
         columns=tuple(_counted(d.name, _count_held_out(d)) for d in run.datasets),
         rows=_version_rows(
             run,
-            (BASE, *run.versions),
+            (run.reference, *run.versions),
             lambda d, v: results.model(d.name, v),
             _count_held_out,
             failed,
@@ -136,7 +136,7 @@ def transfer_table(run: Run, results: Results, transfer: Transfer) -> ScoreTable
     if tidy.is_empty():
         return None
     rows = _version_rows(
-        run, (NO_PRETRAIN, BASE, *run.versions), lambda d, v: results.transfer(target, d.name, v),
+        run, (NO_PRETRAIN, run.reference, *run.versions), lambda d, v: results.transfer(target, d.name, v),
         lambda d: held_out, count_failed(run.failed_networks, target),
     )  # fmt: skip
     return ScoreTable(
@@ -181,7 +181,7 @@ def _organ_table(
     """
     dataset_scores = scores.filter(pl.col("dataset") == dataset.name) if not scores.is_empty() else scores
     present = set(dataset_scores["version"].unique()) if not dataset_scores.is_empty() else set()
-    versions = [version for version in (BASE, *dataset.versions) if version in present or version in failed]
+    versions = [version for version in (run.reference, *dataset.versions) if version in present or version in failed]
     if "seeds" in dataset_scores.columns:
         counts = [failed.get(version, 0) for version in dataset_scores["version"]]
         dataset_scores = dataset_scores.with_columns(pl.Series("seeds_failed", counts, pl.Int64))
@@ -235,7 +235,7 @@ def _version_rows(
                 for s, note, n in zip(scores, counts, fails, strict=True)
             )
             rows.append(Row(mark_version(run, version), "", title, cells))
-    return _mark_best(rows, skip=(BASE, NO_PRETRAIN))
+    return _mark_best(rows, skip=(run.reference, NO_PRETRAIN))
 
 
 def _organ_rows(

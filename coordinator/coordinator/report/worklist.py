@@ -2,7 +2,6 @@
 
 from coordinator.report.texttables import TextTable
 from coordinator.results.run import Run
-from coordinator.study.steps import BASE
 from coordinator.verdict.worklist import mask_disagreement, undegraded_versions
 
 LONGEST = 20
@@ -26,8 +25,8 @@ def worklist_table(run: Run) -> TextTable | None:
         rows=rows,
         notes=(
             "Disagreement is the standard deviation of Dice with the reference labels over these label versions: "
-            f"{', '.join([BASE, *undegraded_versions(run)])}. Shown are {len(rows)} of {disagreement.height} masks; "
-            "the csv has all.",
+            f"{', '.join([run.reference, *undegraded_versions(run)])}. Shown are {len(rows)} of {disagreement.height} "
+            "masks; the csv has all.",
         ),
         tidy=disagreement,
     )

@@ -4,7 +4,7 @@ Any step may have failed, so any file but the study and its plan may be missing;
 Times, memory and places on disk are not read, so that the same results give the same report, byte for byte.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +43,7 @@ from coordinator.study.marks import Marks
 from coordinator.study.runfolder import refuse_older_layout
 from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN, dataset_folder, network_seeds, transfer_folder
+from coordinator.study.steps import BASE, NO_PRETRAIN, Seeds, dataset_folder, read_seeds, transfer_folder
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -73,6 +73,7 @@ class _NetworkGroup:
         target: the dataset that they are fine-tuned on; None in-domain.
         organs: id -> organ, of those that means are over.
         held_out: the held-out cases.
+        reference: the label version of which networks are compared with all others.
     """
 
     folder: str
@@ -80,6 +81,7 @@ class _NetworkGroup:
     target: str | None
     organs: Mapping[int, str]
     held_out: tuple[str, ...]
+    reference: str
 
     @property
     def name(self) -> str:
@@ -103,17 +105,17 @@ def load_run(run: Path | str) -> Run:
     study, recorded = _read_study_and_plan(run)
     plan = hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
-    seeds, noise_seeds = _read_seeds(plan)
+    seeds = read_seeds(plan)
     failed_steps = read_mapping(run, "failures.json", parse_failures)
     records = _Records(untrusted=find_untrusted(run, recorded, failed_steps))
     if "marks" not in plan:
         records.missing.append("which label versions were made from the reference labels: plan.json does not say")
     for dataset in datasets:
-        _collect_labels(run, dataset, plan.get("cases", {}).get(dataset.name), records)
+        _collect_labels(run, dataset, _read_scored_cases(plan, dataset.name), records)
         if dataset.split:
-            _collect_networks(run, dataset, (seeds, noise_seeds), records)
+            _collect_networks(run, dataset, seeds, records)
     transfers = tuple(
-        _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds
+        _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds.all
     )
     return Run(
         study=plan["study"],
@@ -121,8 +123,9 @@ def load_run(run: Path | str) -> Run:
         score=_parse_section(run, study, "score", ScoreSettings),
         verdict=VerdictSettings.model_validate(plan.get("verdict") or {}),
         train=study.get("train"),
-        seeds=seeds,
-        noise_seeds=noise_seeds,
+        reference=seeds.reference,
+        seeds=seeds.all,
+        noise_seeds=seeds.noise,
         marks={v: Marks(**plan.get("marks", {}).get(v, {})) for dataset in datasets for v in dataset.versions},
         datasets=datasets,
         label_scores=_concat(records.label_scores, LABEL_SCORES),
@@ -181,10 +184,13 @@ def _read_transfer(
     )  # fmt: skip
     labels = {int(label): organ for label, organ in plan["labels"][target].items()}
     held_out, failed = tuple(plan["split"][target]["holdout"]), tuple(records.failed_networks)
+    seeds = read_seeds(plan)
     for dataset in datasets:
-        group = _NetworkGroup(transfer_folder(target, dataset.name), dataset.name, target, labels, held_out)
-        for version in (NO_PRETRAIN, BASE, *dataset.versions):
-            for seed in network_seeds(version, *_read_seeds(plan)):
+        group = _NetworkGroup(
+            transfer_folder(target, dataset.name), dataset.name, target, labels, held_out, seeds.reference
+        )
+        for version in (NO_PRETRAIN, seeds.reference, *dataset.versions):
+            for seed in seeds.of(version):
                 if any((n.dataset, n.target, n.version, n.seed) == (dataset.name, None, version, seed) for n in failed):
                     reason = "was fine-tuned from a network that failed"
                     records.failed_networks.append(FailedNetwork(dataset.name, target, version, seed, reason))
@@ -198,11 +204,17 @@ def _read_transfer(
     )
 
 
-def _read_seeds(plan: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Read the seeds of all networks, and further ones on the reference labels; none where nothing is trained."""
-    if "split" not in plan:
-        return (), ()
-    return tuple(plan.get("seeds", ())), tuple(plan.get("noise_seeds", ()))
+def _read_scored_cases(plan: Mapping[str, Any], dataset: str) -> Callable[[str], list[str] | None]:
+    """Label version -> the cases that it is scored on: those that it and the reference cover; None where unknown."""
+    cases, covered = plan.get("cases", {}).get(dataset), plan.get("covered", {}).get(dataset, {})
+    sets = {version: set(labels) for version, labels in covered.items()}
+    reference = read_seeds(plan).reference
+
+    def list_cases(version: str) -> list[str] | None:
+        labelled = [sets[name] for name in (version, reference) if name in sets]
+        return cases if cases is None else [case for case in cases if all(case in each for each in labelled)]
+
+    return list_cases
 
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
@@ -216,7 +228,8 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
         excluded=plan.get("excluded_labels", {}).get(name, {}),
         split=Split(tuple(split["train"]), tuple(split["holdout"])) if split else None,
         check=_read_check(check) if check else None,
-        source=read_run(run / dataset_folder(name) / "2-labels" / BASE).get("source", ""),
+        source=read_run(run / dataset_folder(name) / "2-labels" / plan.get("reference", BASE)).get("source", ""),
+        covered={version: tuple(cases) for version, cases in plan.get("covered", {}).get(name, {}).items()},
     )
 
 
@@ -225,8 +238,10 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
     return CheckSummary(content["cases"], set_aside, tuple(content["warnings"]))
 
 
-def _collect_labels(run: Path, dataset: RunDataset, cases: list[str] | None, records: _Records) -> None:
-    """Collect the scores of a dataset's label versions, of its planned cases, and what their generators recorded."""
+def _collect_labels(
+    run: Path, dataset: RunDataset, scored_cases: Callable[[str], list[str] | None], records: _Records
+) -> None:
+    """Collect the scores of a dataset's label versions, of their planned cases, and what generators recorded."""
     folder = dataset_folder(dataset.name)
     for version in dataset.versions:
         name = (dataset.name, version, "labels")
@@ -238,23 +253,21 @@ def _collect_labels(run: Path, dataset: RunDataset, cases: list[str] | None, rec
         failed = {*dict(read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), *not_remapped}
         for scores in _read_frames(run, place, what, records):
             records.label_scores.append(scores)
-            records.missing += describe_unscored(scores, cases, failed, what)
+            records.missing += describe_unscored(scores, scored_cases(version), failed, what)
             shells = f"{folder}/3-scores/shells/{version}.parquet"
             if (run / shells).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
                 records.label_shells += _read_frames(run, shells, what, records)
 
 
-def _collect_networks(
-    run: Path, dataset: RunDataset, seeds: tuple[tuple[int, ...], tuple[int, ...]], records: _Records
-) -> None:
-    """Collect all networks of a dataset; `seeds` are those of every version and the further ones of base."""
+def _collect_networks(run: Path, dataset: RunDataset, seeds: Seeds, records: _Records) -> None:
+    """Collect all networks of a dataset."""
     common = {label: dataset.labels[label] for label in dataset.common}
     folder = dataset_folder(dataset.name)
-    group = _NetworkGroup(folder, dataset.name, None, common, dataset.held_out)
+    group = _NetworkGroup(folder, dataset.name, None, common, dataset.held_out, seeds.reference)
     not_stored = read_failed_cases(run, f"{folder}/4-store/images/status.jsonl")
     records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
-    for version in (BASE, *dataset.versions):
-        for seed in network_seeds(version, *seeds):
+    for version in (seeds.reference, *dataset.versions):
+        for seed in seeds.of(version):
             _collect_network(run, group, version, seed, records)
 
 
@@ -270,9 +283,9 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
     if failure := read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
         records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
         return
-    if differences := find_differences(run / model, run / group.folder / "5-models" / BASE / f"seed-{seed}"):
+    if differences := find_differences(run / model, run / group.folder / "5-models" / group.reference / f"seed-{seed}"):
         records.missing.append(
-            f"{group.name}: {network} is not compared, since more than its labels differs from {BASE}'s: "
+            f"{group.name}: {network} is not compared, since more than its labels differs from {group.reference}'s: "
             f"{'; '.join(differences)}"
         )
         return

@@ -49,13 +49,14 @@ class RunDataset:
 
     Attributes:
         name: of the dataset.
-        versions: label versions in the study's order, without base.
+        versions: label versions in the study's order, without the reference.
         labels: id -> organ.
         common: ids that every generator can give; means are over these.
         excluded: organ -> why it is not common.
         split: None where nothing is trained.
         check: None where the check left no record.
         source: where the reference labels come from; empty where that is not recorded.
+        covered: label set -> cases that it has labels of.
     """
 
     name: str
@@ -66,6 +67,7 @@ class RunDataset:
     split: Split | None
     check: CheckSummary | None
     source: str
+    covered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def common_organs(self) -> list[str]:
@@ -121,6 +123,7 @@ class Run:
         score: tolerance and convention.
         verdict: when better labels are worth it, and how sure the report must be.
         train: the study file's section `train`; None where it trains nothing.
+        reference: the label version that is the truth: `base`, the datasets' own labels, or a label set.
         seeds: of the networks on each label version.
         noise_seeds: further seeds of the networks on the reference labels, which show the noise of seeds.
         marks: version -> how it depends on the reference labels.
@@ -147,6 +150,7 @@ class Run:
     score: ScoreSettings
     verdict: VerdictSettings
     train: Mapping[str, Any] | None
+    reference: str
     seeds: tuple[int, ...]
     noise_seeds: tuple[int, ...]
     marks: Mapping[str, Marks]
@@ -178,7 +182,7 @@ class Run:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """Label versions of all datasets, in the study's order, without base."""
+        """Label versions of all datasets, in the study's order, without the reference."""
         return tuple(dict.fromkeys(version for dataset in self.datasets for version in dataset.versions))
 
     def made_from_reference(self, version: str) -> bool:

@@ -11,7 +11,6 @@ import polars as pl
 
 from coordinator import statistics
 from coordinator.results.run import Run
-from coordinator.study.steps import BASE
 
 METRICS = {"dice": "Dice", "surface_dice": "Surface Dice"}
 DIGITS = 6
@@ -35,6 +34,7 @@ class Results:
     """All results of a run.
 
     Attributes:
+        reference: the label version that is the truth.
         label_summary: one row for each dataset and version.
         label_organs: one row for each dataset, version and organ.
         model_summary: of networks on held-out cases, with `seeds` and the lowest and highest Dice over them.
@@ -42,6 +42,7 @@ class Results:
         transfers: target -> the summary of networks fine-tuned on it; empty where nothing was scored.
     """
 
+    reference: str
     label_summary: pl.DataFrame
     label_organs: pl.DataFrame
     model_summary: pl.DataFrame
@@ -49,8 +50,8 @@ class Results:
     transfers: Mapping[str, pl.DataFrame]
 
     def labels(self, dataset: str, version: str) -> MeanScore | None:
-        """Quality of a label version; None without scores. Base is perfect by definition."""
-        if version == BASE:
+        """Quality of a label version; None without scores. The reference is perfect by definition."""
+        if version == self.reference:
             return MeanScore(1.0, 0.0, 1.0, 0.0, 0)
         return _score(self.label_summary, dataset, version)
 
@@ -68,6 +69,7 @@ def compute_results(run: Run) -> Results:
     empty = pl.DataFrame()
     labels, models = not run.label_scores.is_empty(), not run.model_scores.is_empty()
     return Results(
+        reference=run.reference,
         label_summary=_summary(run, run.label_scores, run.common_labels) if labels else empty,
         label_organs=_organs(run, run.label_scores) if labels else empty,
         model_summary=_summary(run, run.model_scores, run.common_labels) if models else empty,

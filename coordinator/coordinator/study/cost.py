@@ -23,7 +23,7 @@ from coordinator.statistics.power import Design, detectable_distance
 from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
 from coordinator.study.file import Study, trainer_options
 from coordinator.study.settings import TrainSettings, VerdictSettings
-from coordinator.study.steps import DATASETS, NO_PRETRAIN, Plan, Step, dataset_folder, transfer_folder
+from coordinator.study.steps import BASE, DATASETS, NO_PRETRAIN, Plan, Step, dataset_folder, transfer_folder
 
 ASSUMED_STEP_S = 0.13
 """Of two patches of 128 x 128 x 128: nnU-Net's 9 hours for 1000 epochs on an A100 with 40 GB (Isensee et al. 2024)."""
@@ -141,7 +141,7 @@ def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
 def _disk_bytes(study: Study, plan: Plan) -> float:
     """Compressed label maps and predictions, resampled images as int16, one file for each network."""
     voxels = {name: _count_voxels(study, name, cases) for name, cases in plan.about["cases"].items()}
-    versions = len(study.generators) + 1
+    versions = len(study.versions) + 1
     total = sum(2 * voxels[name] * versions * COMPRESSED for name in study.content.datasets)
     for step in plan.steps:
         match _trainer_step_name(study, step):
@@ -174,7 +174,7 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
 def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, confidence: float) -> Iterator[str]:
     """The smallest gain that each group of networks would show; none where nothing will show the noise of seeds."""
     verdict = study.content.verdict
-    seeds = expected_seed_error(train, verdict, len(study.generators))
+    seeds = expected_seed_error(train, verdict, len(study.versions))
     groups = [(name, dataset_folder(name), name) for name in study.content.datasets]
     groups += [
         (f"{name} to {target}", transfer_folder(target, name), target)
@@ -192,11 +192,11 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
     # Few seeds are judged with caution: a gain that four of five studies show is larger than the noise alone says.
     caution = 1 + CAUTION_OF_SEEDS / (len(train.seeds) - 1) ** 2 if len(train.seeds) > 1 else 1.0
     cautious = replace(seeds, std=caution * seeds.std)
-    comparisons = len(study.generators) * len(groups)
+    comparisons = len(study.versions) * len(groups)
     noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
     for group, folder, tested in groups:
         held_out, cases = len(plan.about["split"][tested]["holdout"]), len(plan.about["cases"][tested])
-        std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty)
+        std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty, study.reference)
         smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, cautious))
         with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {cases} cases in all)"
         if smallest is None:
@@ -248,7 +248,7 @@ def _format_points(std: float) -> str:
     return f"{100 * std:.1f} points"
 
 
-def measured_std(predictions: Path, convention: str) -> float | None:
+def measured_std(predictions: Path, convention: str, reference: str = BASE) -> float | None:
     """Standard deviation of a case's gain, the median over label versions; None where nothing was scored before."""
     frames = [
         frame.with_columns(
@@ -261,7 +261,7 @@ def measured_std(predictions: Path, convention: str) -> float | None:
         return None
     scores = pl.concat(frames, how="diagonal_relaxed")
     cube = make_cube(scores, convention, sorted(scores["label"].unique()))
-    gains = [gain(cube, "base", version) for version in cube.versions if version not in {"base", NO_PRETRAIN}]
+    gains = [gain(cube, reference, version) for version in cube.versions if version not in {reference, NO_PRETRAIN}]
     stds = [float(g.by_case.std(ddof=1)) for g in gains if g is not None and len(g.by_case) > 1]
     return median(stds) if stds and median(stds) > 0 else None
 

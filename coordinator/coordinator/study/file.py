@@ -19,6 +19,7 @@ from contract.yamlfiles import Items, Line, Strict, did_you_mean
 from contract.yamlnodes import show_text
 from contract.yamltext import list_problems
 from coordinator.study.settings import RunSettings, ScoreSettings, TrainSettings, VerdictSettings
+from coordinator.study.steps import BASE
 from coordinator.tools.finding import Tool, find_tools
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,99}$"
@@ -26,7 +27,7 @@ PATCH = re.compile("[0-9]{1,9}(,[0-9]{1,9}){2}")
 SMALLEST_PATCH = 16
 """Voxels along the longest axis of a patch: with fewer, no network has its three stages."""
 RESERVED = {
-    "base": "the reference labels",
+    BASE: "the dataset's own labels",
     "images": "the image store",
     "store": "the image store",
     "no-pretrain": "networks that begin from scratch",
@@ -51,6 +52,16 @@ class GeneratorEntry(Strict):
     options: dict[str, OptionValue] = Field(default_factory=dict)
 
 
+class LabelSetEntry(Strict):
+    """Labels that people drew or corrected, beside the dataset's own: a label version that no tool makes."""
+
+    name: str = Field(pattern=NAME, max_length=100, description="name of the label version")
+    labels: Line = Field(description="folder of <case>.nii.gz, relative to the dataset's folder")
+    remap: Line | None = Field(
+        default=None, description="label map, relative to this file; without one, ids are the dataset's"
+    )
+
+
 class StudyFile(Strict):
     """`study.yaml`."""
 
@@ -59,7 +70,13 @@ class StudyFile(Strict):
     out: Line = Field(default="runs", description="folder of run folders")
     weights: Line = Field(default="weights", description="folder of trained weights")
     datasets: Items[FolderName] = Field(min_length=1, max_length=100)
-    generators: Items[Line | GeneratorEntry] = Field(min_length=1, max_length=1000)
+    generators: Items[Line | GeneratorEntry] = Field(default=(), max_length=1000)
+    versions: Items[LabelSetEntry] = Field(
+        default=(), max_length=100, description="label sets beside the dataset's own"
+    )
+    reference: Line = Field(
+        default=BASE, description="whose labels are the truth: `base`, the dataset's own, or one of `versions`"
+    )
     exclude: dict[str, dict[str, str]] = Field(default_factory=dict, description="dataset -> case -> reason")
     score: ScoreSettings = ScoreSettings()
     train: TrainSettings | None = None
@@ -84,6 +101,18 @@ class StudyFile(Strict):
         if value is None:
             raise ValueError("must hold keys; for the defaults write `train: {}`, to train nothing leave it out")
         return value
+
+    @model_validator(mode="after")
+    def _check_versions(self) -> "StudyFile":
+        if not self.generators and not self.versions:
+            raise ValueError("generators: must name what makes label versions, or `versions` label sets, but both lack")
+        sets = [BASE, *(entry.name for entry in self.versions)]
+        if self.reference not in sets:
+            raise ValueError(
+                f"reference: must be `base` or the name of a label set in `versions`, but it is "
+                f"{show_text(self.reference)!r}; {did_you_mean(self.reference, sets)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_sections_fit(self) -> "StudyFile":
@@ -127,7 +156,7 @@ class Study:
     Attributes:
         file: the study file.
         content: its content.
-        generators: label versions in the order of the file.
+        generators: what makes label versions, in the order of the file.
         trainer: None where nothing is trained.
     """
 
@@ -138,14 +167,25 @@ class Study:
 
     def __repr__(self) -> str:
         """A line for notebooks, where the manifests of all tools would flood the cell."""
-        generators = ", ".join(generator.name for generator in self.generators)
+        versions = ", ".join(self.versions)
         networks = f"trained by {self.trainer.name}" if self.trainer else "none"
-        return f"<Study {self.name}: {', '.join(self.content.datasets)}; {generators}; networks: {networks}>"
+        return f"<Study {self.name}: {', '.join(self.content.datasets)}; {versions}; networks: {networks}>"
 
     @property
     def name(self) -> str:
         """The study's name."""
         return self.content.name
+
+    @property
+    def reference(self) -> str:
+        """The label version that counts as the truth: all others are scored against it."""
+        return self.content.reference
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The label versions that are compared with the reference: label sets of people, then those that tools make."""
+        sets = [BASE, *(entry.name for entry in self.content.versions)]
+        return (*(name for name in sets if name != self.reference), *(g.name for g in self.generators))
 
     @property
     def tools(self) -> list[Tool]:
@@ -192,12 +232,16 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
             generators.append(_resolve_generator(entry, tools))
         except ValueError as error:
             problems += [f"generators.{index}: {problem}" for problem in error.args]
-    names = [generator.name for generator in generators]
+    sets = [entry.name for entry in content.versions]
+    names = [*sets, *(generator.name for generator in generators)]
     problems += [
-        f"generators: the name {n!r} came twice; give one of them another `name`" for n in find_duplicates(names)
+        f"{'versions' if n in sets else 'generators'}: the name {n!r} came twice; give one of them another `name`"
+        for n in find_duplicates(names)
     ]
     problems += [
-        f"generators: the name `{n}` is taken by {w}; choose another" for n, w in RESERVED.items() if n in names
+        f"{'versions' if n in sets else 'generators'}: the name `{n}` is taken by {w}; choose another"
+        for n, w in RESERVED.items()
+        if n in names
     ]
     trainer = None
     if content.train is not None:

@@ -11,6 +11,10 @@ The first of these that exists is used; a generator that takes its labels from t
     <data>/<dataset>/remaps/<tool>.yaml     the user's own
     <tool>/remaps/<dataset>.yaml            comes with the tool, for the datasets of `coordinator dataset describe`
     no file                                 where every organ of the dataset has a source of the same name
+
+That of a label set is named in the study file, and holds the set's own label table, too:
+
+    labels: {1: liver, 2: left kidney}
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +26,7 @@ from pydantic import Field
 
 from contract import yamlfiles
 from contract.errors import UsageError
+from contract.labeltables import LabelTable
 from contract.yamlfiles import Strict, did_you_mean
 from contract.yamltext import list_problems
 from coordinator.study.file import Generator, find_duplicates
@@ -39,6 +44,12 @@ class LabelMapping(Strict):
     discard: Literal["others"] | list[str] = Field(
         default_factory=list, description="source organs that become background; `others`: all that are not mapped"
     )
+
+
+class LabelSetMapping(LabelMapping):
+    """A label mapping of a label set."""
+
+    labels: LabelTable = Field(min_length=1, description="label id of the set -> organ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +97,22 @@ def find_id_mapping(generator: Generator, target: dict[int, str], dataset: Path)
     )
 
 
+def find_set_mapping(file: Path | None, target: dict[int, str]) -> IdMapping:
+    """The label mapping of a label set.
+
+    Args:
+        file: the yaml file; None where the set has the dataset's ids.
+        target: the dataset's label id -> organ.
+
+    Raises:
+        UsageError: no file, or one that is unsound.
+    """
+    if file is None:
+        return IdMapping({label: label for label in target}, {})
+    content = yamlfiles.load(file, LabelSetMapping)
+    return _check_mapping(file, content, dict(content.labels), target)
+
+
 def read_label_mapping(file: Path, source: dict[int, str], target: dict[int, str]) -> IdMapping:
     """Read a label mapping and check it against both label tables.
 
@@ -97,7 +124,10 @@ def read_label_mapping(file: Path, source: dict[int, str], target: dict[int, str
     Raises:
         UsageError: unknown organs, a source used twice, an organ of either side that is not named.
     """
-    content = yamlfiles.load(file, LabelMapping)
+    return _check_mapping(file, yamlfiles.load(file, LabelMapping), source, target)
+
+
+def _check_mapping(file: Path, content: LabelMapping, source: dict[int, str], target: dict[int, str]) -> IdMapping:
     source_ids = _ids_by_organ(source)
     problems = _find_problems(content, source_ids, {organ: label for label, organ in target.items()})
     if problems:
@@ -158,9 +188,9 @@ def _find_problems(content: LabelMapping, source: dict[str, int], target: dict[s
     named = [*content.map, *content.unavailable]
     return [
         *(f"{o}: the dataset has no such organ; {did_you_mean(o, target)}" for o in named if o not in target),
-        *(f"{o}: the generator has no such organ; {did_you_mean(o, source)}" for o in used if o not in source),
+        *(f"{o}: the source has no such organ; {did_you_mean(o, source)}" for o in used if o not in source),
         *(f"{o}: a source must go to one target, but it is named twice" for o in find_duplicates(used)),
         *(f"{o}: is both mapped and unavailable" for o in content.map if o in content.unavailable),
         *(f"{o}: organ of the dataset is neither mapped nor unavailable" for o in target if o not in named),
-        *(f"{o}: organ of the generator is neither mapped nor discarded" for o in source if o not in used),
+        *(f"{o}: organ of the source is neither mapped nor discarded" for o in source if o not in used),
     ]  # fmt: skip

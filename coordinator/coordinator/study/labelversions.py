@@ -6,7 +6,7 @@ from contract import weights
 from contract.errors import UsageError
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
-from coordinator.study.file import Generator, Study
+from coordinator.study.file import Generator, LabelSetEntry, Study
 from coordinator.study.labelmappings import IdMapping
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.split import Split
@@ -37,19 +37,24 @@ def refuse_unscorable(dataset: DatasetCheck) -> None:
 def label_version_steps(
     planner: Planner, dataset: DatasetCheck, mappings: Mapping[str, IdMapping], split: Split | None
 ) -> list[Step]:
-    """Reference labels; then for each generator its raw output, the remap, the scores.
+    """Labels of people: the dataset's own, and label sets; then what each generator wrote, its remap; all scores.
 
     Args:
         planner: of the study.
         dataset: whose label versions.
-        mappings: generator -> how its label ids become the dataset's.
+        mappings: label set or generator -> how its label ids become the dataset's.
         split: of the dataset; None where nothing is trained.
 
     Raises:
         UsageError: weights are missing, or a generator is to learn nothing from held-out cases, but there are none.
     """
-    name, count, base = dataset.name, len(dataset.cases), base_step(dataset)
-    steps = [base]
+    name, count = dataset.name, len(dataset.cases)
+    sets = {BASE: base_step(dataset)}
+    for entry in planner.study.content.versions:
+        sets[entry.name] = _label_set_step(dataset, entry, mappings[entry.name])
+    reference = sets[planner.study.reference]
+    steps = [*sets.values()]
+    steps += [_score_step(planner, dataset, reference, version) for version in sets.values() if version != reference]
     for generator in planner.study.generators:
         generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, split))
         raw, to_target = generator_steps[-1], mappings[generator.name].to_target
@@ -60,18 +65,33 @@ def label_version_steps(
             settings={"raw": raw.output, "to_target": {str(k): v for k, v in to_target.items()}},
             fingerprint=digest(["remap", raw.fingerprint, sorted(to_target.items())]),
         )  # fmt: skip
-        steps += [*generator_steps, remap, _score_step(planner, dataset, base, remap)]
+        steps += [*generator_steps, remap, _score_step(planner, dataset, reference, remap)]
     return steps
 
 
 def base_step(dataset: DatasetCheck) -> Step:
-    """The reference labels as label version `base`."""
-    output = f"{dataset_folder(dataset.name)}/2-labels/base"
+    """The dataset's own labels as label version `base`."""
+    output = f"{dataset_folder(dataset.name)}/2-labels/{BASE}"
     return Step(
-        id=name_output(output), kind="base", output=output, dataset=dataset.name, label_version=BASE,
+        id=name_output(output), kind="labels", output=output, dataset=dataset.name, label_version=BASE,
         cases=len(dataset.cases),
-        settings={"cases": list(dataset.cases)},
+        settings={"place": "labels", "cases": list(dataset.cases)},
         fingerprint=digest([BASE, dataset.digests(labels=True), label_table(dataset)]),
+    )  # fmt: skip
+
+
+def _label_set_step(dataset: DatasetCheck, entry: LabelSetEntry, mapping: IdMapping) -> Step:
+    """A label set of the user as a label version, in the dataset's ids."""
+    output, covered = f"{dataset_folder(dataset.name)}/2-labels/{entry.name}", dataset.label_sets[entry.name]
+    to_target = sorted(mapping.to_target.items())
+    images = [digests[:2] for digests in dataset.digests(labels=False) if digests[0] in covered]
+    return Step(
+        id=name_output(output), kind="labels", output=output, dataset=dataset.name, label_version=entry.name,
+        cases=len(covered),
+        settings={
+            "place": entry.labels, "cases": list(covered), "to_target": {str(source): i for source, i in to_target},
+        },
+        fingerprint=digest(["labels", images, sorted(covered.items()), to_target]),
     )  # fmt: skip
 
 
@@ -170,11 +190,18 @@ def _weights_sha256(study: Study, generator: Generator) -> list[str]:
     return sums
 
 
-def _score_step(planner: Planner, dataset: DatasetCheck, base: Step, version: Step) -> Step:
+def _score_step(planner: Planner, dataset: DatasetCheck, reference: Step, version: Step) -> Step:
     name, folder = version.label_version, f"{dataset_folder(dataset.name)}/3-scores"
+    scored = dataset.covered(reference.label_version, name)
+    if not scored:
+        raise UsageError(
+            f"{dataset.name}: {name} must have labels of a case that {reference.label_version}, the reference, has "
+            "labels of, but they share none; check the names of their files"
+        )
     step = Step(
         id=f"{dataset.name}/3-scores/{name}", kind="score", output=f"{folder}/{name}.parquet",
-        dataset=dataset.name, label_version=name, cases=len(dataset.cases), fingerprint="",
+        dataset=dataset.name, label_version=name, fingerprint="",
+        cases=len(scored),
         also=(f"{folder}/shells/{name}.parquet",),
     )  # fmt: skip
-    return complete_scoring_step(planner, step, base, version)
+    return complete_scoring_step(planner, step, reference, version)

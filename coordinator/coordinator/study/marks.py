@@ -21,16 +21,19 @@ class Marks:
     labeller_saw_held_out: bool = False
 
 
-def find_marks(manifest: Manifest, options: Mapping[str, OptionValue], *, has_held_out: bool) -> Marks:
+def find_marks(
+    manifest: Manifest, options: Mapping[str, OptionValue], *, has_held_out: bool, is_shown_reference: bool = True
+) -> Marks:
     """The marks of a label version.
 
     Args:
         manifest: of its tool.
         options: all of the tool's.
         has_held_out: whether the study holds cases out; where it trains nothing, it does not.
+        is_shown_reference: whether the dataset's own labels, which tools are shown, are the reference.
     """
     return Marks(
-        made_from_reference="labels" in manifest.needs,
-        prompted_from_reference=manifest.prompts is not None,
+        made_from_reference=is_shown_reference and "labels" in manifest.needs,
+        prompted_from_reference=is_shown_reference and manifest.prompts is not None,
         labeller_saw_held_out=has_held_out and manifest.learns_held_out(options),
     )

@@ -13,10 +13,10 @@ from coordinator.study.split import Split
 from coordinator.study.steps import (
     BASE,
     NO_PRETRAIN,
+    Seeds,
     Step,
     dataset_folder,
     name_output,
-    network_seeds,
     transfer_folder,
 )
 from coordinator.tools.finding import Tool
@@ -38,7 +38,7 @@ class Training:
 
     def seeds(self, network: str) -> tuple[int, ...]:
         """The seeds of a network; more of them on the reference labels where the study has `noise_seeds`."""
-        return network_seeds(network, self.train.seeds, self.train.noise_seeds)
+        return Seeds(self.planner.study.reference, self.train.seeds, self.train.noise_seeds).of(network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def network_steps(
         label_steps: the steps that make the label versions.
     """
     study, steps = training.planner.study, []
-    versions = (BASE, *(g.name for g in study.generators))
+    versions = (study.reference, *study.versions)
     labels = {step.id: step for step in label_steps}
     for target in study.content.transfer:
         if target not in study.content.datasets:
@@ -113,16 +113,17 @@ def network_steps(
     for name in study.content.datasets:
         version_steps = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
         folder = dataset_folder(name)
-        in_domain = NetworkGroup(folder, checked[name], splits[name], version_steps, version_steps[BASE], {})
+        in_domain = NetworkGroup(folder, checked[name], splits[name], version_steps, version_steps[study.reference], {})
         in_domain_steps = _group_steps(training, in_domain)
         steps += in_domain_steps
         models = {step.output: step for step in in_domain_steps}
         parents = {v: {s: models[f"{folder}/5-models/{v}/seed-{s}"] for s in training.seeds(v)} for v in versions}
         for target in study.content.transfer:
-            base = labels[f"{target}/2-labels/base"]
+            reference = labels[f"{target}/2-labels/{study.reference if target in study.content.datasets else BASE}"]
             steps += _group_steps(training, NetworkGroup(
                 transfer_folder(target, name), checked[target], splits[target],
-                dict.fromkeys((NO_PRETRAIN, *versions), base), base, parents, models[f"{folder}/4-store/images"],
+                dict.fromkeys((NO_PRETRAIN, *versions), reference), reference, parents,
+                models[f"{folder}/4-store/images"],
             ))  # fmt: skip
     return steps
 

@@ -1,6 +1,6 @@
 """READ THIS FIRST. How a study becomes steps.
 
-    images, labels ──► base ───────────────────────────────────────────────────────┐
+    images, labels ──► base, or a label set of the user ───────────────────────────┐
          │                                                                         ├──► score ──► Table 1
          └──► generator, in one step or several ──► remap ──► label version ───────┘
                                                                     │
@@ -11,7 +11,7 @@
 
     RUN/datasets/<dataset>/0-work/<generator>/<step>/  of a generator's earlier steps, such as trained folds
     RUN/datasets/<dataset>/1-raw/<generator>/          the generator's pseudo-labels, in its own label ids
-    RUN/datasets/<dataset>/2-labels/<version>/         in the dataset's ids; `base` holds the reference labels
+    RUN/datasets/<dataset>/2-labels/<version>/         in the dataset's ids; `base` holds the dataset's own
     RUN/datasets/<dataset>/3-scores/<version>.parquet  + shells/<version>.parquet, from the same reading
     RUN/datasets/<dataset>/4-store/{images,<version>}/ resampled once for all versions
     RUN/datasets/<dataset>/5-models/<version>/seed-<n>/
@@ -24,16 +24,18 @@ of the cases it reads, and the fingerprints of the steps before it. Only a step 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
-from contract.datasets import open_dataset
+from contract.datasets import Dataset, open_dataset
 from contract.stamps import mark_file
 from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_scans
+from coordinator.datasets.labelsets import LabelSetCheck, add_label_sets, check_label_set
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
-from coordinator.study.file import Study
+from coordinator.study.file import LabelSetEntry, Study
 from coordinator.study.givensplit import find_unused, read_given_split, use_given_split
-from coordinator.study.labelmappings import IdMapping, find_id_mapping
+from coordinator.study.labelmappings import IdMapping, find_id_mapping, find_set_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
 from coordinator.study.marks import find_marks
 from coordinator.study.networks import Training, network_steps
@@ -45,8 +47,8 @@ from coordinator.study.runfolder import (
     refuse_unsafe_places,
 )
 from coordinator.study.settings import TrainSettings
-from coordinator.study.split import Split, split_cases
-from coordinator.study.steps import Plan, Step
+from coordinator.study.split import Split, leave_out_unlabelled, split_cases
+from coordinator.study.steps import BASE, Plan, Step
 
 DESCRIPTION = "dataset.yaml"
 
@@ -78,7 +80,10 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
     for name in study.content.datasets:
         dataset = checked[name]
         refuse_unscorable(dataset)
-        mappings[name] = {g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators}
+        mappings[name] = {
+            **{entry.name: _find_set_mapping(study, entry, dataset.labels) for entry in study.content.versions},
+            **{g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators},
+        }
         if study.content.train is not None:
             splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += label_version_steps(planner, dataset, mappings[name], splits.get(name))
@@ -100,8 +105,8 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
     """Check every file of a study's datasets and target datasets; files that have not changed are not read again.
 
     Raises:
-        UsageError: a dataset is missing or has no readable description, the run folder lies in a dataset or holds
-            data, or an earlier version wrote it.
+        UsageError: a dataset is missing or has no readable description, a label set is missing, has labels of no case
+            or an unsound label mapping, the run folder lies in a dataset or holds data, or an earlier version wrote it.
     """
     refuse_unsafe_places(study)
     refuse_older_layout(study.run_folder, is_planned_again=True)
@@ -111,7 +116,9 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
         dataset = open_dataset(study.data, name)
         cache = make_dataset_folder(study.run_folder, name) / ".check.json"
         check = check_dataset(dataset, study.content.exclude.get(name), cache)
-        warnings = (*check.warnings, *_describe_unused(study, check))
+        if name in study.content.datasets:
+            check = add_label_sets(check, dict(_check_label_sets(study, dataset, check, cache.parent)))
+        warnings = (*check.warnings, *_describe_coverage(study, check), *_describe_unused(study, check))
         checked[name] = replace(check, files={DESCRIPTION: description, **check.files}, warnings=warnings)
     for target in study.content.transfer:
         for source in study.content.datasets:
@@ -124,6 +131,33 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
                 for name in (source, target):
                     checked[name] = replace(checked[name], warnings=(*checked[name].warnings, warning))
     return checked
+
+
+def _check_label_sets(
+    study: Study, dataset: Dataset, check: DatasetCheck, folder: Path
+) -> Iterator[tuple[str, LabelSetCheck]]:
+    """The check of each label set of a study on a dataset; it is kept in `folder`."""
+    for entry in study.content.versions if check.cases else ():
+        ids = _find_set_mapping(study, entry, dataset.labels).to_target
+        cache = folder / f".check-{entry.name}.json"
+        yield entry.name, check_label_set(dataset, check.cases, entry.labels, ids, cache)
+
+
+def _find_set_mapping(study: Study, entry: LabelSetEntry, target: dict[int, str]) -> IdMapping:
+    return find_set_mapping(study.file.parent / entry.remap if entry.remap else None, target)
+
+
+def _describe_coverage(study: Study, dataset: DatasetCheck) -> Iterator[str]:
+    """What follows where a label set has labels of some cases only."""
+    for name, labels in dataset.label_sets.items():
+        if lacking := [case for case in dataset.cases if case not in labels]:
+            use = "tested" if name == study.reference else "trained"
+            also = " and trained" if name == study.reference else ""
+            networks = f"; networks are {use}{also} on these alone" if study.content.train is not None else ""
+            yield (
+                f"{name} has labels of {len(labels)} of {len(dataset.cases)} cases{networks}; without are "
+                f"{', '.join(lacking)}"
+            )
 
 
 def _describe_unused(study: Study, dataset: DatasetCheck) -> Iterator[str]:
@@ -142,9 +176,14 @@ def _split_dataset(study: Study, checked: Mapping[str, DatasetCheck], name: str,
     if name in study.content.transfer:
         for source in study.content.datasets:
             known.update(find_shared_scans(checked[name], checked[source]))
+    dataset, is_compared = checked[name], name in study.content.datasets
+    testable = dataset.covered(study.reference)
     if given := train.given_split(name):
-        return use_given_split(read_given_split(given, study.file.parent), checked[name], study.file, known)
-    return split_cases(checked[name].cases, train, name, checked[name].twins, known)
+        split = use_given_split(read_given_split(given, study.file.parent), dataset, study.file, known)
+    else:
+        twins = [tuple(case for case in group if case in testable) for group in dataset.twins]
+        split = split_cases(testable, train, name, twins, known)
+    return leave_out_unlabelled(split, dataset, study.reference, study.versions) if is_compared else split
 
 
 def _describe_study(
@@ -160,14 +199,21 @@ def _describe_study(
         for d in datasets
     }
     about: dict[str, Any] = {
-        "versions": {d: [g.name for g in study.generators] for d in datasets},
+        "reference": study.reference,
+        "versions": {d: list(study.versions) for d in datasets},
+        "covered": {d: {name: list(labels) for name, labels in checked[d].label_sets.items()} for d in datasets},
         "labels": {d: label_table(checked[d]) for d in (*datasets, *study.content.transfer)},
         "common_labels": {
             d: [i for i, organ in checked[d].labels.items() if organ not in excluded[d]] for d in datasets
         },
         "excluded_labels": excluded,
         "marks": {
-            g.name: asdict(find_marks(g.tool.manifest, g.options, has_held_out=bool(splits))) for g in study.generators
+            g.name: asdict(
+                find_marks(
+                    g.tool.manifest, g.options, has_held_out=bool(splits), is_shown_reference=study.reference == BASE
+                )
+            )
+            for g in study.generators
         },
         "transfer": list(study.content.transfer),
         "verdict": study.content.verdict.model_dump(),

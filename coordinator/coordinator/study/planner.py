@@ -60,26 +60,26 @@ class Planner:
         )
 
 
-def complete_scoring_step(planner: Planner, step: Step, base: Step, prediction: Step) -> Step:
+def complete_scoring_step(planner: Planner, step: Step, reference: Step, prediction: Step) -> Step:
     """Complete a scoring step with settings, processes and fingerprint; no other step depends on the convention.
 
     Args:
         planner: of the study.
         step: the step so far.
-        base: the step that writes the reference labels.
+        reference: the step that writes the reference labels.
         prediction: the step that writes the label maps to score.
     """
     settings = {**step.settings, "scoring": planner.study.content.score.scoring.as_json()}
-    places = {"reference": base.output, "prediction": prediction.output}
+    places = {"reference": reference.output, "prediction": prediction.output}
     named = {**settings, **{name: name_output(place) for name, place in places.items()}}
     also = [SHELLS_VERSION, *map(name_output, step.also)] if step.also else []
     workers = max(1, min(step.cases // CASES_PER_WORKER, planner.study.content.run.threads or MOST_WORKERS))
     return step._replace(
-        needs=(base.id, prediction.id),
+        needs=(reference.id, prediction.id),
         settings={**settings, **places},
         cpus=workers,
         memory_mb=SCORING_MB * workers,
-        fingerprint=digest(["score", SCORING_VERSION, base.fingerprint, prediction.fingerprint, named, *also]),
+        fingerprint=digest(["score", SCORING_VERSION, reference.fingerprint, prediction.fingerprint, named, *also]),
     )
 
 

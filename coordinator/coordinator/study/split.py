@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from contract.errors import UsageError
+from coordinator.datasets.check import DatasetCheck
 from coordinator.study.settings import TrainSettings
 
 
@@ -51,6 +52,35 @@ def split_cases(
     if not holdout:
         holdout.update(_smallest_group(cases, groups, never_held_out, dataset))
     return Split(train=tuple(sorted(set(cases) - holdout)), holdout=tuple(sorted(holdout)))
+
+
+def leave_out_unlabelled(split: Split, dataset: DatasetCheck, reference: str, versions: Sequence[str]) -> Split:
+    """Keep the training cases that every label version has labels of, so that all networks see the same cases.
+
+    Args:
+        split: of the dataset.
+        dataset: its check, which knows what label sets cover.
+        reference: the label version that networks are tested against.
+        versions: those that are compared with it.
+
+    Raises:
+        UsageError: no training case is left, or held-out cases have no reference labels.
+    """
+    if untestable := sorted(set(split.holdout) - set(dataset.covered(reference))):
+        raise UsageError(
+            f"{dataset.name}: held-out cases must have labels in {reference}, the reference, but these have none: "
+            f"{', '.join(untestable)}; hold others out"
+        )
+    train = tuple(sorted(set(split.train).intersection(dataset.covered(reference, *versions))))
+    if not train:
+        counts = ", ".join(
+            f"{name} {len(labels)} of {len(dataset.cases)}" for name, labels in dataset.label_sets.items()
+        )
+        raise UsageError(
+            f"{dataset.name}: networks are trained on the cases that every label version has labels of, but no "
+            f"training case is one ({counts}); add labels, leave a label set out, or give a `train.split`"
+        )
+    return Split(train, split.holdout)
 
 
 def _smallest_group(

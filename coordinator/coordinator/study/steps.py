@@ -8,7 +8,7 @@ records are named tuples: importing dataclasses alone takes longer than the rest
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ DATASETS = "datasets"
 TRANSFER = "transfer"
 """Folders of the run folder in which only names of datasets stand; beside them stand only names of ours."""
 BASE = "base"
-"""The label version that holds the reference labels."""
+"""The label version that holds the dataset's own labels; the reference labels, unless the study names others."""
 NO_PRETRAIN = "no-pretrain"
 """The name of a network that begins from scratch where others begin from trained weights."""
 
@@ -46,7 +46,7 @@ class Step(NamedTuple):
 
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
-        kind: "tool", or a kind that the coordinator does itself: base, remap, score, score-predictions, nothing.
+        kind: "tool", or a kind that the coordinator does itself: labels, remap, score, score-predictions, nothing.
         output: file or folder, relative to the run folder, such as "datasets/word/1-raw/medsam-lite".
         needs: ids of the steps whose outputs it reads.
         dataset: name.
@@ -95,8 +95,8 @@ class Plan(NamedTuple):
         data: folder of dataset folders.
         weights: folder of trained weights; None where there is none.
         steps: in an order in which they could be done.
-        about: what the report needs: label versions, label tables, common labels, split, marks, seeds,
-            noise_seeds.
+        about: what the report needs: reference, label versions and the cases that they cover, label tables, common
+            labels, split, marks, seeds, noise_seeds.
     """
 
     study: str
@@ -121,15 +121,30 @@ class Plan(NamedTuple):
         raise UsageError(f"{self.study}: the plan has no step {step_id!r}; `coordinator plan` lists its steps")
 
 
-def network_seeds(network: str, seeds: Sequence[int], noise_seeds: Sequence[int]) -> tuple[int, ...]:
-    """The seeds of a network; those on the reference labels alone also have `train.noise_seeds`.
+class Seeds(NamedTuple):
+    """The seeds of all networks of a study.
 
-    Args:
-        network: name of the label version that it is trained on, in-domain or before fine-tuning; or `NO_PRETRAIN`.
-        seeds: of all networks.
-        noise_seeds: further ones, which show how much a network varies with the seed alone.
+    Attributes:
+        reference: the label version that is the truth.
+        all: the seeds of every network.
+        noise: further seeds of those on the reference, which show how much a network varies with the seed alone.
     """
-    return (*seeds, *noise_seeds) if network == BASE else tuple(seeds)
+
+    reference: str
+    all: tuple[int, ...] = ()
+    noise: tuple[int, ...] = ()
+
+    def of(self, network: str) -> tuple[int, ...]:
+        """The seeds of a network, by the label version that it was trained on first; or of `NO_PRETRAIN`."""
+        return (*self.all, *self.noise) if network == self.reference else self.all
+
+
+def read_seeds(about: Mapping[str, Any]) -> Seeds:
+    """The seeds of the networks of a plan; none where nothing is trained."""
+    reference = about.get("reference", BASE)
+    if "split" not in about:
+        return Seeds(reference)
+    return Seeds(reference, tuple(about.get("seeds", ())), tuple(about.get("noise_seeds", ())))
 
 
 def plan_text(plan: Plan) -> str:

@@ -19,7 +19,6 @@ from coordinator.statistics.gains import Cube, make_cube
 from coordinator.statistics.intervals import Interval
 from coordinator.statistics.power import Design, cases_needed
 from coordinator.study.settings import VerdictSettings
-from coordinator.study.steps import BASE
 from coordinator.verdict.outcome import (
     CANNOT_TELL,
     NOT_WORTH_IT,
@@ -183,7 +182,7 @@ def _compare(scope: _Scope, metric: str, version: str, label: int | None) -> Com
     cube = scope.cubes[metric] if label is None else scope.cubes[metric].select_organ(label)
     # What the study file gives is the noise of the mean Dice over organs, not that of another number.
     given = scope.run.verdict.seed_std if label is None and metric == "dice" else None
-    return compare(cube, BASE, version, given)
+    return compare(cube, scope.run.reference, version, given)
 
 
 def _fill(
@@ -191,11 +190,13 @@ def _fill(
 ) -> Finding:
     """Add the numbers of both metrics."""
     dice, tests = comparisons["dice"], scope.plan.alpha / (1 - finding.confidence)
-    seeds = {version: scope.cubes["dice"].networks(version).shape[1] for version in (BASE, finding.version)}
+    seeds = {
+        version: scope.cubes["dice"].networks(version).shape[1] for version in (scope.run.reference, finding.version)
+    }
     finding = replace(
         finding,
         gain=dice.gain.mean,
-        cases=len(dice.gain.cases), seeds=seeds[finding.version], base_seeds=seeds[BASE],
+        cases=len(dice.gain.cases), seeds=seeds[finding.version], base_seeds=seeds[scope.run.reference],
         left_out=tuple(scope.organs[label] for label in dice.gain.left_out),
     )  # fmt: skip
     if dice.seeds:
@@ -235,12 +236,12 @@ def _judge(
 
 def _mention_failed(scope: _Scope, version: str, outcome: Outcome) -> Outcome:
     """Name failed networks; where more of the version's failed than of base's, the version is not called as good."""
-    failed = {name: _count_failed(scope, name) for name in (BASE, version)}
+    failed = {name: _count_failed(scope, name) for name in (scope.run.reference, version)}
     if not any(failed.values()):
         return outcome
     names = [f"{count} network{'s' * (count > 1)} on {name} failed" for name, count in failed.items() if count]
     reason = "; ".join([*([outcome.reason] if outcome.reason else []), " and ".join(names)])
-    withheld = outcome.outcome == NOT_WORTH_IT and failed[version] > failed[BASE]
+    withheld = outcome.outcome == NOT_WORTH_IT and failed[version] > failed[scope.run.reference]
     return Outcome(CANNOT_TELL if withheld else outcome.outcome, reason)
 
 
@@ -268,7 +269,7 @@ def _needed_cases(scope: _Scope, finding: Finding, comparisons: Mapping[str, Com
 def _explain_missing(scope: _Scope, version: str) -> str:
     """Say why two networks can't be compared."""
     reasons = []
-    for name in (BASE, version):
+    for name in (scope.run.reference, version):
         if name not in scope.cubes["dice"].versions:
             failed = _count_failed(scope, name)
             reasons.append(f"every network on {name} failed" if failed else f"no network on {name} has scores")

@@ -14,7 +14,6 @@ from coordinator.results.summaries import Results
 from coordinator.statistics.comparison import compare
 from coordinator.statistics.gains import Cube, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
-from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import format_points
 from coordinator.verdict.testplan import TestPlan, make_test_plan
 
@@ -108,8 +107,8 @@ def _quality_levels(run: Run, results: Results, dataset: RunDataset) -> dict[str
     degraded = {t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED}
     quality = {
         version: score.dice
-        for version in (*dataset.versions, BASE)
-        if version in degraded | {BASE} and (score := results.labels(dataset.name, version))
+        for version in (*dataset.versions, run.reference)
+        if version in degraded | {run.reference} and (score := results.labels(dataset.name, version))
     }
     tested = {version for version in quality if results.model(dataset.name, version)}
     return {v: quality[v] for v in sorted(tested, key=lambda v: (quality[v], v))}
@@ -123,8 +122,8 @@ def _improve(
     if comparison is None:
         return None
     names = list(levels)
-    better_levels = sum(name != BASE for name in names[names.index(worse) + 1 :])
-    confidence = plan.confidence if better == BASE else plan.inner_confidence(better_levels)
+    better_levels = sum(name != run.reference for name in names[names.index(worse) + 1 :])
+    confidence = plan.confidence if better == run.reference else plan.inner_confidence(better_levels)
     ends = comparison.interval(confidence)
     return Improvement(
         worse, better, levels[better] - levels[worse], comparison.gain.mean,

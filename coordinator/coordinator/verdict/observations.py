@@ -11,7 +11,6 @@ from coordinator.results.failednetworks import count_failed
 from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import DIGITS, MeanScore, Results
 from coordinator.statistics.correlation import p_rank_agreement, spearman
-from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import TABLE_DIGITS, count_noun, join_names
 from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
 
@@ -25,11 +24,11 @@ def describe_results(run: Run, results: Results) -> list[str]:
 
 def _describe_dataset(run: Run, results: Results, dataset: RunDataset, alpha: float) -> Iterator[str]:
     labels = {v: score for v in dataset.versions if (score := results.labels(dataset.name, v))}
-    networks = {v: score for v in (BASE, *dataset.versions) if (score := results.model(dataset.name, v))}
+    networks = {v: score for v in (run.reference, *dataset.versions) if (score := results.model(dataset.name, v))}
     yield from _describe_labels(dataset, labels)
     if dataset.split:
         failed = {version for name, version in count_failed(run.failed_networks) if name == dataset.name}
-        yield from _describe_networks(dataset, networks, failed)
+        yield from _describe_networks(run.reference, dataset, networks, failed)
         yield from _describe_trend(labels, networks, alpha)
 
 
@@ -41,52 +40,53 @@ def _describe_labels(dataset: RunDataset, quality: Mapping[str, MeanScore]) -> I
     best, worst = _highest_and_lowest(dice)
     if len(quality) == 1:
         yield (
-            f"On {dataset.name}, the pseudo-labels of {best[0]} have Dice {_percent(dice[best[0]])} with the reference "
-            "labels."
+            f"On {dataset.name}, the labels of {best[0]} have Dice {_percent(dice[best[0]])} with the reference labels."
         )
     elif best == worst:
         yield (
-            f"On {dataset.name}, the pseudo-labels of {join_names(best)} all have Dice {_percent(dice[best[0]])} with "
+            f"On {dataset.name}, the labels of {join_names(best)} all have Dice {_percent(dice[best[0]])} with "
             "the reference labels: in the digits of the tables they are equal."
         )
     else:
         yield (
-            f"On {dataset.name}, the pseudo-labels of {join_names(best)} agree best with the reference labels (Dice "
+            f"On {dataset.name}, the labels of {join_names(best)} agree best with the reference labels (Dice "
             f"{_percent(dice[best[0]])}), those of {join_names(worst)} least ({_percent(dice[worst[0]])})."
         )
     yield from _describe_counts(quality)
 
 
-def _describe_networks(dataset: RunDataset, networks: Mapping[str, MeanScore], failed: set[str]) -> Iterator[str]:
+def _describe_networks(
+    reference: str, dataset: RunDataset, networks: Mapping[str, MeanScore], failed: set[str]
+) -> Iterator[str]:
     if not networks:
         why = "All networks that were tested failed" if failed else "No network was tested"
         yield f"{why}, so what better labels gain remains open."
         return
     dice = _round_dice(networks)
-    if BASE in networks:
+    if reference in networks:
         held_out = len(dataset.held_out)
         yield (
-            f"The network trained on the reference labels has Dice {_percent(dice[BASE])} on the "
+            f"The network trained on the reference labels has Dice {_percent(dice[reference])} on the "
             f"{'held-out case' if held_out == 1 else f'{held_out} held-out cases'}."
         )
     else:
-        why = "failed" if BASE in failed else "has no scores"
+        why = "failed" if reference in failed else "has no scores"
         yield f"The network trained on the reference labels {why}, so the others can't be compared with it."
-    on_pseudo_labels = {version: value for version, value in dice.items() if version != BASE}
+    on_pseudo_labels = {version: value for version, value in dice.items() if version != reference}
     if not on_pseudo_labels:
         return
     best, worst = _highest_and_lowest(on_pseudo_labels)
-    distance = _describe_distance(dice[best[0]], dice.get(BASE))
+    distance = _describe_distance(dice[best[0]], dice.get(reference))
     if len(on_pseudo_labels) == 1:
-        yield f"That on the pseudo-labels of {best[0]} has {_percent(dice[best[0]])}{distance}."
+        yield f"That on the labels of {best[0]} has {_percent(dice[best[0]])}{distance}."
     elif best == worst:
         yield (
-            f"Those on the pseudo-labels of {join_names(best)} all have {_percent(dice[best[0]])}{distance}: in the "
+            f"Those on the labels of {join_names(best)} all have {_percent(dice[best[0]])}{distance}: in the "
             "digits of the tables they are equal."
         )
     else:
         yield (
-            f"Of the networks trained on pseudo-labels, {_those_of(best)} the highest Dice ({_percent(dice[best[0]])}"
+            f"Of the networks trained on other labels, {_those_of(best)} the highest Dice ({_percent(dice[best[0]])}"
             f"{distance}), {_those_of(worst)} the lowest ({_percent(dice[worst[0]])})."
         )
     yield from _describe_counts(networks)

@@ -23,7 +23,7 @@ from coordinator.statistics.components import compare_components, complete_part
 from coordinator.statistics.correlation import p_rank_agreement, spearman
 from coordinator.statistics.gains import Cube, count_organs, finite_mean, make_cube, mean_over_organs
 from coordinator.statistics.intervals import FEWEST_TESTED, Interval
-from coordinator.study.steps import BASE, NO_PRETRAIN
+from coordinator.study.steps import NO_PRETRAIN
 from coordinator.verdict.decide import Finding, is_equivalent
 from coordinator.verdict.outcome import ONE_SEED, WORTH_IT
 from coordinator.verdict.sentences import (
@@ -94,11 +94,11 @@ def paper_findings(run: Run, results: Results, findings: Sequence[Finding]) -> l
 def _test_pretraining(run: Run, plan: TestPlan, transfer: Transfer, dataset: RunDataset) -> PaperFinding:
     finding = PaperFinding(PRETRAINING, dataset.name, transfer.target, "")
     scores = transfer.scores.filter(pl.col("dataset") == dataset.name)
-    missing = [v for v in (BASE, NO_PRETRAIN) if scores.filter(pl.col("version") == v).is_empty()]
+    missing = [v for v in (run.reference, NO_PRETRAIN) if scores.filter(pl.col("version") == v).is_empty()]
     if missing:
         return replace(finding, statement=f"Can't tell: no network of {join_names(missing)} has scores.")
     cube = make_cube(scores, run.score.empty, list(transfer.labels))
-    comparison = compare(cube, BASE, NO_PRETRAIN, run.verdict.seed_std)
+    comparison = compare(cube, run.reference, NO_PRETRAIN, run.verdict.seed_std)
     if comparison is None:
         return replace(finding, statement="Can't tell: the networks share no case and organ that count.")
     found, cases = comparison.gain, len(comparison.gain.cases)
@@ -173,7 +173,7 @@ def _compare_columns(run: Run, plan: TestPlan, transfer: Transfer, datasets: Seq
     """Compare the variance between datasets with that between label versions, the reference labels among them."""
     finding = PaperFinding(COLUMNS, None, transfer.target, "")
     names = [dataset.name for dataset in datasets]
-    versions = [BASE, *(v for v in run.versions if any(v in dataset.versions for dataset in datasets))]
+    versions = [run.reference, *(v for v in run.versions if any(v in dataset.versions for dataset in datasets))]
     cube = make_cube(
         transfer.scores.with_columns(pl.concat_str("dataset", "version", separator="/").alias("version")),
         run.score.empty, list(transfer.labels),

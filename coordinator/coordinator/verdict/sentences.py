@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from coordinator.study.settings import VerdictSettings
+from coordinator.study.steps import BASE
 from coordinator.verdict.decide import Finding
 from coordinator.verdict.testplan import TestPlan
 
@@ -11,10 +12,17 @@ TABLE_DIGITS = 3
 """Of Dice as a share of 1: tables show tenths of a percent, and label versions that are equal in these are ties."""
 
 
-def describe_findings(findings: Sequence[Finding], settings: VerdictSettings) -> Iterator[str]:
-    """Describe the outcome of each label version and scope, over all organs, in sentences."""
+def describe_findings(findings: Sequence[Finding], settings: VerdictSettings, reference: str = BASE) -> Iterator[str]:
+    """Describe the outcome of each label version and scope, over all organs, in sentences.
+
+    Args:
+        findings: of a run.
+        settings: of its verdict.
+        reference: the label version that is the truth; one that is not the dataset's own is named.
+    """
     for finding in (f for f in findings if f.organ is None):
-        subject = f"{describe_scope(finding)}, {finding.version}"
+        compared = finding.version if reference == BASE else f"{reference} instead of {finding.version}"
+        subject = f"{describe_scope(finding)}, {compared}"
         parts = (describe_outcome(finding), _describe_gain(finding), _describe_price(finding, settings))
         yield f"{subject}: {' '.join(f'{part}.' for part in parts if part)}"
 

@@ -34,7 +34,7 @@ def test_an_input_that_is_replaced_while_a_step_reads_it_is_noticed_when_the_ste
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ):
     run, path = tmp_path / "run", data / "toy" / file
-    act_during(monkeypatch, "base", lambda: overwrite_alike(path, flip(path)))
+    act_during(monkeypatch, "labels", lambda: overwrite_alike(path, flip(path)))
 
     codes = do_chain(run, make_chain(data))[2]
 
@@ -51,7 +51,7 @@ def test_after_the_next_plan_the_step_is_done_with_the_new_file(
 ):
     label = data / "toy/labels/b.nii.gz"
     with monkeypatch.context() as patched:
-        act_during(patched, "base", lambda: shutil.copy(data / "toy/labels/a.nii.gz", label))
+        act_during(patched, "labels", lambda: shutil.copy(data / "toy/labels/a.nii.gz", label))
         do_chain(tmp_path / "run", make_chain(data))
 
     _, todo, codes = do_chain(tmp_path / "run", make_chain(data, base="2"))
@@ -69,7 +69,7 @@ def test_an_input_that_is_touched_or_linked_while_a_step_reads_it_is_no_other_in
         os.utime(data / "toy/images/a.nii.gz")
         os.link(data / "toy/images/b.nii.gz", tmp_path / "backup")
 
-    act_during(monkeypatch, "base", touch)
+    act_during(monkeypatch, "labels", touch)
 
     assert do_chain(tmp_path / "run", make_chain(data))[2] == [0, 0, 0]
 

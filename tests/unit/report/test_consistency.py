@@ -21,7 +21,7 @@ def test_the_report_shows_each_version_with_its_volume_error_and_the_vote(run: P
     out = make_report(run)
 
     page = visible_text(out / "index.html")
-    assert "word: are the errors of the pseudo-labels the same in every case?" in page
+    assert "word: are the errors of the label versions the same in every case?" in page
     assert "Over few cases (here at most 5 cases), chance cancels out only in part." in page
     with (out / "tables/consistency-word.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -61,7 +61,7 @@ def test_overlays_show_the_patient_s_right_on_the_left_and_the_front_on_top(run:
     dataset = loaded.datasets[0]
     choice = overlays.choose_disagreement(dataset, case_scores(loaded, dataset))[:1]
 
-    panel = next(overlays._read_panels(run, run.parents[1] / "data", dataset, choice))
+    panel = next(overlays._read_panels(run, loaded, dataset, choice))
 
     rows, columns = (
         {organ: np.argwhere(panel.reference == organ).mean(axis=0)[axis] for organ in (1, 2, 3)} for axis in (0, 1)

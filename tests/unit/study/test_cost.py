@@ -18,7 +18,7 @@ from coordinator.study.cost import ASSUMED_SEED_STD, describe_cost, expected_see
 from coordinator.study.file import Study, load_study
 from coordinator.study.pipeline import make_plan
 from coordinator.study.settings import TrainSettings, VerdictSettings
-from coordinator.study.steps import network_seeds
+from coordinator.study.steps import BASE, Seeds
 from coordinator.tools.finding import find_tools
 
 TOOLS = find_tools()
@@ -157,7 +157,7 @@ def test_the_noise_of_seeds_is_as_well_known_as_the_verdict_will_know_it(
     networks = len(train.seeds) + len(train.noise_seeds)
     scores = np.full((len(versions), 40, networks, 1), np.nan)
     for i, version in enumerate(versions):
-        seeds = network_seeds(version, train.seeds, train.noise_seeds)
+        seeds = Seeds(BASE, train.seeds, train.noise_seeds).of(version)
         spread = np.linspace(-1, 1, len(seeds)) if len(seeds) > 1 else np.zeros(1)
         spread *= ASSUMED_SEED_STD / (spread.std(ddof=1) if len(seeds) > 1 else 1)
         spread *= 1 if i > 1 else 1 - 1e-9  # base and v0 are the calmer ones by a hair, since the rule differs at a tie

@@ -127,7 +127,7 @@ def test_a_mistake_is_named_with_its_key_and_what_would_do(
         ("[medsam-light]", "medsam has no variant 'light'; did you mean `lite`?"),
         ("[trainer]", "there is no generator 'trainer'"),
         ("[medsam, medsam]", "the name 'medsam' came twice"),
-        ("[{name: base, tool: degrade}]", "the name `base` is taken by the reference labels"),
+        ("[{name: base, tool: degrade}]", "the name `base` is taken by the dataset's own labels"),
         ("[{name: x, tool: degrade, options: {target-dise: 0.9}}]", "did you mean `target-dice`?"),
         ("[{name: x, tool: degrade, options: {target-dice: 2}}]", "target-dice must be at most"),
         ("[{name: x, tol: degrade}]", "tol: unknown key; did you mean `tool`?"),

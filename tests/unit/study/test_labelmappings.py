@@ -172,9 +172,9 @@ def test_a_label_mapping_merges_discards_and_says_what_cannot_be_had(tmp_path: P
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("discard: [heart]", ""), "heart: organ of the generator is neither mapped nor discarded"),
+        (("discard: [heart]", ""), "heart: organ of the source is neither mapped nor discarded"),
         (("unavailable: {rectum: none}", ""), "rectum: organ of the dataset is neither mapped nor unavailable"),
-        (("liver: [liver]", "liver: [lifer]"), "lifer: the generator has no such organ; did you mean `liver`?"),
+        (("liver: [liver]", "liver: [lifer]"), "lifer: the source has no such organ; did you mean `liver`?"),
         (("kidney: [", "kydney: ["), "kydney: the dataset has no such organ; did you mean `kidney`?"),
         (("liver: [liver]", "liver: [liver, kidney_left]"), "kidney_left: a source must go to one target"),
         (("{rectum: none}", "{rectum: none, liver: x}"), "liver: is both mapped and unavailable"),

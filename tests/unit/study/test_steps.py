@@ -9,7 +9,9 @@ from coordinator.study.steps import Plan, Step, is_done, marker_file, parse_step
 
 
 def test_a_step_that_the_plan_has_not_is_named():
-    step = Step(id="word/2-labels/base", kind="base", output="x", dataset="word", label_version="base", fingerprint="x")
+    step = Step(
+        id="word/2-labels/base", kind="labels", output="x", dataset="word", label_version="base", fingerprint="x"
+    )
     plan = Plan("word-study", "data", None, (step,), {})
 
     assert plan.step("word/2-labels/base") is step
@@ -35,7 +37,7 @@ def test_a_step_with_several_outputs_is_done_when_all_of_them_are_there(tmp_path
 
 
 def test_a_step_of_a_plan_without_further_outputs_has_none():
-    record = Step(id="a", kind="base", output="x", dataset="word", label_version="base", fingerprint="x")._asdict()
+    record = Step(id="a", kind="labels", output="x", dataset="word", label_version="base", fingerprint="x")._asdict()
     del record["also"]
 
     assert parse_step(record).also == ()

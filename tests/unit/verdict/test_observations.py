@@ -108,9 +108,9 @@ def test_versions_that_the_tables_show_as_equal_are_called_equal(tmp_path):
     """Differences of 0.01 points are not in the tables' digits."""
     text = describe(tmp_path, rising(3, 0.8, 0.0001), {"base": 0.85} | rising(3, 0.85, 0.0001))
 
-    assert "the pseudo-labels of v0, v1 and v2 all have Dice 80.0 with the reference labels" in text
+    assert "the labels of v0, v1 and v2 all have Dice 80.0 with the reference labels" in text
     assert (
-        "Those on the pseudo-labels of v0, v1 and v2 all have 85.0, as much as the network on the reference labels: in "
+        "Those on the labels of v0, v1 and v2 all have 85.0, as much as the network on the reference labels: in "
         "the digits of the tables they are equal." in text
     )
     assert "best" not in text and "rank" not in text
@@ -122,9 +122,8 @@ def test_all_of_the_best_and_of_the_worst_are_named(tmp_path):
 
     text = describe(tmp_path, labels, networks)
 
-    assert (
-        "the pseudo-labels of v0 and v1 agree best with the reference labels (Dice 90.0), those of v2 least (70.0)"
-        in (text)
+    assert "the labels of v0 and v1 agree best with the reference labels (Dice 90.0), those of v2 least (70.0)" in (
+        text
     )
     assert (
         "that of v1 has the highest Dice (85.0, 3.0 points below the network on the reference labels), those of v0 and "

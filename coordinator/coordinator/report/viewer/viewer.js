@@ -33,12 +33,12 @@ function fillCases(wanted) {
 }
 
 function fillLayers() {
-  const { item } = chosen();
+  const { dataset, item } = chosen();
   const choices = [["", "none"], ...item.layers.map((layer) => [layer.url, layer.name])];
   const named = (name) => (item.layers.find((layer) => layer.name === name) || { url: "" }).url;
   const kept = (select, other) => named(select.selectedOptions[0]?.text) || other;
-  const first = item.layers.find((layer) => layer.name !== "labels: base") || { url: "" };
-  fill(byId("reference"), choices, kept(byId("reference"), named("labels: base")));
+  const first = item.layers.find((layer) => layer.name !== dataset.reference) || { url: "" };
+  fill(byId("reference"), choices, kept(byId("reference"), named(dataset.reference)));
   fill(byId("compared"), choices, kept(byId("compared"), first.url));
 }
 
