@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV := .venvs/uv/bin/uv
 DEV := .venvs/dev/bin
 # The tools whose modules the unit tests import; the others are tested in their own environments only.
-IMPORTED := degrade medsam stunet trainer
+IMPORTED := consensus degrade medsam stunet trainer
 
 # Tests at once; those of a file share what they set up, and the long files come first.
 WORKERS ?= 2

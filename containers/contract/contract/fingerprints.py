@@ -9,6 +9,7 @@ from pathlib import Path
 from contract import records
 from contract.casefiles import describe_kind
 from contract.context import Context
+from contract.manifest import LABEL_VERSIONS
 
 
 def common_parts(context: Context) -> dict[str, object]:
@@ -59,11 +60,13 @@ def input_digest(path: Path) -> str:
 
 
 def _input_folders(context: Context) -> dict[str, Path]:
-    """Name below /in -> folder, without the optional inputs that are not there."""
+    """Name below /in -> folder, without the optional inputs that are not there; each of several label versions."""
     if context.arguments.step is None:
         return {}
     step = context.manifest.steps[context.arguments.step]
-    folders = {name: context.input_folder(name) for name in step.inputs}
+    folders = {name: context.input_folder(name) for name, source in step.inputs.items() if source != LABEL_VERSIONS}
+    for name in (name for name, source in step.inputs.items() if source == LABEL_VERSIONS):
+        folders |= {f"{name}/{version.name}": version for version in sorted(context.input_folder(name).iterdir())}
     optional = {name: context.optional_input_folder(name) for name in step.optional_inputs}
     return folders | {name: folder for name, folder in optional.items() if folder is not None}
 

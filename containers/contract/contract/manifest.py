@@ -19,8 +19,10 @@ from contract.yamlfiles import Items
 from contract.yamlnodes import show_text
 
 OptionValue = bool | int | float | str
-OUTSIDE_INPUTS = ("split", "label-version")
-"""Inputs of a step that no step of the tool makes: the lists of cases, and the label maps of a label version."""
+LABEL_VERSIONS = "label-versions"
+OUTSIDE_INPUTS = ("split", "label-version", LABEL_VERSIONS)
+"""Inputs of a step that no step of the tool makes: the lists of cases, the label maps of a label version, and those of
+several, each in a folder of its name."""
 
 
 RESERVED = frozenset({
@@ -173,8 +175,8 @@ class Step(yamlfiles.Strict):
     summary: str
     inputs: dict[Name, str] = Field(
         default_factory=dict,
-        description="name below /in -> the step of this tool that makes it, or `split` or `label-version`, "
-        "which the coordinator gives",
+        description="name below /in -> the step of this tool that makes it, or `split`, `label-version` or "
+        "`label-versions`, which the coordinator gives",
     )
     optional_inputs: Items[Name] = Field(default=(), description="names below /in that may be there, from outside")
     reads: Items[Literal["images", "labels"]] = Field(default=(), description="what it reads of the dataset")
@@ -254,6 +256,11 @@ class Manifest(yamlfiles.Strict):
                 if source not in earlier:
                     raise ValueError(f"steps.{name}.inputs: {source!r} is no earlier step, nor one of {OUTSIDE_INPUTS}")
         return self
+
+    @property
+    def combines_versions(self) -> bool:
+        """Whether it makes its labels of other label versions."""
+        return any(LABEL_VERSIONS in step.inputs.values() for step in self.steps.values())
 
     @property
     def is_self_contained(self) -> bool:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from contract import atomic, volumes
 from contract.datasets import SUFFIX
 from contract.grids import Grid, inverse_orientation, orient, orient_grid
+from contract.manifest import LABEL_VERSIONS
 from contract.records import file_sha256
 from coordinator.datasets.anatomy import LABELS
 from coordinator.datasets.phantom import make_phantom
@@ -191,3 +192,5 @@ def _make_inputs(data: CheckData) -> None:
     shutil.copytree(data.root("sound") / NAME / "labels", version)
     outputs = {file.name: file_sha256(file) for file in sorted(version.iterdir())}
     atomic.write_json(version / "run.json", {"outputs": outputs})
+    for name in ("a", "b", "c"):
+        shutil.copytree(version, data.input_folder(LABEL_VERSIONS) / name)

@@ -69,16 +69,7 @@ def check_label_set(
         case: [CHECK_VERSION, sorted(ids), take_stamp(dataset.image(case)), take_stamp(folder / f"{case}{SUFFIX}")]
         for case in covered
     }
-    sums = {case: sha256 for case, (stamp, sha256) in _read_cache(cache).items() if stamps.get(case) == stamp}
-    todo = [case for case in covered if case not in sums]
-    errors: dict[str, str] = {}
-    for case, result in zip(todo, _read_all(dataset, folder, todo, ids), strict=True):
-        if isinstance(result, CaseError):
-            errors[case] = str(result)
-        else:
-            sums[case] = result
-    if todo:
-        atomic.write_text(cache, json.dumps({case: [stamps[case], sums[case]] for case in sorted(sums)}))
+    sums, errors = _check_files(dataset, folder, stamps, ids, cache)
     others = sorted(set(present) - set(dataset.cases()) - set(dataset.description.exclude))
     return LabelSetCheck(
         place=place,
@@ -119,6 +110,23 @@ def add_label_sets(check: DatasetCheck, sets: Mapping[str, LabelSetCheck]) -> Da
             for name, labels in sets.items()
         },
     )
+
+
+def _check_files(
+    dataset: Dataset, folder: Path, stamps: Mapping[str, list[Any]], ids: Collection[int], cache: Path
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Read the files whose stamps are not in the cache; returns case -> sha256, and case -> what is wrong."""
+    sums = {case: sha256 for case, (stamp, sha256) in _read_cache(cache).items() if stamps.get(case) == stamp}
+    todo = [case for case in stamps if case not in sums]
+    errors: dict[str, str] = {}
+    for case, result in zip(todo, _read_all(dataset, folder, todo, ids), strict=True):
+        if isinstance(result, CaseError):
+            errors[case] = str(result)
+        else:
+            sums[case] = result
+    if todo:
+        atomic.write_text(cache, json.dumps({case: [stamps[case], sums[case]] for case in sorted(sums)}))
+    return sums, errors
 
 
 def _read_all(

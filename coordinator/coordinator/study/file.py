@@ -5,7 +5,7 @@ Every key has a default, a type, a range and a message. Paths are relative to th
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,8 @@ from coordinator.tools.finding import Tool, find_tools
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 PATCH = re.compile("[0-9]{1,9}(,[0-9]{1,9}){2}")
+FEWEST_COMBINED = 2
+"""Label versions of a consensus."""
 SMALLEST_PATCH = 16
 """Voxels along the longest axis of a patch: with fewer, no network has its three stages."""
 RESERVED = {
@@ -50,6 +52,9 @@ class GeneratorEntry(Strict):
     tool: Line
     variant: Line | None = None
     options: dict[str, OptionValue] = Field(default_factory=dict)
+    of: Items[Line] = Field(
+        default=(), max_length=1000, description="label versions that it combines; only of a tool that does"
+    )
 
 
 class LabelSetEntry(Strict):
@@ -141,12 +146,17 @@ class StudyFile(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """What makes a label version: a tool, one of its variants, all its options."""
+    """What makes a label version: a tool, one of its variants, all its options.
+
+    Attributes:
+        of: the label versions that it combines; none for a tool that makes labels from images.
+    """
 
     name: str
     tool: Tool
     variant: str
     options: dict[str, OptionValue]
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +253,19 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         for n, w in RESERVED.items()
         if n in names
     ]
+    combined = []
+    for generator in generators:
+        try:
+            combined.append(_choose_combined(generator, content, generators))
+        except ValueError as error:
+            problems += [f"generators: {generator.name}: {problem}" for problem in error.args]
     trainer = None
     if content.train is not None:
         trainer, trainer_problems = _find_trainer(content.train, tools)
         problems += trainer_problems
     if problems:
         raise UsageError(list_problems(str(file), problems))
-    return Study(file.resolve(), content, tuple(generators), trainer)
+    return Study(file.resolve(), content, tuple(combined), trainer)
 
 
 def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
@@ -281,7 +297,32 @@ def _resolve_generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool]) -
         problems.append(str(error))
     if problems:
         raise ValueError(*problems)
-    return Generator(entry.name, generators[entry.tool], variant, manifest.complete_options(dict(entry.options)))
+    options = manifest.complete_options(dict(entry.options))
+    return Generator(entry.name, generators[entry.tool], variant, options, tuple(entry.of))
+
+
+def _choose_combined(generator: Generator, content: StudyFile, generators: Sequence[Generator]) -> Generator:
+    """The generator with the label versions that it combines: those that the study file names, or all others.
+
+    Raises:
+        ValueError: versions that can't be combined, fewer than two, or a tool that combines none.
+    """
+    if not generator.tool.manifest.combines_versions:
+        if generator.of:
+            raise ValueError(f"of: {generator.tool.name} makes its labels from images, so it combines no versions")
+        return generator
+    sets = [BASE, *(entry.name for entry in content.versions)]
+    made = [g.name for g in generators if not g.tool.manifest.combines_versions]
+    for name in generator.of:
+        if name not in (*sets, *made):
+            raise ValueError(
+                f"of: must name label versions that are made from images or drawn, but {show_text(name)!r} is none; "
+                f"{did_you_mean(name, (*sets, *made))}"
+            )
+    of = generator.of or tuple(name for name in (*sets, *made) if name not in (BASE, content.reference))
+    if len(set(of)) < FEWEST_COMBINED or len(set(of)) != len(of):
+        raise ValueError(f"of: must be at least {FEWEST_COMBINED} different label versions, but is {list(of)}")
+    return replace(generator, of=of)
 
 
 def _find_trainer(train: TrainSettings, tools: Mapping[str, Tool]) -> tuple[Tool | None, list[str]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from contract import weights
 from contract.errors import UsageError
+from contract.manifest import LABEL_VERSIONS, OUTSIDE_INPUTS
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import Generator, LabelSetEntry, Study
@@ -55,8 +56,10 @@ def label_version_steps(
     reference = sets[planner.study.reference]
     steps = [*sets.values()]
     steps += [_score_step(planner, dataset, reference, version) for version in sets.values() if version != reference]
-    for generator in planner.study.generators:
-        generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, split))
+    versions = dict(sets)
+    for generator in sorted(planner.study.generators, key=lambda generator: bool(generator.of)):
+        combined = {name: versions[name] for name in generator.of}
+        generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, split), combined)
         raw, to_target = generator_steps[-1], mappings[generator.name].to_target
         remap = Step(
             id=f"{name}/2-labels/{generator.name}", kind="remap",
@@ -65,6 +68,7 @@ def label_version_steps(
             settings={"raw": raw.output, "to_target": {str(k): v for k, v in to_target.items()}},
             fingerprint=digest(["remap", raw.fingerprint, sorted(to_target.items())]),
         )  # fmt: skip
+        versions[generator.name] = remap
         steps += [*generator_steps, remap, _score_step(planner, dataset, reference, remap)]
     return steps
 
@@ -113,15 +117,27 @@ def _find_split(generator: Generator, split: Split | None) -> Split | None:
     return split
 
 
-def _generator_steps(planner: Planner, dataset: DatasetCheck, generator: Generator, split: Split | None) -> list[Step]:
-    """The steps of one generator, most often one; the last writes its pseudo-labels."""
+def _generator_steps(
+    planner: Planner, dataset: DatasetCheck, generator: Generator, split: Split | None, combined: Mapping[str, Step]
+) -> list[Step]:
+    """The steps of one generator, most often one; the last writes its pseudo-labels.
+
+    Args:
+        planner: of the study.
+        dataset: whose cases.
+        generator: its tool, variant and options.
+        split: of the dataset, for a generator whose results depend on it.
+        combined: label version -> the step that writes it, of those that the generator combines.
+    """
     names = list(generator.tool.manifest.steps)
     if not names:
         return [_generator_step(planner, dataset, generator, None, {}, split)]
     steps: dict[str, Step] = {}
     for name in names:
         described = generator.tool.manifest.steps[name]
-        inputs = {key: steps[source] for key, source in described.inputs.items() if source != SPLIT}
+        inputs = {key: steps[source] for key, source in described.inputs.items() if source not in OUTSIDE_INPUTS}
+        for key in (key for key, source in described.inputs.items() if source == LABEL_VERSIONS):
+            inputs |= {f"{key}/{version}": step for version, step in combined.items()}
         needs_split = SPLIT in {*described.inputs.values(), *described.optional_inputs}
         steps[name] = _generator_step(planner, dataset, generator, name, inputs, split if needs_split else None)
     return list(steps.values())

@@ -1,7 +1,7 @@
 """What a reader must know of how a label version was made; it follows from its tool's manifest and its options."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from contract.manifest import Manifest, OptionValue
 
@@ -37,3 +37,8 @@ def find_marks(
         prompted_from_reference=is_shown_reference and manifest.prompts is not None,
         labeller_saw_held_out=has_held_out and manifest.learns_held_out(options),
     )
+
+
+def join_marks(*marks: Marks) -> Marks:
+    """The marks of what is made of several label versions: all that any of them has."""
+    return Marks(*(any(values) for values in zip(*map(astuple, marks), strict=True)))

@@ -37,7 +37,7 @@ from coordinator.study.file import LabelSetEntry, Study
 from coordinator.study.givensplit import find_unused, read_given_split, use_given_split
 from coordinator.study.labelmappings import IdMapping, find_id_mapping, find_set_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
-from coordinator.study.marks import find_marks
+from coordinator.study.marks import Marks, find_marks, join_marks
 from coordinator.study.networks import Training, network_steps
 from coordinator.study.planner import Planner, label_table
 from coordinator.study.runfolder import (
@@ -186,6 +186,17 @@ def _split_dataset(study: Study, checked: Mapping[str, DatasetCheck], name: str,
     return leave_out_unlabelled(split, dataset, study.reference, study.versions) if is_compared else split
 
 
+def _find_all_marks(study: Study, *, has_held_out: bool) -> dict[str, Marks]:
+    """The marks of all label versions that tools make; a combination has those of what it combines."""
+    is_own = study.reference == BASE
+    marks = {study.reference: Marks(made_from_reference=True)}
+    for generator in sorted(study.generators, key=lambda generator: bool(generator.of)):
+        manifest, options = generator.tool.manifest, generator.options
+        found = find_marks(manifest, options, has_held_out=has_held_out, is_shown_reference=is_own)
+        marks[generator.name] = join_marks(found, *(marks.get(name, Marks()) for name in generator.of))
+    return {generator.name: marks[generator.name] for generator in study.generators}
+
+
 def _describe_study(
     study: Study,
     checked: Mapping[str, DatasetCheck],
@@ -207,14 +218,7 @@ def _describe_study(
             d: [i for i, organ in checked[d].labels.items() if organ not in excluded[d]] for d in datasets
         },
         "excluded_labels": excluded,
-        "marks": {
-            g.name: asdict(
-                find_marks(
-                    g.tool.manifest, g.options, has_held_out=bool(splits), is_shown_reference=study.reference == BASE
-                )
-            )
-            for g in study.generators
-        },
+        "marks": {name: asdict(marks) for name, marks in _find_all_marks(study, has_held_out=bool(splits)).items()},
         "transfer": list(study.content.transfer),
         "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},

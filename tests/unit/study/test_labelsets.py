@@ -1,4 +1,4 @@
-"""Label sets of the user: what they cover, what follows for networks, and those that can't be used."""
+"""Label sets of the user and combinations of versions: what they cover, what follows, and what can't be used."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -212,3 +212,42 @@ def test_a_set_that_can_answer_nothing_is_refused_before_anything_runs(
 
     with pytest.raises(UsageError, match=said):
         plan(text)
+
+
+VOTE = "{name: vote, tool: consensus}"
+
+
+def test_a_consensus_waits_for_what_it_combines_and_is_marked_as_that(plan: Callable[..., Plan]):
+    made = plan(f"{SETS}generators: [{VOTE}, {{name: d, tool: degrade}}]\n")
+    step = made.step("toy/1-raw/vote")
+
+    assert step.needs == ("toy/2-labels/expert", "toy/2-labels/d")
+    assert step.inputs["label-versions/expert"] == "datasets/toy/2-labels/expert"
+    assert made.about["versions"]["toy"] == ["expert", "vote", "d"]
+    assert made.about["marks"]["vote"]["made_from_reference"]
+    assert not step.shows_labels
+
+
+def test_a_consensus_of_the_reference_itself_is_marked_as_made_from_it(plan: Callable[..., Plan]):
+    generator = "{name: vote, tool: consensus, of: [base, expert]}"
+
+    assert plan(f"{SETS}generators: [{generator}]\n").about["marks"]["vote"]["made_from_reference"]
+    assert plan(f"{SETS}reference: expert\ngenerators: [{generator}]\n").about["marks"]["vote"]["made_from_reference"]
+
+
+@pytest.mark.parametrize(
+    ("generators", "said"),
+    [
+        (
+            "[{name: d, tool: degrade, of: [base]}]",
+            "d: of: degrade makes its labels from images, so it combines no versions",
+        ),
+        (f"[{VOTE}]", r"vote: of: must be at least 2 different label versions, but is \['expert'\]"),
+        ("[{name: v, tool: consensus, of: [base, base]}]", "must be at least 2 different label versions"),
+        ("[{name: v, tool: consensus, of: [expart, base]}]", "'expart' is none; did you mean `expert`?"),
+        (f"[{VOTE}, {{name: w, tool: consensus, of: [vote, base]}}]", "but 'vote' is none"),
+    ],
+)
+def test_what_cannot_be_combined_is_named(plan: Callable[..., Plan], generators: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        plan(f"{SETS}generators: {generators}\n")
