@@ -1,5 +1,6 @@
 """A study of two sets of labels, as its user runs it: is the expert's correction worth it?"""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,7 @@ from coordinator.results import load_run
 STUDY = f"""
 name: corrected
 datasets: [toy]
-versions: [{{name: expert, labels: {EXPERT}}}]
+versions: [{{name: expert, labels: {EXPERT}}}, {{name: second, labels: second}}]
 reference: expert
 train: {{epochs: 1, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0]}}
 run: {{runtime: process, threads: 1}}
@@ -23,6 +24,7 @@ run: {{runtime: process, threads: 1}}
 @pytest.mark.venvs
 def test_a_datasets_own_labels_are_compared_with_an_experts_where_there_are_both(tmp_path: Path) -> None:
     make_relabelled_phantom(tmp_path / "data" / "toy", cases=6, corrected=5, shape=(32, 28, 12))
+    shutil.copytree(tmp_path / "data" / "toy" / EXPERT, tmp_path / "data" / "toy" / "second")
     (tmp_path / "study.yaml").write_text(STUDY)
 
     done = run_coordinator("run", tmp_path / "study.yaml")
@@ -33,12 +35,19 @@ def test_a_datasets_own_labels_are_compared_with_an_experts_where_there_are_both
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "expert has labels of 5 of 6 cases; networks are tested and trained on these alone" in done.stderr
-    assert (loaded.reference, loaded.versions, loaded.missing) == ("expert", ("base",), ())
+    assert (loaded.reference, loaded.versions, loaded.missing) == ("expert", ("base", "second"), ())
     assert loaded.label_scores["case"].unique().sort().to_list() == [f"phantom_{n:03d}" for n in range(1, 6)]
-    assert 0 < loaded.label_scores.select(pl.col("dice").drop_nans().mean()).item() < 0.9
+    dice = dict(loaded.label_scores.group_by("version").agg(pl.col("dice").drop_nans().mean()).iter_rows())
+    assert 0 < dice["base"] < 0.9 < dice["second"] == 1
     held_out = case_names(run / "datasets" / "toy" / "6-predictions" / "expert" / "seed-0")
     assert len(held_out) == 2
-    assert {network.version for network in loaded.failed_networks} == {"expert", "base"}, "two batches teach nothing"
+    assert {network.version for network in loaded.failed_networks} == {"expert", "base", "second"}, (
+        "two batches teach nothing"
+    )
+    others = dict(loaded.agreement.group_by("version").agg(pl.col("others_dice").drop_nans().mean()).iter_rows())
+    assert others["base"] == pytest.approx(dice["base"]), "the two others are equal"
+    assert others["base"] < others["expert"] == others["second"] < 1
+    assert "how far does each label version agree with what the others agree on?" in page
     assert "toy, in-domain, expert instead of base: " in page
     assert "The reference labels are the label set expert; base holds the labels of the dataset itself." in page
     assert "steps are done" in again.stdout

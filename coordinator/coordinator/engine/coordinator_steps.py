@@ -93,6 +93,16 @@ def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
     write_frame(frame.with_columns(pl.lit(step.settings["seed"]).alias("seed")), result)
 
 
+def score_agreement(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """Compare each label version with the consensus of the others."""
+    from coordinator.scoring.agreement import compare_with_others
+
+    organs = {int(label): organ for label, organ in plan.about["labels"][step.dataset].items()}
+    folders = {version: run / place for version, place in step.settings["versions"].items()}
+    cases = plan.about["cases"][step.dataset]
+    write_frame(compare_with_others(folders, step.settings["known"], organs, cases, step.cpus), result)
+
+
 def _written_cases(folder: Path, planned: list[str] | None) -> list[str]:
     """The planned cases that a tool has done. Only those that it recorded as failed, with a reason, may be absent.
 
@@ -163,5 +173,6 @@ FUNCTIONS: Mapping[str, Callable[[Path, Plan, Step, Path], None]] = {
     "remap": remap,
     "score": score,
     "score-predictions": score_predictions,
+    "agreement": score_agreement,
 }
 """Kind of a step -> what does it."""

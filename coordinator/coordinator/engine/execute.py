@@ -150,6 +150,7 @@ KINDS: dict[str, Callable[[Plan, Reading, int], Summary]] = {
     "remap": _do_coordinator_step,
     "score": _do_coordinator_step,
     "score-predictions": _do_coordinator_step,
+    "agreement": _do_coordinator_step,
 }
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from contract.datasets import refuse_dataset_folder
 from contract.errors import UsageError
 from coordinator.report import cases, figures, overlays, scatter, tables
+from coordinator.report.agreement import agreement_table
 from coordinator.report.consistency import consistency_table
 from coordinator.report.distances import distance_tables
 from coordinator.report.dose import dose_table
@@ -89,6 +90,7 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         verdict=verdict_tables(all_findings, run),
         observations=describe_results(run, results),
         label_quality=tables.label_quality_table(run, results),
+        agreement=[found for d in run.datasets if (found := agreement_table(run, d))],
         consistency=[found for d in run.datasets if (found := consistency_table(run, d))],
         label_organs=[table for table in label_organs if table.columns],
         in_domain=tables.in_domain_table(run, results),

@@ -7,7 +7,8 @@ import polars as pl
 
 from coordinator.report.failed import describe_failed
 from coordinator.report.texttables import TextTable
-from coordinator.results.run import DEGRADED, Run, RunDataset
+from coordinator.results.run import Run, RunDataset
+from coordinator.study.marks import DEGRADED
 from coordinator.verdict.dose import Improvement, describe_errors, describe_smallest_gain, next_improvements
 from coordinator.verdict.sentences import format_gain, format_points
 

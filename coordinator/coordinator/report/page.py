@@ -28,6 +28,7 @@ class Content:
         verdict: the same as tables, over all organs and organ by organ.
         observations: paragraphs that describe the results.
         label_quality: Table 1; None where no label version has scores.
+        agreement: of each label version with the consensus of the others, one for each dataset with three of them.
         consistency: whether errors of labels are the same in every case, one for each dataset that has scores.
         label_organs: one for each dataset that has scores.
         in_domain: the table of networks; None where no network has scores.
@@ -52,6 +53,7 @@ class Content:
     verdict: Sequence[TextTable]
     observations: Sequence[str]
     label_quality: ScoreTable | None
+    agreement: Sequence[TextTable]
     consistency: Sequence[TextTable]
     label_organs: Sequence[ScoreTable]
     in_domain: ScoreTable | None
@@ -77,7 +79,7 @@ class Content:
         single = [table for table in (self.label_quality, self.in_domain) if table]
         return [
             *single, *self.label_organs, *self.model_organs, *self.transfers, *self.distances,
-            *self.consistency, *self.verdict, *self.paper_findings, *self.dose_tables, *self.worklist,
+            *self.agreement, *self.consistency, *self.verdict, *self.paper_findings, *self.dose_tables, *self.worklist,
             *self.paper_comparisons, *self.rankings,
         ]  # fmt: skip
 

@@ -26,6 +26,7 @@ from coordinator.results.files import (
     read_mapping,
 )
 from coordinator.results.run import (
+    AGREEMENT,
     FAILURES,
     LABEL_SCORES,
     LABEL_SHELLS,
@@ -43,7 +44,15 @@ from coordinator.study.marks import Marks
 from coordinator.study.runfolder import refuse_older_layout
 from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, NO_PRETRAIN, Seeds, dataset_folder, read_seeds, transfer_folder
+from coordinator.study.steps import (
+    BASE,
+    NO_PRETRAIN,
+    Seeds,
+    agreement_file,
+    dataset_folder,
+    read_seeds,
+    transfer_folder,
+)
 
 Section = TypeVar("Section", bound=BaseModel)
 
@@ -55,6 +64,7 @@ class _Records:
     label_scores: list[pl.DataFrame] = field(default_factory=list)
     label_shells: list[pl.DataFrame] = field(default_factory=list)
     model_scores: list[pl.DataFrame] = field(default_factory=list)
+    agreement: list[pl.DataFrame] = field(default_factory=list)
     logs: list[pl.DataFrame] = field(default_factory=list)
     failures: list[tuple[str, ...]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -108,10 +118,9 @@ def load_run(run: Path | str) -> Run:
     seeds = read_seeds(plan)
     failed_steps = read_mapping(run, "failures.json", parse_failures)
     records = _Records(untrusted=find_untrusted(run, recorded, failed_steps))
-    if "marks" not in plan:
-        records.missing.append("which label versions were made from the reference labels: plan.json does not say")
+    marks = _read_marks(plan, datasets, records)
     for dataset in datasets:
-        _collect_labels(run, dataset, _read_scored_cases(plan, dataset.name), records)
+        _collect_labels(run, plan, dataset, records)
         if dataset.split:
             _collect_networks(run, dataset, seeds, records)
     transfers = tuple(
@@ -126,11 +135,12 @@ def load_run(run: Path | str) -> Run:
         reference=seeds.reference,
         seeds=seeds.all,
         noise_seeds=seeds.noise,
-        marks={v: Marks(**plan.get("marks", {}).get(v, {})) for dataset in datasets for v in dataset.versions},
+        marks=marks,
         datasets=datasets,
         label_scores=_concat(records.label_scores, LABEL_SCORES),
         label_shells=_concat(records.label_shells, LABEL_SHELLS),
         model_scores=_concat(records.model_scores, MODEL_SCORES),
+        agreement=_concat(records.agreement, AGREEMENT),
         training_logs=_concat(records.logs, TRAINING_LOGS),
         failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
         failed_steps=failed_steps,
@@ -160,6 +170,13 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if study.get("train") is not None:
         _parse_section(run, study, "train", TrainSettings)
     return study, plan
+
+
+def _read_marks(plan: Mapping[str, Any], datasets: tuple[RunDataset, ...], records: _Records) -> dict[str, Marks]:
+    """Read the marks of all label versions; none where an earlier release planned, which is listed as missing."""
+    if "marks" not in plan:
+        records.missing.append("which label versions were made from the reference labels: plan.json does not say")
+    return {v: Marks(**plan.get("marks", {}).get(v, {})) for dataset in datasets for v in dataset.versions}
 
 
 def _parse_section(run: Path, study: Mapping[str, Any], name: str, model: type[Section]) -> Section:
@@ -238,11 +255,10 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
     return CheckSummary(content["cases"], set_aside, tuple(content["warnings"]))
 
 
-def _collect_labels(
-    run: Path, dataset: RunDataset, scored_cases: Callable[[str], list[str] | None], records: _Records
-) -> None:
-    """Collect the scores of a dataset's label versions, of their planned cases, and what generators recorded."""
-    folder = dataset_folder(dataset.name)
+def _collect_labels(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: _Records) -> None:
+    """Collect what is known of a dataset's label versions: scores, agreement, and what generators recorded."""
+    _collect_agreement(run, plan, dataset, records)
+    folder, scored_cases = dataset_folder(dataset.name), _read_scored_cases(plan, dataset.name)
     for version in dataset.versions:
         name = (dataset.name, version, "labels")
         _collect_tool(run, f"{folder}/1-raw/{version}", name, records)
@@ -257,6 +273,14 @@ def _collect_labels(
             shells = f"{folder}/3-scores/shells/{version}.parquet"
             if (run / shells).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
                 records.label_shells += _read_frames(run, shells, what, records)
+
+
+def _collect_agreement(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: _Records) -> None:
+    """Collect how far label versions agree with the others, where the plan has such a step."""
+    place = agreement_file(dataset.name)
+    if any(step.get("output") == place for step in plan.get("steps", ())):
+        for frame in _read_frames(run, place, f"{dataset.name}: agreement of label versions", records):
+            records.agreement.append(frame.select(pl.lit(dataset.name).alias("dataset"), pl.all()))
 
 
 def _collect_networks(run: Path, dataset: RunDataset, seeds: Seeds, records: _Records) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from coordinator.results.failednetworks import FailedNetwork
-from coordinator.scoring.schema import SCHEMA, SHELL_SCHEMA
+from coordinator.scoring.schema import AGREEMENT_SCHEMA, SCHEMA, SHELL_SCHEMA
 from coordinator.study.marks import Marks
 from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
@@ -18,14 +18,12 @@ SEED = {"seed": pl.Int64}
 LABEL_SCORES = {**NAMES, **SCHEMA}
 MODEL_SCORES = {**NAMES, **SCHEMA, **SEED}
 LABEL_SHELLS = {**NAMES, **SHELL_SCHEMA}
+AGREEMENT = {"dataset": pl.String, **AGREEMENT_SCHEMA}
 TRAINING_LOGS = {
     **NAMES, **SEED, "epoch": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64, "validation_dice": pl.Float64,
 }  # fmt: skip
 FAILURES = {**NAMES, "stage": pl.String, "case": pl.String, "reason": pl.String}
 """The columns that the frames of a run always have."""
-
-DEGRADED = "degrade"
-"""The tool that makes label versions worse on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +132,8 @@ class Run:
         label_shells: voxels around the surface of each organ of the reference labels, and how many of them a label
             version labels: one row for each dataset, version, case, organ and shell. Without rows where a run was
             scored by an earlier release.
+        agreement: Dice of each label version, the reference among them, with the consensus of the others: one row for
+            each dataset, case, organ and version. Without rows where fewer than three versions can be compared.
         training_logs: one row for each network and epoch: dataset, version, seed, epoch, loss, learning_rate,
             validation_dice.
         failures: one row for each case that a tool could not do: dataset, version, stage, case, reason.
@@ -158,6 +158,7 @@ class Run:
     label_scores: pl.DataFrame
     label_shells: pl.DataFrame
     model_scores: pl.DataFrame
+    agreement: pl.DataFrame
     training_logs: pl.DataFrame
     failures: pl.DataFrame
     failed_steps: Mapping[str, str]

@@ -10,14 +10,15 @@ import polars as pl
 
 from contract import atomic
 from coordinator.scoring.csvfiles import csv_text
-from coordinator.scoring.schema import SHELL_SCHEMA
+from coordinator.scoring.schema import AGREEMENT_SCHEMA, SHELL_SCHEMA
 
 KINDS = (
     {"case", "label", "organ", "dice", "surface_dice", "reference_voxels", "prediction_voxels"},
     set(SHELL_SCHEMA),
+    set(AGREEMENT_SCHEMA),
     {"epoch", "loss"},
 )
-"""Columns that a file of scores, of shells, and of a training log has, whichever release wrote it."""
+"""Columns that a file of scores, of shells, of agreement, and of a training log has, whichever release wrote it."""
 
 
 def parse_frame(content: bytes) -> pl.DataFrame:

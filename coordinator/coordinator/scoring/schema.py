@@ -36,6 +36,15 @@ SHELL_SCHEMA = {
 """The columns of a frame of shells; `distance_mm` is that of the middle of a shell to the surface, below 0 inside. Of
 large organs, a quarter of the voxels is counted."""
 
+AGREEMENT_SCHEMA = {
+    "case": pl.String,
+    "label": pl.Int64,
+    "organ": pl.String,
+    "version": pl.String,
+    "others_dice": pl.Float64,
+}
+"""The columns of a frame of agreement; `others_dice` is that of a version with the consensus of the others."""
+
 
 def schema(scoring: Scoring) -> dict[str, Any]:
     """The columns of a score frame: `SCHEMA`, then `surface_dice_<tolerance>mm` and distances if requested."""

@@ -7,11 +7,13 @@ from contract.errors import UsageError
 from contract.manifest import LABEL_VERSIONS, OUTSIDE_INPUTS
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
+from coordinator.scoring.agreement import FEWEST
 from coordinator.study.file import Generator, LabelSetEntry, Study
 from coordinator.study.labelmappings import IdMapping
-from coordinator.study.planner import Planner, complete_scoring_step, label_table
+from coordinator.study.marks import DEGRADED
+from coordinator.study.planner import AGREEMENT_VERSION, Planner, complete_scoring_step, label_table, with_workers
 from coordinator.study.split import Split
-from coordinator.study.steps import BASE, Step, dataset_folder, name_output
+from coordinator.study.steps import BASE, Step, agreement_file, dataset_folder, name_output
 from coordinator.tools.options import option_arguments
 
 SPLIT = "split"
@@ -70,7 +72,36 @@ def label_version_steps(
         )  # fmt: skip
         versions[generator.name] = remap
         steps += [*generator_steps, remap, _score_step(planner, dataset, reference, remap)]
+    compared = {v: step for v, step in versions.items() if v in sets or _is_compared(planner.study, v)}
+    if len(compared) >= FEWEST:
+        steps.append(_agreement_step(planner, dataset, compared, mappings))
     return steps
+
+
+def _is_compared(study: Study, version: str) -> bool:
+    """Whether a generator's labels take part in what versions agree on: not the made-worse, nor combinations."""
+    (generator,) = (generator for generator in study.generators if generator.name == version)
+    return generator.tool.name != DEGRADED and not generator.of
+
+
+def _agreement_step(
+    planner: Planner, dataset: DatasetCheck, versions: Mapping[str, Step], mappings: Mapping[str, IdMapping]
+) -> Step:
+    """How far each label version agrees with the consensus of the others."""
+    unavailable = {version: mappings[version].unavailable if version in mappings else {} for version in versions}
+    known = {
+        version: [label for label, organ in dataset.labels.items() if organ not in organs]
+        for version, organs in unavailable.items()
+    }
+    step = Step(
+        id=f"{dataset.name}/3-agreement", kind="agreement", output=agreement_file(dataset.name), dataset=dataset.name,
+        label_version="", fingerprint="", needs=tuple(step.id for step in versions.values()), cases=len(dataset.cases),
+        settings={"versions": {version: step.output for version, step in versions.items()}, "known": known},
+    )  # fmt: skip
+    fingerprints = {version: step.fingerprint for version, step in versions.items()}
+    return with_workers(planner, step)._replace(
+        fingerprint=digest(["agreement", AGREEMENT_VERSION, fingerprints, known, label_table(dataset)])
+    )
 
 
 def base_step(dataset: DatasetCheck) -> Step:

@@ -5,6 +5,9 @@ from dataclasses import astuple, dataclass
 
 from contract.manifest import Manifest, OptionValue
 
+DEGRADED = "degrade"
+"""The tool that makes label versions worse on purpose."""
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:

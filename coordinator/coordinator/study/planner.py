@@ -14,6 +14,8 @@ SCORING_VERSION = 2
 """Raise it when metrics or score files change, so that scores are computed again."""
 SHELLS_VERSION = 1
 """The same for the further output of steps that also count shells."""
+AGREEMENT_VERSION = 1
+"""The same for the agreement of label versions."""
 
 CASES_PER_WORKER = 8
 """A scoring process takes a second to start, so each gets about this many cases."""
@@ -73,14 +75,17 @@ def complete_scoring_step(planner: Planner, step: Step, reference: Step, predict
     places = {"reference": reference.output, "prediction": prediction.output}
     named = {**settings, **{name: name_output(place) for name, place in places.items()}}
     also = [SHELLS_VERSION, *map(name_output, step.also)] if step.also else []
-    workers = max(1, min(step.cases // CASES_PER_WORKER, planner.study.content.run.threads or MOST_WORKERS))
-    return step._replace(
+    return with_workers(planner, step)._replace(
         needs=(reference.id, prediction.id),
         settings={**settings, **places},
-        cpus=workers,
-        memory_mb=SCORING_MB * workers,
         fingerprint=digest(["score", SCORING_VERSION, reference.fingerprint, prediction.fingerprint, named, *also]),
     )
+
+
+def with_workers(planner: Planner, step: Step) -> Step:
+    """A step that reads cases in several processes, with as many as its cases are worth."""
+    workers = max(1, min(step.cases // CASES_PER_WORKER, planner.study.content.run.threads or MOST_WORKERS))
+    return step._replace(cpus=workers, memory_mb=SCORING_MB * workers)
 
 
 def label_table(dataset: DatasetCheck) -> dict[str, str]:

@@ -36,6 +36,11 @@ def transfer_folder(target: str, dataset: str) -> str:
     return f"{TRANSFER}/{target}/{dataset}"
 
 
+def agreement_file(dataset: str) -> str:
+    """Where it lies how far the label versions of a dataset agree with each other, relative to the run folder."""
+    return f"{dataset_folder(dataset)}/3-agreement.parquet"
+
+
 def name_output(place: str) -> str:
     """What ids of steps and fingerprints call a place in the run folder: without `datasets/`."""
     return place.removeprefix(f"{DATASETS}/")
@@ -46,7 +51,8 @@ class Step(NamedTuple):
 
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
-        kind: "tool", or a kind that the coordinator does itself: labels, remap, score, score-predictions, nothing.
+        kind: "tool", or a kind that the coordinator does itself: labels, remap, score,
+            score-predictions, agreement, nothing.
         output: file or folder, relative to the run folder, such as "datasets/word/1-raw/medsam-lite".
         needs: ids of the steps whose outputs it reads.
         dataset: name.

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from coordinator.results.run import DEGRADED, Run, RunDataset
+from coordinator.results.run import Run, RunDataset
 from coordinator.results.summaries import Results
 from coordinator.statistics.comparison import compare
 from coordinator.statistics.gains import Cube, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
+from coordinator.study.marks import DEGRADED
 from coordinator.verdict.sentences import format_points
 from coordinator.verdict.testplan import TestPlan, make_test_plan
 

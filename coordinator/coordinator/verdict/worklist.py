@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from coordinator.results.run import DEGRADED, Run
+from coordinator.results.run import Run
 from coordinator.scoring import conventions
+from coordinator.study.marks import DEGRADED
 
 
 def undegraded_versions(run: Run) -> list[str]:
