@@ -13,6 +13,7 @@
     RUN/datasets/<dataset>/1-raw/<generator>/          the generator's pseudo-labels, in its own label ids
     RUN/datasets/<dataset>/2-labels/<version>/         in the dataset's ids; `base` holds the dataset's own
     RUN/datasets/<dataset>/3-scores/<version>.parquet  + shells/<version>.parquet, from the same reading
+    RUN/datasets/<dataset>/3-agreement.parquet         of each version with the consensus of the others
     RUN/datasets/<dataset>/4-store/{images,<version>}/ resampled once for all versions
     RUN/datasets/<dataset>/5-models/<version>/seed-<n>/
     RUN/datasets/<dataset>/6-predictions/<version>/seed-<n>/ + scores.parquet

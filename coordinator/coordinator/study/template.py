@@ -22,6 +22,10 @@ generators:
   - {{name: degraded-90, tool: degrade, options: {{target-dice: 0.9}}}}
   - {{name: degraded-70, tool: degrade, options: {{target-dice: 0.7}}}}
 
+# Labels that somebody corrected or drew anew, of all cases or some: folders of <case>.nii.gz beside the dataset's `labels`.
+# versions: [{{name: corrected, labels: labels_corrected}}]
+# reference: corrected            # whose labels are the truth; where it is not given, those of the dataset (`base`)
+
 # Cases to leave out, with reasons.
 # exclude:
 #   {first}: {{case_001: metal artefacts}}
