@@ -22,7 +22,7 @@ generators:
   - {{name: degraded-90, tool: degrade, options: {{target-dice: 0.9}}}}
   - {{name: degraded-70, tool: degrade, options: {{target-dice: 0.7}}}}
 
-# Labels that somebody corrected or drew anew, of all cases or some: folders of <case>.nii.gz beside the dataset's `labels`.
+# Labels that somebody corrected or drew anew, of all cases or some: <dataset>/labels_corrected/<case>.nii.gz.
 # versions: [{{name: corrected, labels: labels_corrected}}]
 # reference: corrected            # whose labels are the truth; where it is not given, those of the dataset (`base`)
 
