@@ -140,9 +140,10 @@ def read_run_record(result: StepResult) -> dict[str, Any]:
 def expected_record(session: CheckSession, step: str | None) -> dict[str, object]:
     """The values that `run.json` of an undisturbed step must hold."""
     manifest, image = session.manifest, session.target.image_id
+    options = manifest.complete_options(dict(manifest.check.options))
     return {
         "tool": manifest.name, "version": manifest.version, "variant": session.variant, "step": step,
-        "options": manifest.complete_options(dict(manifest.check.options)), "threads": manifest.resources.cpus,
+        "options": {name: options[name] for name in manifest.option_names(step)}, "threads": manifest.resources.cpus,
         **({"image_id": image} if image else {}),
     }  # fmt: skip
 
