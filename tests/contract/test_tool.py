@@ -64,6 +64,22 @@ def test_a_run_that_only_looks_at_results_keeps_what_made_them(record: str, plac
     assert (run["device"], list(run["outputs"]), list(run["cases"])) == ("found", ["a.nii.gz"], ["a"])
 
 
+def test_a_run_that_is_killed_while_it_mends_a_case_does_not_lose_it_from_the_record(place: Place) -> None:
+    place.run()
+    (place.results / "b.nii.gz").unlink()
+    last_words = "from contract import records\nrecords.write_statuses = lambda *_: os._exit(9)\n"
+    (place.tool / "tool.py").write_text(TOOL.replace("def load", f"{last_words}\ndef load"))
+    killed = place.run()
+    (place.tool / "tool.py").write_text(TOOL)
+
+    again = place.run()
+
+    run = json.loads((place.results / "run.json").read_text())
+    assert (killed.returncode, again.returncode) == (9, 0)
+    assert "loaded" not in again.stderr
+    assert sorted(run["outputs"]) == sorted(place.times()) == ["a.nii.gz", "b.nii.gz", "c.nii.gz"]
+
+
 def test_only_a_changed_image_is_done_again(place: Place) -> None:
     place.run()
     before = place.times()

@@ -1,6 +1,7 @@
 """A study of two sets of labels, as its user runs it: is the expert's correction worth it?"""
 
 import shutil
+from html import unescape
 from pathlib import Path
 
 import polars as pl
@@ -29,7 +30,7 @@ def test_a_datasets_own_labels_are_compared_with_an_experts_where_there_are_both
 
     done = run_coordinator("run", tmp_path / "study.yaml")
     run = tmp_path / "runs" / "corrected"
-    loaded, page = load_run(run), (run / "report" / "index.html").read_text()
+    loaded, page = load_run(run), unescape((run / "report" / "index.html").read_text())
     before = read_contents(run)
     again = run_coordinator("run", tmp_path / "study.yaml")
 
@@ -49,6 +50,6 @@ def test_a_datasets_own_labels_are_compared_with_an_experts_where_there_are_both
     assert others["base"] < others["expert"] == others["second"] < 1
     assert "how far does each label version agree with what the others agree on?" in page
     assert "toy, in-domain, expert instead of base: " in page
-    assert "The reference labels are the label set expert; base holds the labels of the dataset itself." in page
+    assert "The reference labels are the label set expert; base holds the dataset's own labels." in page
     assert "steps are done" in again.stdout
     assert read_contents(run) == before

@@ -23,8 +23,14 @@ def common_parts(context: Context) -> dict[str, object]:
         "options": {name: arguments.options[name] for name in manifest.option_names(arguments.step)},
         "threads": arguments.threads,
         "weights": [weights.sha256 for weights in context.checked_weights.values()],
-        "inputs": {name: records.outputs_digest(folder) for name, folder in _input_folders(context).items()},
+        "inputs": {name: _input_digest(folder) for name, folder in _input_folders(context).items()},
     }
+
+
+def _input_digest(folder: Path) -> object:
+    """Digest of what an input holds; with the ids that a label version can have, which its label maps need not show."""
+    outputs, to_target = records.outputs_digest(folder), records.read_run(folder).get("to_target")
+    return outputs if to_target is None else [outputs, to_target]
 
 
 def case_fingerprint(context: Context, parts: Mapping[str, object], case: str, image_sha256: str) -> str:

@@ -85,10 +85,14 @@ def run_cases(context: Context, step: Cases[Any]) -> int:
 def _load(
     context: Context, step: Cases[Any], statuses: Mapping[str, CaseStatus], cases: Mapping[str, Mapping[str, Any]]
 ) -> Any:  # noqa: ANN401 - the tool's model
-    """Load the model and record it at once: if this run is killed, the next may find no case to do, and loads none."""
+    """Load the model and record it at once: if this run is killed, the next may find no case to do, and loads none.
+
+    A case whose result is gone is not recorded, so that a run that finds it again writes the record again.
+    """
     started = time.monotonic()
     model = step.load(context)
-    _write_run(context, {}, statuses, cases, time.monotonic() - started)
+    present = {name: record for name, record in cases.items() if _output(context, name).is_file()}
+    _write_run(context, {}, statuses, present, time.monotonic() - started)
     return model
 
 

@@ -13,8 +13,9 @@ from nnunet_tool.labelids import LabelIds
 FOLDS = 5
 FILE = "cases.json"
 PLANS = "nnUNetPlans"
-HOLDOUT = "holdout.txt"
-"""File of the input `split`: the cases that a study holds out, one a line."""
+HOLDOUT, TRAIN = "holdout.txt", "train.txt"
+"""Files of the input `split`: the cases that a study holds out, one a line, and those that it trains networks on. Where
+the second is there, no other case is learned from: one on neither side may be the same scan as a held-out one."""
 
 
 def assign_folds(cases: Sequence[str], seed: int) -> tuple[tuple[str, ...], ...]:
@@ -42,14 +43,15 @@ def share_out(cases: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def read_held_out(context: Context) -> frozenset[str]:
-    """The cases of this run that a study holds out, with `--folds-over training`; none with `--folds-over all`.
+    """The cases of this run that no network may learn from, with `--folds-over training`; none with `--folds-over all`.
 
     Raises:
         UsageError: the list of held-out cases is not there, is empty, or names a case that the dataset has not.
     """
     if not context.manifest.leaves_held_out(context.options):
         return frozenset()
-    file = (context.optional_input_folder("split") or context.arguments.inputs / "split") / HOLDOUT
+    folder = context.optional_input_folder("split") or context.arguments.inputs / "split"
+    file = folder / HOLDOUT
     try:
         names = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     except OSError as error:
@@ -61,7 +63,11 @@ def read_held_out(context: Context) -> frozenset[str]:
     if not names or unknown:
         came = f"names {', '.join(unknown)}" if unknown else "names none"
         raise UsageError(f"{file}: must name held-out cases of {context.dataset.name}, but {came}; correct the file")
-    return frozenset(names) & frozenset(context.cases)
+    held_out = frozenset(names)
+    if (folder / TRAIN).is_file():
+        trained = (folder / TRAIN).read_text(encoding="utf-8").split("\n")
+        held_out |= frozenset(context.cases) - frozenset(trained)
+    return held_out & frozenset(context.cases)
 
 
 def refuse_shard(context: Context) -> None:

@@ -70,6 +70,10 @@ def check_label_set(
         for case in covered
     }
     sums, errors = _check_files(dataset, folder, stamps, ids, cache)
+    if not sums:
+        raise UsageError(
+            f"{folder}: none of its {len(covered)} label maps can be used; the first: {errors[covered[0]]}"
+        )
     others = sorted(set(present) - set(dataset.cases()) - set(dataset.description.exclude))
     return LabelSetCheck(
         place=place,

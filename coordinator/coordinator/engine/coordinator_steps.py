@@ -40,7 +40,8 @@ def write_label_set(run: Path, plan: Plan, step: Step, result: Path) -> None:
     outputs, failures = _do_each([f"{case}{SUFFIX}" for case in step.settings["cases"]], write)
     if failures:
         raise CaseError("\n".join(map(str, failures.values())))
-    source = f"{step.settings['place']} of the dataset folder"
+    place = Path(step.settings["place"])
+    source = f"folder {place.name}" if place.is_absolute() else f"{place} of the dataset folder"
     atomic.write_json(result / records.RUN, {"source": source, "to_target": to_target, "outputs": outputs})
 
 

@@ -134,7 +134,10 @@ def _unscored_cases(run: Path, step: Step) -> Changes:
         return {}
     from coordinator.scoring.framefiles import parse_frame
 
-    asked = {file.removesuffix(".nii.gz") for file in outputs.read_outputs(run / step.settings["prediction"])}
+    places = (step.settings["prediction"], step.settings["reference"])
+    asked = set.intersection(
+        *({file.removesuffix(".nii.gz") for file in outputs.read_outputs(run / place)} for place in places)
+    )
     frame = statefiles.read(run / step.output, parse_frame)
     if frame is None:
         return {step.output: "cannot be read"}

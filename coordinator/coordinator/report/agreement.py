@@ -12,11 +12,15 @@ def agreement_table(run: Run, dataset: RunDataset) -> TextTable | None:
     frame = run.agreement.filter((pl.col("dataset") == dataset.name) & pl.col("label").is_in(list(dataset.common)))
     if frame.is_empty():
         return None
-    counted = frame.with_columns(pl.col("others_dice").fill_nan(None)).drop_nulls("others_dice")
+    versions = [version for version in (run.reference, *dataset.versions) if version in set(frame["version"])]
+    shared = frame.filter(pl.col("version").n_unique().over("case") == len(versions))
+    if shared.is_empty():
+        return None
+    counted = shared.with_columns(pl.col("others_dice").fill_nan(None)).drop_nulls("others_dice")
     by_organ = counted.group_by("version", "label").agg(pl.col("others_dice").mean(), pl.col("case").n_unique())
     means = by_organ.group_by("version").agg(pl.col("others_dice").mean(), pl.col("case").max())
     numbers = {version: (f"{100 * dice:.1f}", str(cases)) for version, dice, cases in means.iter_rows()}
-    versions = [version for version in (run.reference, *dataset.versions) if version in numbers]
+    versions = [version for version in versions if version in numbers]
     return TextTable(
         name=f"agreement-{dataset.name}",
         caption=f"{dataset.name}: how far does each label version agree with what the others agree on?",
@@ -24,10 +28,11 @@ def agreement_table(run: Run, dataset: RunDataset) -> TextTable | None:
         rows=tuple((version, *numbers[version]) for version in versions),
         notes=(
             "The consensus of the others is what more than half of them mark, organ by organ; the mean is over cases, "
-            f"then organs. Each of {count_noun(len(versions), 'label version')} is compared with the other "
-            f"{len(versions) - 1}. The reference labels ({run.reference}) count like any other version, so none is "
-            "needed. Versions that were made worse on purpose or of other versions take no part. Agreement is no "
-            "correctness: where most versions make the same mistake, the one that does not agrees least.",
+            "then organs. Only cases that all have labels of are counted. Each of "
+            f"{count_noun(len(versions), 'label version')} is compared with the other {len(versions) - 1}. The "
+            f"reference labels ({run.reference}) count like any other version, so none is needed. Versions that were "
+            "made worse on purpose or of other versions take no part. Agreement is no correctness: where most versions "
+            "make the same mistake, the one that does not agrees least.",
         ),
         tidy=frame,
     )

@@ -111,7 +111,9 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
 def _describe_label_sets(run: Run) -> Iterator[str]:
     """What people drew, which labels of them are the reference, and what follows where a set covers some cases only."""
     if run.reference != BASE:
-        yield f"The reference labels are the label set {run.reference}; {BASE} holds the labels of the dataset itself."
+        targets = {transfer.target for transfer in run.transfers} - {dataset.name for dataset in run.datasets}
+        but = f", but {join_names(sorted(targets))}'s own where networks are fine-tuned on it" if targets else ""
+        yield f"The reference labels are the label set {run.reference}{but}; {BASE} holds the dataset's own labels."
     if others := [name for name in dict.fromkeys(n for d in run.datasets for n in d.covered) if name != run.reference]:
         kind = "is a label set" if len(others) == 1 else "are label sets"
         yield f"{join_names(others)} {kind} that no tool here made."

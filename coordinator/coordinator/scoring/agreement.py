@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from contract.datasets import SUFFIX
 from contract.errors import CaseError
 from contract.labelmaps import LabelMap
-from contract.processes import map_cases
-from contract.volumes import read_grid, read_labels
+from contract.processes import count_processes, map_cases
+from contract.volumes import read_grid, read_header, read_labels
 from coordinator.scoring.schema import AGREEMENT_SCHEMA
 
+BYTES_OF_VOXEL = 6
+"""Memory for each voxel of a case beside the label maps."""
 FEWEST = 3
 """Versions: with two, each would be compared with the other alone."""
 
@@ -45,6 +47,8 @@ def compare_with_others(
     Raises:
         CaseError: a label map that can't be read.
     """
+    if cases and workers > 1:
+        workers = min(workers, count_processes(max(_announced_bytes(folders, case) for case in cases), len(cases)))
     tasks = [(case, folders, known, tuple(organs)) for case in cases]
     rows: list[tuple[str, int, str, str, float]] = []
     for case, found in zip(cases, map_cases(_compare_case, tasks, workers, "forkserver"), strict=True):
@@ -68,17 +72,26 @@ def find_agreement(
         Label id, version, Dice in [0, 1], NaN where both are empty; only of versions with at least two others.
     """
     for label in sorted(ids):
-        masks = {version: labels == label for version, labels in maps.items() if label in known[version]}
-        if len(masks) < FEWEST:
+        voters = [version for version in maps if label in known[version]]
+        if len(voters) < FEWEST:
             continue
-        votes = np.sum(list(masks.values()), axis=0, dtype=np.uint16)
-        for version, mask in masks.items():
-            yield label, version, _dice(mask, 2 * (votes - mask) > len(masks) - 1)
+        votes = np.zeros(maps[voters[0]].shape, np.uint16)
+        for version in voters:
+            votes += maps[version] == label
+        for version in voters:
+            mask = maps[version] == label
+            yield label, version, _dice(mask, votes - mask > (len(voters) - 1) // 2)
 
 
 def _dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     voxels = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / voxels if voxels else float("nan")
+
+
+def _announced_bytes(folders: Mapping[str, Path], case: str) -> int:
+    """Memory that a case takes: a label map of each version, and what is counted in them."""
+    files = [file for folder in folders.values() if (file := folder / f"{case}{SUFFIX}").exists()]
+    return (len(files) + BYTES_OF_VOXEL) * read_header(files[0]).voxels if files else 0
 
 
 def _compare_case(

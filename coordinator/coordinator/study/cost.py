@@ -115,7 +115,11 @@ def step_time(records: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) 
 def case_time(records: Sequence[Mapping[str, Any]], tool: str) -> Pace:
     """Seconds of a case, its share of loading the model included: the median of earlier runs' means, else assumed."""
     cases = [
-        [case["seconds"] for case in record.get("cases", {}).values() if case.get("seconds")]
+        [
+            case["seconds"]
+            for case in record.get("cases", {}).values()
+            if case.get("seconds") and case.get("output_sha256")
+        ]
         for record in records
         if record.get("tool") == tool and record.get("step") != "train"
     ]
@@ -196,12 +200,18 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
     noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
     for group, folder, tested in groups:
         held_out, cases = len(plan.about["split"][tested]["holdout"]), len(plan.about["cases"][tested])
+        with_reference = plan.about.get("covered", {}).get(tested, {}).get(study.reference)
+        of_cases = f"{cases} cases in all"
+        if with_reference is not None:
+            of_cases = f"{len(with_reference)} cases that {study.reference} has labels of"
         std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty, study.reference)
         smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, cautious))
-        with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {cases} cases in all)"
+        with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {of_cases})"
         if smallest is None:
             share = f"`holdout: {train.holdout:g}`"
-            total = f", which takes {ceil(FEWEST_TESTED / train.holdout)} cases in all with {share}"
+            enough = ceil(FEWEST_TESTED / train.holdout)
+            kind = "in all" if with_reference is None else "with reference labels"
+            total = f", which takes {enough} cases {kind} with {share}"
             yield (
                 f"smallest gain that {group} would show: none, it can't tell at all {with_cases}; hold out at least "
                 f"{FEWEST_TESTED}{'' if train.given_split(tested) else total}"

@@ -61,6 +61,16 @@ def use_given_split(split: Split, dataset: DatasetCheck, file: Path, never_held_
     return Split(*(tuple(sorted(sound.intersection(side))) for side in (split.train, split.holdout)))
 
 
+def describe_unlearned(split: Split, dataset: DatasetCheck) -> Iterator[str]:
+    """A line for each organ that held-out cases have and no training case has, by the dataset's own labels."""
+    learned, tested = (
+        {organ for case in side for organ in dataset.checks[case].organs} for side in (split.train, split.holdout)
+    )
+    for organ in sorted(tested - learned):
+        if organ in dataset.labels:
+            yield f"{dataset.labels[organ]}: must be in a case of `train`, but only held-out cases have it"
+
+
 def find_unused(split: Split, dataset: DatasetCheck) -> list[str]:
     """The sound cases that are on neither side."""
     return sorted(set(dataset.cases) - {*split.train, *split.holdout})
@@ -108,10 +118,8 @@ def _find_problems(split: Split, dataset: DatasetCheck, never_held_out: Collecti
             yield f"one scan must be on one side, but {_list(twins)} are the same scan; exclude one of them"
     if leaked := sorted(holdout.intersection(never_held_out)):
         yield f"networks are trained on other datasets with the scans of {_list(leaked)}; hold out others"
-    learned = {organ for case in train for organ in dataset.checks[case].organs}
-    for organ in sorted({organ for case in holdout for organ in dataset.checks[case].organs} - learned):
-        if train and organ in dataset.labels:
-            yield f"{dataset.labels[organ]}: must be in a case of `train`, but only held-out cases have it"
+    if train:
+        yield from describe_unlearned(Split(tuple(train), tuple(holdout)), dataset)
 
 
 def _list(cases: Sequence[str]) -> str:

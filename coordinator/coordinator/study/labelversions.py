@@ -8,7 +8,7 @@ from contract.manifest import LABEL_VERSIONS, OUTSIDE_INPUTS
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.scoring.agreement import FEWEST
-from coordinator.study.file import Generator, LabelSetEntry, Study
+from coordinator.study.file import FEWEST_COMBINED, Generator, LabelSetEntry, Study
 from coordinator.study.labelmappings import IdMapping
 from coordinator.study.marks import DEGRADED
 from coordinator.study.planner import AGREEMENT_VERSION, Planner, complete_scoring_step, label_table, with_workers
@@ -61,6 +61,7 @@ def label_version_steps(
     versions = dict(sets)
     for generator in sorted(planner.study.generators, key=lambda generator: bool(generator.of)):
         combined = {name: versions[name] for name in generator.of}
+        _refuse_lonely(dataset, generator)
         generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, split), combined)
         raw, to_target = generator_steps[-1], mappings[generator.name].to_target
         remap = Step(
@@ -76,6 +77,22 @@ def label_version_steps(
     if len(compared) >= FEWEST:
         steps.append(_agreement_step(planner, dataset, compared, mappings))
     return steps
+
+
+def _refuse_lonely(dataset: DatasetCheck, generator: Generator) -> None:
+    """Refuse to combine label versions where cases would have labels of only one of them.
+
+    Raises:
+        UsageError: names such cases.
+    """
+    labelled = [set(dataset.covered(version)) for version in generator.of]
+    lonely = [case for case in dataset.cases if sum(case in cases for cases in labelled) < FEWEST_COMBINED]
+    if generator.of and lonely:
+        raise UsageError(
+            f"{dataset.name}: {generator.name} needs labels of {FEWEST_COMBINED} versions of each case, but of "
+            f"{', '.join(generator.of)} fewer have {', '.join(lonely)}; name further versions in `of`, "
+            "or exclude these cases"
+        )
 
 
 def _is_compared(study: Study, version: str) -> bool:
@@ -99,8 +116,10 @@ def _agreement_step(
         settings={"versions": {version: step.output for version, step in versions.items()}, "known": known},
     )  # fmt: skip
     fingerprints = {version: step.fingerprint for version, step in versions.items()}
-    return with_workers(planner, step)._replace(
-        fingerprint=digest(["agreement", AGREEMENT_VERSION, fingerprints, known, label_table(dataset)])
+    with_memory = with_workers(planner, step)
+    return with_memory._replace(
+        memory_mb=with_memory.memory_mb * (len(versions) + 6) // 8,  # a scoring process holds two label maps
+        fingerprint=digest(["agreement", AGREEMENT_VERSION, fingerprints, known, label_table(dataset)]),
     )
 
 
@@ -126,7 +145,7 @@ def _label_set_step(dataset: DatasetCheck, entry: LabelSetEntry, mapping: IdMapp
         settings={
             "place": entry.labels, "cases": list(covered), "to_target": {str(source): i for source, i in to_target},
         },
-        fingerprint=digest(["labels", images, sorted(covered.items()), to_target]),
+        fingerprint=digest(["labels", entry.labels, images, sorted(covered.items()), to_target, label_table(dataset)]),
     )  # fmt: skip
 
 

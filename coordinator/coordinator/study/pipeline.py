@@ -29,13 +29,15 @@ from pathlib import Path
 from typing import Any
 
 from contract.datasets import Dataset, open_dataset
+from contract.errors import UsageError
 from contract.stamps import mark_file
+from contract.yamltext import list_problems
 from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_scans
 from coordinator.datasets.labelsets import LabelSetCheck, add_label_sets, check_label_set
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
 from coordinator.study.file import LabelSetEntry, Study
-from coordinator.study.givensplit import find_unused, read_given_split, use_given_split
+from coordinator.study.givensplit import describe_unlearned, find_unused, read_given_split, use_given_split
 from coordinator.study.labelmappings import IdMapping, find_id_mapping, find_set_mapping
 from coordinator.study.labelversions import label_version_steps, refuse_unscorable
 from coordinator.study.marks import Marks, find_marks, join_marks
@@ -89,6 +91,7 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
             splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += label_version_steps(planner, dataset, mappings[name], splits.get(name))
     if study.content.train is not None and study.trainer is not None:
+        _refuse_lacking_targets(study, mappings)
         for name in study.content.transfer:
             splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += network_steps(Training(planner, study.trainer, study.content.train), checked, splits, steps)
@@ -139,6 +142,12 @@ def _check_label_sets(
 ) -> Iterator[tuple[str, LabelSetCheck]]:
     """The check of each label set of a study on a dataset; it is kept in `folder`."""
     for entry in study.content.versions if check.cases else ():
+        places = {(study.data / name / entry.labels).resolve(): name for name in reversed(study.content.datasets)}
+        if len(places) < len(study.content.datasets):
+            raise UsageError(
+                f"versions: {entry.name}: must be another folder for each dataset, but `labels: {entry.labels}` is one "
+                "for several; give a folder below each dataset's"
+            )
         ids = _find_set_mapping(study, entry, dataset.labels).to_target
         cache = folder / f".check-{entry.name}.json"
         yield entry.name, check_label_set(dataset, check.cases, entry.labels, ids, cache)
@@ -146,6 +155,21 @@ def _check_label_sets(
 
 def _find_set_mapping(study: Study, entry: LabelSetEntry, target: dict[int, str]) -> IdMapping:
     return find_set_mapping(study.file.parent / entry.remap if entry.remap else None, target)
+
+
+def _refuse_lacking_targets(study: Study, mappings: Mapping[str, Mapping[str, IdMapping]]) -> None:
+    """Refuse a target dataset whose reference is a label set without some organ: nothing could be tested on it.
+
+    Raises:
+        UsageError: names the organ.
+    """
+    for target in set(study.content.transfer) & set(mappings):
+        mapping = mappings[target].get(study.reference)
+        if mapping and mapping.unavailable:
+            raise UsageError(
+                f"transfer: {target}: networks are tested on all its organs, but {study.reference}, the reference, has "
+                f"none of {', '.join(mapping.unavailable)}; leave {target} out of `transfer`, or complete the set"
+            )
 
 
 def _describe_coverage(study: Study, dataset: DatasetCheck) -> Iterator[str]:
@@ -184,7 +208,12 @@ def _split_dataset(study: Study, checked: Mapping[str, DatasetCheck], name: str,
     else:
         twins = [tuple(case for case in group if case in testable) for group in dataset.twins]
         split = split_cases(testable, train, name, twins, known)
-    return leave_out_unlabelled(split, dataset, study.reference, study.versions) if is_compared else split
+    if not is_compared:
+        return split
+    labelled = leave_out_unlabelled(split, dataset, study.reference, study.versions)
+    if given and (problems := list(describe_unlearned(labelled, dataset))):
+        raise UsageError(list_problems(f"{study.file}: train.split of {name}, of cases with all labels", problems))
+    return labelled
 
 
 def _find_all_marks(study: Study, *, has_held_out: bool) -> dict[str, Marks]:

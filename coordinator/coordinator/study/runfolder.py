@@ -23,7 +23,7 @@ OF_A_DATASET = ("split", "check.json", "1-raw", "2-labels", "3-scores", "4-store
 
 
 def refuse_unsafe_places(study: Study) -> None:
-    """Refuse a run folder that lies in a dataset, or in which data or weights lie.
+    """Refuse a run folder that lies in a dataset or label set, or in which data, label sets or weights lie.
 
     Raises:
         UsageError: one of these; a run folder is written to and removed as a whole, data and weights never are.
@@ -32,7 +32,13 @@ def refuse_unsafe_places(study: Study) -> None:
     datasets = [study.data / name for name in names]
     refuse_dataset_folder(run, *datasets)
     refuse_dataset_folder(run / DATASETS, *datasets)
-    for key, place in (("data", study.data), ("weights", study.weights), *(("data", d.resolve()) for d in datasets)):
+    sets = [
+        (study.data / n / entry.labels).resolve() for n in study.content.datasets for entry in study.content.versions
+    ]
+    if within := [place for place in sets if run.is_relative_to(place)]:
+        raise UsageError(f"{run}: a run folder must not lie in a label set ({within[0]}); give another `out`")
+    places = [("data", study.data), ("weights", study.weights), *(("data", d.resolve()) for d in datasets)]
+    for key, place in [*places, *(("versions", place) for place in sets)]:
         if place.is_relative_to(run):
             raise UsageError(
                 f"{run}: a run folder must hold results alone, but `{key}` ({place}) lies in it; "

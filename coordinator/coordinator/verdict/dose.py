@@ -15,6 +15,7 @@ from coordinator.statistics.comparison import compare
 from coordinator.statistics.gains import Cube, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.study.marks import DEGRADED
+from coordinator.study.steps import BASE
 from coordinator.verdict.sentences import format_points
 from coordinator.verdict.testplan import TestPlan, make_test_plan
 
@@ -104,7 +105,12 @@ def describe_errors(run: Run, dataset: RunDataset) -> str:
 
 
 def _quality_levels(run: Run, results: Results, dataset: RunDataset) -> dict[str, float]:
-    """Degraded label versions and the reference labels, worst first -> Dice of their labels."""
+    """Degraded label versions and the reference labels, worst first -> Dice of their labels.
+
+    None where the reference is a label set: the dataset's own labels are what was made worse.
+    """
+    if run.reference != BASE:
+        return {}
     degraded = {t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED}
     quality = {
         version: score.dice

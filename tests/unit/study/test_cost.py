@@ -54,15 +54,20 @@ def test_a_steps_time_is_of_the_steps_that_the_run_did_which_ended_the_training(
     assert not cost.step_time([only_written], OPTIONS).measured
 
 
-def test_a_cases_time_is_of_that_tool_and_never_of_training():
-    labelled = {"tool": "medsam", "seconds": 30.0, "cases": {"a": {"seconds": 14.0}, "b": {"seconds": 6.0}}}
+def done(seconds: float | None) -> dict[str, object]:
+    return {"seconds": seconds, "output_sha256": "1f"}
+
+
+def test_a_cases_time_is_of_that_tool_and_never_of_training_or_of_cases_that_failed():
+    failed = {"seconds": 0.01, "output_sha256": None}
+    labelled = {"tool": "medsam", "seconds": 30.0, "cases": {"a": done(14.0), "b": done(6.0), "c": failed}}
 
     assert cost.case_time([labelled, record(10)], "medsam").seconds == 10
     assert not cost.case_time([labelled, record(10)], "trainer").measured
 
 
 def test_a_cases_time_is_of_the_cases_whose_time_is_known():
-    resumed = {"tool": "medsam", "seconds": 0.2, "cases": {"a": {"seconds": None}, "b": {"seconds": 6.0}}}
+    resumed = {"tool": "medsam", "seconds": 0.2, "cases": {"a": done(None), "b": done(6.0)}}
 
     assert cost.case_time([resumed], "medsam").seconds == 6
 

@@ -1,5 +1,6 @@
 """Label sets of the user and combinations of versions: what they cover, what follows, and what can't be used."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from helpers.labelsets import EXPERT, make_relabelled_phantom
 from helpers.planning import NamedCode
 
 from contract.errors import UsageError
+from coordinator.study.cost import describe_cost
 from coordinator.study.file import load_study
 from coordinator.study.pipeline import check_datasets, make_plan
 from coordinator.study.steps import Plan
@@ -35,7 +37,8 @@ def toy(tmp_path: Path) -> Path:
 def plan(toy: Path) -> Callable[..., Plan]:
     def make(text: str) -> Plan:
         file = toy.parents[1] / "study.yaml"
-        file.write_text(f"name: s\ndatasets: [toy]\n{text}", encoding="utf-8")
+        datasets = "" if "datasets:" in text else "datasets: [toy]\n"
+        file.write_text(f"name: s\n{datasets}{text}", encoding="utf-8")
         return make_plan(load_study(file, find_tools()), runner=NamedCode())
 
     return make
@@ -96,6 +99,36 @@ def test_networks_are_tested_where_the_reference_has_labels_and_trained_where_ev
     assert set(by_expert["holdout"]) < set(cases(1, 2, 3, 4))
     assert set(by_expert["train"]) == set(cases(1, 2)) - set(by_expert["holdout"])
     assert by_hand == {"train": cases(1, 2), "holdout": cases(4)}
+
+
+def test_a_scan_that_nobody_labelled_again_is_on_no_side_even_if_its_twin_is_held_out(
+    plan: Callable[..., Plan], toy: Path
+):
+    for number in (1, 2, 3, 4):
+        for kind in ("images", "labels"):
+            source = toy / kind / f"phantom_{number:03d}.nii.gz"
+            (toy / kind / f"twin_{number}.nii.gz").write_bytes(source.read_bytes())
+
+    split = plan(f"{SETS}reference: expert\n{TRAIN}").about["split"]["toy"]
+
+    assert {*split["train"], *split["holdout"]} == set(cases(1, 2, 3, 4))
+
+
+def test_a_renamed_organ_redoes_what_is_made_of_a_label_set(plan: Callable[..., Plan], toy: Path):
+    before = plan(SETS).step("toy/2-labels/expert").fingerprint
+    description = toy / "dataset.yaml"
+    description.write_text(description.read_text().replace("liver", "hepar"))
+
+    assert plan(SETS).step("toy/2-labels/expert").fingerprint != before
+
+
+def test_the_cost_counts_the_cases_that_the_reference_has(plan: Callable[..., Plan], toy: Path):
+    made = plan(f"{SETS}reference: expert\n{TRAIN}")
+
+    lines = describe_cost(load_study(toy.parents[1] / "study.yaml", find_tools()), made, (), 0.95)
+
+    assert "with 2 held-out cases (of 4 cases that expert has labels of)" in lines[-1]
+    assert "which takes 8 cases with reference labels with `holdout: 0.4`" in lines[-1]
 
 
 def test_it_is_said_which_cases_a_set_leaves_out(plan: Callable[..., Plan], toy: Path):
@@ -196,6 +229,17 @@ def test_checked_sets_are_read_again_only_where_files_changed(
             f"{SETS}train: {{split: {{train: [phantom_005], holdout: [phantom_001]}}}}\n",
             r"no training case is one \(expert 4 of 6\)",
         ),
+        ("versions: [{name: x, labels: images}]\n", "none of its 6 label maps can be used; the first: .*phantom_001"),
+        ("versions: [{name: x, labels: ../../runs/s/old}]\n", r"but `versions` \(.*/runs/s/old\) lies in it"),
+        ("out: data/rest\nversions: [{name: x, labels: ../rest}]\n", "a run folder must not lie in a label set"),
+        (
+            "datasets: [toy, toy2]\nversions: [{name: x, labels: ../shared}]\n",
+            "must be another folder for each dataset, but `labels: ../shared` is one",
+        ),
+        (
+            SETS.replace("}]", ", remap: mapped.yaml}]") + f"reference: expert\ntransfer: [toy]\n{TRAIN}",
+            "transfer: toy: networks are tested on all its organs, but expert, the reference, has none of kidney_right",
+        ),
         (
             f"versions: [{{name: expert, labels: {EXPERT}}}, {{name: rest, labels: rest}}]\nreference: expert\n",
             "rest must have labels of a case that expert, the reference, has labels of, but they share none",
@@ -208,17 +252,25 @@ def test_a_set_that_can_answer_nothing_is_refused_before_anything_runs(
     (toy / "empty").mkdir()
     (toy / "rest").mkdir()
     (toy / "rest" / "phantom_006.nii.gz").write_bytes((toy / "labels" / "phantom_006.nii.gz").read_bytes())
+    shutil.copytree(toy, toy.parent / "toy2")
+    (toy.parent / "toy2" / "dataset.yaml").write_text(
+        (toy / "dataset.yaml").read_text().replace("name: toy", "name: toy2")
+    )
+    (toy.parents[1] / "mapped.yaml").write_text(
+        MAPPED.replace("11: leber, 12: milz", "1: leber, 2: milz, 3: c, 4: d, 5: e, 6: f, 7: g") + "discard: others\n"
+    )
     (toy.parents[1] / "wrong.yaml").write_text("labels: {1: lung}\nmap: {}\ndiscard: others\n")
 
     with pytest.raises(UsageError, match=said):
         plan(text)
 
 
+ALL_SOUND = "exclude: {toy: {phantom_005: no expert, phantom_006: no expert}}\n"
 VOTE = "{name: vote, tool: consensus}"
 
 
 def test_a_consensus_waits_for_what_it_combines_and_is_marked_as_that(plan: Callable[..., Plan]):
-    made = plan(f"{SETS}generators: [{VOTE}, {{name: d, tool: degrade}}]\n")
+    made = plan(f"{ALL_SOUND}{SETS}generators: [{VOTE}, {{name: d, tool: degrade}}]\n")
     step = made.step("toy/1-raw/vote")
 
     assert step.needs == ("toy/2-labels/expert", "toy/2-labels/d")
@@ -231,8 +283,16 @@ def test_a_consensus_waits_for_what_it_combines_and_is_marked_as_that(plan: Call
 def test_a_consensus_of_the_reference_itself_is_marked_as_made_from_it(plan: Callable[..., Plan]):
     generator = "{name: vote, tool: consensus, of: [base, expert]}"
 
-    assert plan(f"{SETS}generators: [{generator}]\n").about["marks"]["vote"]["made_from_reference"]
-    assert plan(f"{SETS}reference: expert\ngenerators: [{generator}]\n").about["marks"]["vote"]["made_from_reference"]
+    for reference in ("base", "expert"):
+        made = plan(f"{ALL_SOUND}{SETS}reference: {reference}\ngenerators: [{generator}]\n")
+        assert made.about["marks"]["vote"]["made_from_reference"]
+
+
+def test_cases_of_which_only_one_version_has_labels_are_not_combined(plan: Callable[..., Plan]):
+    generator = "{name: vote, tool: consensus, of: [base, expert]}"
+
+    with pytest.raises(UsageError, match="vote needs labels of 2 versions .* fewer have phantom_005, phantom_006"):
+        plan(f"{SETS}generators: [{generator}]\n")
 
 
 @pytest.mark.parametrize(
