@@ -10,6 +10,8 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from contract.interruptions import raise_dropped_again
     from coordinator.cli import main as commands
 
+    raise_dropped_again()
     commands.main()

@@ -16,6 +16,7 @@ from types import FrameType
 
 from contract import atomic
 from contract.errors import CaseError, ExitCode, Stopped, UsageError
+from contract.interruptions import raise_dropped_again
 from contract.oserrors import describe_os_error
 from coordinator.engine import inputs, outputs
 from coordinator.engine.inputs import Reading
@@ -43,6 +44,7 @@ def execute(run: Path, step_id: str) -> int:
         UsageError: the plan has no such step.
     """
     signal.signal(signal.SIGTERM, _stop)
+    raise_dropped_again()
     plan = steps.read_plan(run)
     step = plan.step(step_id)
 
