@@ -7,7 +7,7 @@ from contract.errors import UsageError
 from contract.manifest import LABEL_VERSIONS, OUTSIDE_INPUTS
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
-from coordinator.scoring.agreement import FEWEST
+from coordinator.scoring.agreement import BYTES_OF_VOXEL, FEWEST
 from coordinator.study.file import FEWEST_COMBINED, Generator, LabelSetEntry, Study
 from coordinator.study.labelmappings import IdMapping
 from coordinator.study.marks import DEGRADED
@@ -118,7 +118,9 @@ def _agreement_step(
     fingerprints = {version: step.fingerprint for version, step in versions.items()}
     with_memory = with_workers(planner, step)
     return with_memory._replace(
-        memory_mb=with_memory.memory_mb * (len(versions) + 6) // 8,  # a scoring process holds two label maps
+        memory_mb=with_memory.memory_mb
+        * (len(versions) + BYTES_OF_VOXEL)
+        // 8,  # a scoring process holds two label maps
         fingerprint=digest(["agreement", AGREEMENT_VERSION, fingerprints, known, label_table(dataset)]),
     )
 

@@ -107,15 +107,15 @@ def describe_errors(run: Run, dataset: RunDataset) -> str:
 def _quality_levels(run: Run, results: Results, dataset: RunDataset) -> dict[str, float]:
     """Degraded label versions and the reference labels, worst first -> Dice of their labels.
 
-    None where the reference is a label set: the dataset's own labels are what was made worse.
+    Empty where the reference is a label set: the dataset's own labels are what was made worse.
     """
     if run.reference != BASE:
         return {}
     degraded = {t.version for t in run.tools if t.dataset == dataset.name and t.record.get("tool") == DEGRADED}
     quality = {
         version: score.dice
-        for version in (*dataset.versions, run.reference)
-        if version in degraded | {run.reference} and (score := results.labels(dataset.name, version))
+        for version in (*dataset.versions, BASE)
+        if version in degraded | {BASE} and (score := results.labels(dataset.name, version))
     }
     tested = {version for version in quality if results.model(dataset.name, version)}
     return {v: quality[v] for v in sorted(tested, key=lambda v: (quality[v], v))}
@@ -129,8 +129,8 @@ def _improve(
     if comparison is None:
         return None
     names = list(levels)
-    better_levels = sum(name != run.reference for name in names[names.index(worse) + 1 :])
-    confidence = plan.confidence if better == run.reference else plan.inner_confidence(better_levels)
+    better_levels = sum(name != BASE for name in names[names.index(worse) + 1 :])
+    confidence = plan.confidence if better == BASE else plan.inner_confidence(better_levels)
     ends = comparison.interval(confidence)
     return Improvement(
         worse, better, levels[better] - levels[worse], comparison.gain.mean,

@@ -72,12 +72,12 @@ def _describe_networks(
     else:
         why = "failed" if reference in failed else "has no scores"
         yield f"The network trained on the reference labels {why}, so the others can't be compared with it."
-    on_pseudo_labels = {version: value for version, value in dice.items() if version != reference}
-    if not on_pseudo_labels:
+    on_others = {version: value for version, value in dice.items() if version != reference}
+    if not on_others:
         return
-    best, worst = _highest_and_lowest(on_pseudo_labels)
+    best, worst = _highest_and_lowest(on_others)
     distance = _describe_distance(dice[best[0]], dice.get(reference))
-    if len(on_pseudo_labels) == 1:
+    if len(on_others) == 1:
         yield f"That on the labels of {best[0]} has {_percent(dice[best[0]])}{distance}."
     elif best == worst:
         yield (
