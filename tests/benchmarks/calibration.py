@@ -26,7 +26,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers.simulated import Shape, draw_study, generator, judge_study
+from helpers.simulatedfolds import FoldShape, draw_folds, true_gain
 
+from coordinator.statistics.comparison import compare
 from coordinator.statistics.correlation import pearson, spearman
 from coordinator.statistics.gains import Gain
 from coordinator.statistics.intervals import interval
@@ -100,10 +102,21 @@ LINES = (
     Line("heavy tails", Shape((BELOW,) * 3, tail="heavy")),
     Line("scores near 1", Shape((MARGIN,) * 3, bounded=True)),
     Line("scores near 1, gain of 5 points", Shape((0.05,) * 3, bounded=True)),
+    Line("patients with 1 to 3 scans each", Shape((0.0,) * 3, scans=3), (5, 10, 20, 40)),
+    Line("the same, organs absent in 4 of 10 cases", Shape((MARGIN / 0.8,) * 3, scans=3, absent=0.4), (8, 20, 40)),
     Line("given noise of seeds", Shape((0.0,) * 3, seeds=1), (5, 40), given=True),
     Line("failures in 1 of 10 cases, 7 versions", Shape((0.0,) * 7, failures=0.1, case_std=0.005, seed_std=0.001), (30, 60), None),
     Line("a network fails in 1 of 10 cases", Shape((0.0,) * 3, failures=0.1), (5, 10, 30, 60), promised=60, coverage=AT_LEAST),
 )  # fmt: skip
+
+FOLDS = (
+    ("5 folds, models of few features", FoldShape(folds=5, features=2)),
+    ("5 folds, of many", FoldShape(folds=5, features=10)),
+    ("5 folds, noisy seeds (2 points)", FoldShape(folds=5, seed_std=0.02)),
+    ("3 folds", FoldShape(folds=3)),
+    ("10 folds", FoldShape(folds=10)),
+)
+FOLD_CASES = (10, 20, 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +179,18 @@ def simulate_correlation(rho: float, pairs: int, studies: int, key: int, *, rank
     return Share.of(held)
 
 
+def simulate_folds(shape: FoldShape, studies: int, key: int) -> tuple[Share, Share]:
+    """Coverage of the gain on new cases over all training sets; then as if cases in folds were independent."""
+    truth, held, naive = true_gain(shape), [], []
+    for number in range(studies):
+        cube, _ = draw_folds(shape, generator(key, number))
+        for one, found in ((cube, held), (replace(cube, folds=()), naive)):
+            comparison = compare(one, "base", "worse")
+            ends = comparison and comparison.interval(0.95)
+            found.append(float(bool(ends) and ends.low <= truth <= ends.high))
+    return Share.of(held), Share.of(naive)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the table: shares by number of cases or pairs; `goal` is None where nothing is promised."""
@@ -192,6 +217,10 @@ def rows(studies: int, key: int) -> Iterator[Row]:
         )
         yield Row("  wrong", {c: w for c, (_, w, _) in found.items()}, ERROR if line.outcomes_promised else None)
         yield Row("  told", {c: t for c, (_, _, t) in found.items()}, None)
+    for number, (what, shape) in enumerate(FOLDS):
+        held = {c: simulate_folds(replace(shape, cases=c), studies, key + 100 + number) for c in FOLD_CASES}
+        yield Row(f"{what}: coverage", {c: share for c, (share, _) in held.items()}, AT_LEAST)
+        yield Row("  if cases were independent", {c: share for c, (_, share) in held.items()}, None)
     for confidence in (0.95, 0.995):
         shown = {c: simulate_power(c, confidence, 4 * studies, key) for c in CASES}
         yield Row(f"power, intervals of {100 * confidence:g} %", shown, POWER, promised=5)

@@ -4,6 +4,7 @@ A network's score of an organ in a case is its label version's score there, shif
 case. Versions lose something against the reference labels, by case and organ; what they lose on average is the truth.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,7 @@ class Shape:
         rare: cases that have the last organs; (3, 1) are two organs, one in three cases and one in one.
         failures: share of the cases in which a version's network loses half a Dice.
         bounded: whether scores are near 1 and cannot exceed it.
+        scans: patients have 1 to so many of them, in turn; what a version loses on a patient, it loses on each scan.
     """
 
     gains: tuple[float, ...] = (0.0,)
@@ -55,6 +57,13 @@ class Shape:
     rare: tuple[int, ...] = ()
     failures: float = 0.0
     bounded: bool = False
+    scans: int = 1
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The patient of each case."""
+        names = (f"p{patient}" for patient in range(self.cases) for _ in range(1 + patient % self.scans))
+        return tuple(itertools.islice(names, self.cases))
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -74,18 +83,20 @@ class SimulatedStudy:
 def draw_study(shape: Shape, random: Generator) -> SimulatedStudy:
     """Draw one study."""
     seeds = shape.seeds + shape.noise_seeds
-    dice, surface = (_draw_bounded if shape.bounded else _draw_losses)(shape, random)
-    scores = [1 - dice, 1 - surface]
+    losses = (_draw_bounded if shape.bounded else _draw_losses)(shape, random)
+    scores = [1 - loss for loss in losses]
     _remove_organs(shape, scores, random)
     for array in scores:
         array[1:, :, shape.seeds :] = np.nan
+    groups = shape.patients if shape.scans > 1 else ()
     axes = (
         ("base", *shape.versions),
         tuple(map(str, range(shape.cases))),
         tuple(range(seeds)),
         tuple(range(shape.organs)),
     )
-    return SimulatedStudy(Cube(*axes, scores[0]), Cube(*axes, scores[1]), true_gains(shape))
+    dice, surface = (Cube(*axes, array, groups=groups) for array in scores)
+    return SimulatedStudy(dice, surface, true_gains(shape))
 
 
 def _draw_losses(shape: Shape, random: Generator) -> tuple[Floats, Floats]:
@@ -95,6 +106,9 @@ def _draw_losses(shape: Shape, random: Generator) -> tuple[Floats, Floats]:
         _draw_tail(shape, random, (*size[:2], 1, 1)) + random.normal(size=(*size[:2], 1, size[3]))
     )
     surface = shape.case_std * random.normal(size=(*size[:2], 1, 1)) * differs
+    if shape.scans > 1:
+        first = [shape.patients.index(patient) for patient in shape.patients]
+        by_case, surface = by_case[:, first], surface[:, first]
     failed = (random.random((*size[:2], 1, 1)) < shape.failures) & (differs > 0)
     losses = 0.1 + _gains(shape) + by_case * differs + 0.5 * failed + _draw_seeds(shape, random)
     return losses, SURFACE * losses + surface

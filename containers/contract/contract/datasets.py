@@ -37,11 +37,21 @@ class DatasetDescription(yamlfiles.Strict):
     source: str = ""
     labels: LabelTable = Field(default_factory=dict, description="label id -> organ; 0 is background")
     exclude: dict[str, str] = Field(default_factory=dict, description="case -> why it is left out")
+    groups: dict[str, yamlfiles.Line] = Field(
+        default_factory=dict, description="case -> its patient, or whatever else cases have in common"
+    )
 
     @field_validator("labels")
     @classmethod
     def _sort_labels(cls, labels: dict[int, str]) -> dict[int, str]:
         return {i: name for i, name in sorted(labels.items()) if i != 0}
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _name_groups(cls, groups: Any) -> Any:  # noqa: ANN401 - before validation it may be anything
+        if not isinstance(groups, dict):
+            return groups
+        return {case: str(group) if type(group) is int else group for case, group in groups.items()}
 
     @field_validator("exclude", mode="before")
     @classmethod

@@ -23,7 +23,7 @@ from contract.stamps import take_stamp
 from contract.volumes import read_header, read_image, read_labels
 from coordinator.datasets.hounsfield import describe_voxels
 from coordinator.datasets.names import find_name_errors, find_name_warnings, merge_errors
-from coordinator.datasets.twins import group_twins, values_digest
+from coordinator.datasets.twins import group_equal, join_groups, values_digest
 
 CHECK_VERSION = 2
 """Raise it when a check changes, so that files are checked again."""
@@ -65,6 +65,7 @@ class DatasetCheck:
         warnings: about the dataset as a whole.
         files: file below the dataset's folder -> its sha256 and stamp, as it was read; of the sound cases.
         label_sets: label version -> sound case -> sha256 of its labels, for the label sets of a study.
+        groups: sound case -> its group, such as its patient; without the cases that dataset.yaml names none of.
     """
 
     name: str
@@ -75,11 +76,22 @@ class DatasetCheck:
     warnings: tuple[str, ...]
     files: Mapping[str, list[Any]] = field(default_factory=dict)
     label_sets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kept_together(self) -> list[tuple[str, ...]]:
+        """Sound cases that a split keeps on one side: those that are one scan, and those of a group of dataset.yaml."""
+        return join_groups([*self.twins, *group_equal({case: self.groups.get(case) for case in self.cases})])
+
+    @property
+    def observations(self) -> dict[str, str]:
+        """Case -> the first of those that it is kept together with, of cases that are: they are one observation."""
+        return {case: together[0] for together in self.kept_together for case in together}
 
     @property
     def twins(self) -> list[tuple[str, ...]]:
         """Groups of sound cases that are one scan."""
-        return group_twins({case: self.checks[case].values_sha256 for case in self.cases})
+        return group_equal({case: self.checks[case].values_sha256 for case in self.cases})
 
     @property
     def set_aside(self) -> dict[str, list[str]]:
@@ -153,6 +165,7 @@ def check_dataset(
         excluded=dict(sorted(excluded.items())),
         warnings=tuple(_dataset_warnings(dataset, checks, excluded)),
         files=_mark_files(dataset, {case: checks[case] for case in sound}, stamps),
+        groups={case: group for case, group in dataset.description.groups.items() if case in sound},
     )
 
 
@@ -247,16 +260,16 @@ def _announced_bytes(dataset: Dataset, case: str) -> int:
 def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], excluded: Mapping[str, str]) -> list[str]:
     warnings = find_name_warnings(dataset, [case for case in checks if dataset.image(case).exists()])
     images = {*case_names(dataset.folder / "images"), *(i.case for i in list_passed_over(dataset.folder / "images"))}
-    unknown = sorted(set(excluded) - images)
-    if unknown:
-        warnings.append(f"excluded cases that do not exist: {', '.join(unknown)}")
+    for what, named in (("excluded cases", set(excluded)), ("cases of `groups`", set(dataset.description.groups))):
+        if unknown := sorted(named - images):
+            warnings.append(f"{what} that do not exist: {', '.join(unknown)}")
     present = {label for check in checks.values() for label in check.organs}
     absent = [organ for label, organ in dataset.labels.items() if label not in present]
     if absent and present:
         warnings.append(f"organs that occur in no case: {', '.join(absent)}")
     scans = {case: check.values_sha256 for case, check in checks.items()}
     warnings += [
-        f"cases with the same image: {', '.join(same)}; a split keeps them on one side" for same in group_twins(scans)
+        f"cases with the same image: {', '.join(same)}; a split keeps them on one side" for same in group_equal(scans)
     ]
     return warnings
 

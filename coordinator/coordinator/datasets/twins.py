@@ -7,7 +7,7 @@ of 1 mm, or turned. If one copy trains a network and the other tests it, the tes
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +37,19 @@ def values_digest(array: NDArray[np.generic]) -> str:
     return hashlib.sha256(repr(sorted(min(p, p[::-1]) for p in profiles)).encode()).hexdigest()
 
 
-def group_twins(digests: Mapping[str, str | None]) -> list[tuple[str, ...]]:
-    """Groups of cases that are one scan: case -> digest; sorted, without cases that are alone."""
+def group_equal(values: Mapping[str, str | None]) -> list[tuple[str, ...]]:
+    """Groups of cases with equal values, such as digests; sorted, without cases that are alone or have none."""
     cases: dict[str, list[str]] = {}
-    for case, digest in sorted(digests.items()):
-        if digest is not None:
-            cases.setdefault(digest, []).append(case)
+    for case, value in sorted(values.items()):
+        if value is not None:
+            cases.setdefault(value, []).append(case)
     return sorted(tuple(same) for same in cases.values() if len(same) > 1)
+
+
+def join_groups(groups: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Join groups that share a case; sorted."""
+    joined: list[set[str]] = []
+    for group in map(set, groups):
+        touched = [other for other in joined if other & group]
+        joined = [other for other in joined if not other & group] + [group.union(*touched)]
+    return sorted(tuple(sorted(group)) for group in joined)

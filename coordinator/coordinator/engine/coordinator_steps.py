@@ -88,8 +88,7 @@ def score_predictions(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Score a network's predictions of the held-out cases against the reference labels."""
     from coordinator.scoring.folders import score_folders
 
-    held_out = plan.about.get("split", {}).get(step.dataset, {}).get("holdout")
-    cases = _written_cases(run / step.settings["prediction"], held_out)
+    cases = _written_cases(run / step.settings["prediction"], step.settings["cases"])
     frame = _name_version(score_folders(**_describe_scoring(run, plan, step), cases=cases), step)
     write_frame(frame.with_columns(pl.lit(step.settings["seed"]).alias("seed")), result)
 

@@ -70,7 +70,9 @@ def write_plan(
     prepare_events(run)
     _forget_engine(run)
     for dataset, cases in plan.about["cases"].items():
-        _write_split(run, dataset, cases, plan.about.get("split", {}).get(dataset))
+        folder = steps.dataset_folder(dataset)
+        for place, split in {folder: None, **steps.read_splits(plan.about, dataset)}.items():
+            _write_split(run / place / "split", cases, split)
     _write_if_changed(run / steps.PLAN, steps.plan_text(plan))
     found = find_todo(run, plan, outputs.always if verify else outputs.never, mend=True)
     for line in found.lines():
@@ -248,9 +250,8 @@ def _memory_mb() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000
 
 
-def _write_split(run: Path, dataset: str, cases: list[str], split: Mapping[str, Any] | None) -> None:
+def _write_split(folder: Path, cases: list[str], split: Mapping[str, Any] | None) -> None:
     """Write the cases that tools do: `all.txt`, and with training `train.txt`, `holdout.txt`, `split.json`."""
-    folder = run / steps.dataset_folder(dataset) / "split"
     if not folder.is_dir():
         statefiles.remove(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,8 @@ def describe_failed(run: Run, dataset: str, what: str = LEFT_OUT, versions: Coll
             seeds.setdefault(network.version, []).append(str(network.seed))
     if not seeds:
         return ""
-    names = [f"{version} (seed{'s' * (len(s) > 1)} {join_names(s)})" for version, s in seeds.items()]
+    unique = {version: list(dict.fromkeys(each)) for version, each in seeds.items()}
+    names = [f"{version} (seed{'s' * (len(s) > 1)} {join_names(s)})" for version, s in unique.items()]
     return f" {what}: networks trained on {join_names(names)}."
 
 

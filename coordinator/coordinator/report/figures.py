@@ -177,17 +177,22 @@ def _last_values(logs: pl.DataFrame, curves: Mapping[str, str]) -> str:
     """The last value of each curve, in words."""
     ends = []
     for column, title in curves.items():
-        last = logs.drop_nulls(column).sort("version", "seed", "epoch").group_by("version", maintain_order=True).last()
+        last = (
+            logs.drop_nulls(column)
+            .sort("version", "fold", "seed", "epoch")
+            .group_by("version", maintain_order=True)
+            .last()
+        )
         values = ", ".join(f"{row['version']} {row[column]:.3g}" for row in last.iter_rows(named=True))
         ends.append(f"At the end, {title}: {values}.")
     return " ".join(ends)
 
 
 def _draw_curves(axes: Axes, logs: pl.DataFrame, column: str, colours: Mapping[str, str]) -> None:
-    """Draw a line for each version and seed; only the first seed's is in the legend."""
+    """Draw a line for each network; only a version's first is in the legend."""
     for version in [version for version in colours if version in logs["version"]]:
-        version_logs = logs.filter(pl.col("version") == version).sort("seed", "epoch")
-        for i, log in enumerate(version_logs.partition_by("seed", maintain_order=True)):
+        version_logs = logs.filter(pl.col("version") == version).sort("fold", "seed", "epoch")
+        for i, log in enumerate(version_logs.partition_by("fold", "seed", maintain_order=True)):
             name = version if i == 0 else f"_{version} {i}"
             marker = "o" if log.height == 1 else ""
             axes.plot(

@@ -14,7 +14,7 @@ from coordinator.report.references import Bibliography
 from coordinator.report.training import describe_attribution
 from coordinator.results.run import Run
 from coordinator.statistics.failures import cases_to_exclude
-from coordinator.statistics.gains import FEWEST_CASES
+from coordinator.statistics.gains import FEWEST_CASES, fold_factor
 from coordinator.study.settings import TrainSettings
 from coordinator.study.steps import BASE
 from coordinator.tools.finding import Tool, find_tools
@@ -49,6 +49,10 @@ HALL = (
 BELL_MCCAFFREY = (
     "Bell, McCaffrey. Bias reduction in standard errors for linear regression with multi-stage samples. Survey "
     "Methodology 28(2), 169-181 (2002)"
+)
+NADEAU_BENGIO = (
+    "Nadeau, Bengio. Inference for the generalization error. Machine Learning 52(3), 239-281 (2003). "
+    "doi 10.1023/A:1024068626366"
 )
 TOST = (
     "Schuirmann. A comparison of the two one-sided tests procedure and the power approach for assessing the "
@@ -121,7 +125,7 @@ def _describe_label_sets(run: Run) -> Iterator[str]:
         partial = {name: len(cases) for name, cases in dataset.covered.items() if len(cases) != dataset.sound_cases}
         if partial:
             counts = join_names([f"{name} of {count_noun(count, 'case')}" for name, count in partial.items()])
-            trained = f"; networks were trained on {len(dataset.split.train)} that all have" if dataset.split else ""
+            trained = f"; networks were trained on {len(dataset.trained)} that all have" if dataset.splits else ""
             yield f"On {dataset.name}, there are labels in {counts} alone{trained}."
 
 
@@ -158,16 +162,7 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         f"falls from {train.learning_rate:g} along a cosine; "
         f"{_name_seeds(run.seeds)}."
     )
-    given = [d.name for d in run.datasets if d.split and train.given_split(d.name)]
-    splits = [
-        f"{d.name}: {len(d.split.train)} and {len(d.split.holdout)}{', as given' * (d.name in given)}"
-        for d in run.datasets if d.split
-    ]  # fmt: skip
-    how = " at random" * (len(given) < len(splits))
-    yield (
-        f"Cases were split{how} into cases for training and held-out cases ({'; '.join(splits)}); split, spacing, "
-        "patch and normalisation were the same for all label versions."
-    )
+    yield _describe_folds(run, train) if train.folds else _describe_split(run, train)
     yield (
         "Networks were tested on the held-out cases against the reference labels, whichever label version they were "
         "trained on."
@@ -187,6 +182,32 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         )
 
 
+def _describe_split(run: Run, train: TrainSettings) -> str:
+    given = [d.name for d in run.datasets if d.splits and train.given_split(d.name)]
+    splits = [
+        f"{d.name}: {len(d.trained)} and {len(d.held_out)}{', as given' * (d.name in given)}"
+        for d in run.datasets if d.splits
+    ]  # fmt: skip
+    how = " at random" * (len(given) < len(splits))
+    return (
+        f"Cases were split{how} into cases for training and held-out cases ({'; '.join(splits)}){_name_groups(run)}; "
+        "split, spacing, patch and normalisation were the same for all label versions."
+    )
+
+
+def _describe_folds(run: Run, train: TrainSettings) -> str:
+    cases = "; ".join(f"{d.name}: {count_noun(len(d.held_out), 'case')}" for d in run.datasets if d.splits)
+    return (
+        f"Each case was held out once, in {train.folds} folds drawn at random ({cases}){_name_groups(run)}, and tested "
+        "by networks that were trained on cases of the other folds; folds, spacing, patch and normalisation were the "
+        "same for all label versions."
+    )
+
+
+def _name_groups(run: Run) -> str:
+    return ", with cases of one group of dataset.yaml or of one scan together" * any(d.groups for d in run.datasets)
+
+
 def _name_seeds(seeds: Sequence[int]) -> str:
     """Seeds in a sentence, such as "seeds 0 and 1"."""
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {join_names([str(seed) for seed in seeds])}"
@@ -201,7 +222,7 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
         f"between the networks trained on them, paired by held-out case; organs that fewer than {FEWEST_CASES} cases "
         "have are left out. Its error over cases is that of a regression on organs that is robust for cases as "
         f"clusters{cited.cite(BELL_MCCAFFREY)}; each bound is the wider one of Student's and one corrected for "
-        f"skewness{cited.cite(HALL)}. {_describe_seed_noise(run)}"
+        f"skewness{cited.cite(HALL)}. {_describe_dependence(run, cited)}{_describe_seed_noise(run)}"
     )
     yield (
         f"The {plan.verdicts} comparisons{f' and {plan.tests} further tests' if plan.tests else ''} of this study "
@@ -214,6 +235,21 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
         "are called equivalent where the interval in Dice lies within ± "
         f"{format_margin(settings.margin)}{cited.cite(TOST)}."
     )
+
+
+def _describe_dependence(run: Run, cited: Bibliography) -> str:
+    """What is done where cases are no independent observations; empty where they are."""
+    sentences = []
+    if any(dataset.groups for dataset in run.datasets) or any(transfer.groups for transfer in run.transfers):
+        sentences.append(
+            "Cases of one group of dataset.yaml, such as a patient, and cases that are one scan count as one. "
+        )
+    if (folds := max((len(dataset.splits) for dataset in run.datasets), default=0)) > 1:
+        sentences.append(
+            "Since networks of different folds share training cases, the variance over cases counts "
+            f"{fold_factor(folds):.2f} times{cited.cite(NADEAU_BENGIO)}. "
+        )
+    return "".join(sentences)
 
 
 def _describe_seed_noise(run: Run) -> str:

@@ -65,11 +65,13 @@ class Choice:
         rank = f"{self.rank}, " if self.rank else ""
         return f"{rank}{self.what}: {self.version}\n{self.case}, Dice {100 * self.dice:.1f}"
 
-    def file(self, run: Path, dataset: str) -> Path:
+    def file(self, run: Path, dataset: RunDataset) -> Path:
         """The file of the label map."""
-        predictions = f"6-predictions/{self.version}/seed-{self.seed}"
-        folder = predictions if self.what == NETWORK else f"2-labels/{self.version}"
-        return run / dataset_folder(dataset) / folder / f"{self.case}{SUFFIX}"
+        if self.what == NETWORK:
+            folder = f"{dataset.network_folder(self.case)}/6-predictions/{self.version}/seed-{self.seed}"
+        else:
+            folder = f"{dataset_folder(dataset.name)}/2-labels/{self.version}"
+        return run / folder / f"{self.case}{SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +188,7 @@ def _read_panels(folder: Path, run: Run, dataset: RunDataset, choices: Sequence[
     image = read_image(run.data / dataset.name / "images" / f"{case}{SUFFIX}")
     reference_folder = folder / dataset_folder(dataset.name) / "2-labels" / run.reference
     reference = read_labels(reference_folder / f"{case}{SUFFIX}", image)
-    maps = [read_labels(choice.file(folder, dataset.name), image) for choice in choices]
+    maps = [read_labels(choice.file(folder, dataset), image) for choice in choices]
     k = _choose_slice(reference, maps)
     labelled = np.any([labels[:, :, k] > 0 for labels in (reference, *maps)], axis=0)
     for choice, labels in zip(choices, maps, strict=True):

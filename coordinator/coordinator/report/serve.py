@@ -21,7 +21,7 @@ from contract.datasets import SUFFIX, case_names
 from contract.errors import UsageError
 from coordinator.report.answering import IMAGES, VIEWER, Server, Site, SocketServer
 from coordinator.study import steps
-from coordinator.study.steps import dataset_folder, read_seeds
+from coordinator.study.steps import dataset_folder, read_seeds, read_splits
 
 HOST = "127.0.0.1"
 
@@ -35,6 +35,7 @@ def collect_site(run: Path) -> Site:
     plan = steps.read_plan(run)
     cases = {}
     for name in plan.about["versions"]:
+        held_out = {case for split in read_splits(plan.about, name).values() for case in split["holdout"]}
         layers: dict[str, list[dict[str, str]]] = {}
         for layer, folder in _label_folders(plan.about, name):
             for case in case_names(run / folder):
@@ -46,7 +47,7 @@ def collect_site(run: Path) -> Site:
             files[address] = image
             entries.append({
                 "case": case, "image": quote(address[1:]) if image.is_file() else None, "layers": layers.get(case, []),
-                "held_out": case in plan.about.get("split", {}).get(name, {}).get("holdout", ()),
+                "held_out": case in held_out,
             })  # fmt: skip
         reference = f"labels: {read_seeds(plan.about).reference}"
         cases[name] = {"labels": plan.about["labels"][name], "reference": reference, "cases": entries}
@@ -112,4 +113,5 @@ def _label_folders(about: Mapping[str, Any], dataset: str) -> Iterator[tuple[str
         yield f"labels: {version}", f"{dataset_folder(dataset)}/2-labels/{version}"
     for version in versions:
         for seed in seeds.of(version):
-            yield f"network: {version}, seed {seed}", f"{dataset_folder(dataset)}/6-predictions/{version}/seed-{seed}"
+            for folder in read_splits(about, dataset):
+                yield f"network: {version}, seed {seed}", f"{folder}/6-predictions/{version}/seed-{seed}"

@@ -320,7 +320,7 @@ def _counted(name: str, cases: int | None) -> str:
 
 
 def _count_held_out(dataset: RunDataset) -> int | None:
-    return len(dataset.held_out) if dataset.split else None
+    return len(dataset.held_out) if dataset.splits else None
 
 
 def _excluded_notes(dataset: RunDataset) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ class FailedNetwork:
         version: the label version.
         seed: of its training.
         reason: what it did, such as "did not converge: the loss is nan".
+        fold: whose held-out cases it was tested on; None where there is one split.
     """
 
     dataset: str
@@ -40,11 +41,13 @@ class FailedNetwork:
     version: str
     seed: int
     reason: str
+    fold: int | None = None
 
     @property
     def name(self) -> str:
         """The network in words, such as "word to segthor: base, seed 0"."""
-        return f"{self.dataset}{f' to {self.target}' if self.target else ''}: {self.version}, seed {self.seed}"
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"{self.dataset}{f' to {self.target}' if self.target else ''}: {self.version}, seed {self.seed}{fold}"
 
 
 def find_failure(scores: pl.DataFrame, organs: Mapping[int, str], held_out: int) -> str | None:
@@ -83,5 +86,9 @@ def find_failure(scores: pl.DataFrame, organs: Mapping[int, str], held_out: int)
 
 
 def count_failed(failed: Iterable[FailedNetwork], target: str | None = None) -> dict[tuple[str, str], int]:
-    """(dataset, label version) -> how many of its networks failed, in-domain or on a target; only those with any."""
-    return dict(Counter((network.dataset, network.version) for network in failed if network.target == target))
+    """(dataset, label version) -> how many of its seeds failed, in-domain or on a target; only those with any.
+
+    A seed of which the network of one fold failed counts as failed: its mean over all cases is not known.
+    """
+    seeds = {(network.dataset, network.version, network.seed) for network in failed if network.target == target}
+    return dict(Counter((dataset, version) for dataset, version, _ in seeds))

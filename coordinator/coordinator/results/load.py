@@ -50,7 +50,9 @@ from coordinator.study.steps import (
     Seeds,
     agreement_file,
     dataset_folder,
+    fold_folder,
     read_seeds,
+    read_splits,
     transfer_folder,
 )
 
@@ -84,6 +86,7 @@ class _NetworkGroup:
         organs: id -> organ, of those that means are over.
         held_out: the held-out cases.
         reference: the label version of which networks are compared with all others.
+        fold: whose held-out cases these are; None where there is one split.
     """
 
     folder: str
@@ -92,11 +95,21 @@ class _NetworkGroup:
     organs: Mapping[int, str]
     held_out: tuple[str, ...]
     reference: str
+    fold: int | None = None
 
     @property
     def name(self) -> str:
         """Theirs in the report."""
         return f"{self.dataset} to {self.target}" if self.target else self.dataset
+
+    def network(self, version: str, seed: int) -> str:
+        """One of them in words."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"the network trained on {version}, seed {seed}{fold}"
+
+    def failed(self, version: str, seed: int, reason: str) -> FailedNetwork:
+        """The record of one that failed."""
+        return FailedNetwork(self.dataset, self.target, version, seed, reason, self.fold)
 
 
 def load_run(run: Path | str) -> Run:
@@ -121,7 +134,7 @@ def load_run(run: Path | str) -> Run:
     marks = _read_marks(plan, datasets, records)
     for dataset in datasets:
         _collect_labels(run, plan, dataset, records)
-        if dataset.split:
+        if dataset.splits:
             _collect_networks(run, dataset, seeds, records)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds.all
@@ -200,24 +213,30 @@ def _read_transfer(
         failed_networks=records.failed_networks, untrusted=records.untrusted,
     )  # fmt: skip
     labels = {int(label): organ for label, organ in plan["labels"][target].items()}
-    held_out, failed = tuple(plan["split"][target]["holdout"]), tuple(records.failed_networks)
+    (split,), failed = read_splits(plan, target).values(), tuple(records.failed_networks)
     seeds = read_seeds(plan)
     for dataset in datasets:
         group = _NetworkGroup(
-            transfer_folder(target, dataset.name), dataset.name, target, labels, held_out, seeds.reference
+            transfer_folder(target, dataset.name),
+            dataset.name,
+            target,
+            labels,
+            tuple(split["holdout"]),
+            seeds.reference,
         )
         for version in (NO_PRETRAIN, seeds.reference, *dataset.versions):
             for seed in seeds.of(version):
                 if any((n.dataset, n.target, n.version, n.seed) == (dataset.name, None, version, seed) for n in failed):
                     reason = "was fine-tuned from a network that failed"
-                    records.failed_networks.append(FailedNetwork(dataset.name, target, version, seed, reason))
+                    records.failed_networks.append(group.failed(version, seed, reason))
                 else:
                     _collect_network(run, group, version, seed, target_records)
     return Transfer(
         target=target,
         labels=labels,
-        held_out=held_out,
+        held_out=tuple(split["holdout"]),
         scores=_concat(target_records.model_scores, MODEL_SCORES),
+        groups=plan.get("groups", {}).get(target, {}),
     )
 
 
@@ -235,7 +254,6 @@ def _read_scored_cases(plan: Mapping[str, Any], dataset: str) -> Callable[[str],
 
 
 def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
-    split = plan.get("split", {}).get(name)
     check = read_mapping(run, f"{dataset_folder(name)}/check.json", parse_check)
     return RunDataset(
         name=name,
@@ -243,10 +261,11 @@ def _read_dataset(run: Path, plan: Mapping[str, Any], name: str) -> RunDataset:
         labels={int(label): organ for label, organ in plan["labels"][name].items()},
         common=tuple(plan["common_labels"][name]),
         excluded=plan.get("excluded_labels", {}).get(name, {}),
-        split=Split(tuple(split["train"]), tuple(split["holdout"])) if split else None,
+        splits=tuple(Split(tuple(s["train"]), tuple(s["holdout"])) for s in read_splits(plan, name).values()),
         check=_read_check(check) if check else None,
         source=read_run(run / dataset_folder(name) / "2-labels" / plan.get("reference", BASE)).get("source", ""),
         covered={version: tuple(cases) for version, cases in plan.get("covered", {}).get(name, {}).items()},
+        groups=plan.get("groups", {}).get(name, {}),
     )
 
 
@@ -284,28 +303,42 @@ def _collect_agreement(run: Path, plan: Mapping[str, Any], dataset: RunDataset, 
 
 
 def _collect_networks(run: Path, dataset: RunDataset, seeds: Seeds, records: _Records) -> None:
-    """Collect all networks of a dataset."""
+    """Collect all networks of a dataset, with folds those of each."""
     common = {label: dataset.labels[label] for label in dataset.common}
-    folder = dataset_folder(dataset.name)
-    group = _NetworkGroup(folder, dataset.name, None, common, dataset.held_out, seeds.reference)
-    not_stored = read_failed_cases(run, f"{folder}/4-store/images/status.jsonl")
-    records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
-    for version in (seeds.reference, *dataset.versions):
-        for seed in seeds.of(version):
-            _collect_network(run, group, version, seed, records)
+    folders = [dataset_folder(dataset.name)] if len(dataset.splits) == 1 else None
+    for number, split in enumerate(dataset.splits):
+        folder, fold = (folders[0], None) if folders else (fold_folder(dataset.name, number), number)
+        group = _NetworkGroup(folder, dataset.name, None, common, split.holdout, seeds.reference, fold)
+        not_stored = read_failed_cases(run, f"{folder}/4-store/images/status.jsonl")
+        records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
+        for version in (seeds.reference, *dataset.versions):
+            for seed in seeds.of(version):
+                _collect_network(run, group, version, seed, records)
+    _drop_failed_seeds(dataset.name, records)
+
+
+def _drop_failed_seeds(dataset: str, records: _Records) -> None:
+    """Where the network of one fold failed, drop those of its seed in all: its mean is not known."""
+    failed = {(n.version, n.seed) for n in records.failed_networks if (n.dataset, n.target) == (dataset, None)}
+    records.model_scores = [
+        scores
+        for scores in records.model_scores
+        if scores["dataset"][0] != dataset or (scores["version"][0], scores["seed"][0]) not in failed
+    ]
 
 
 def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, records: _Records) -> None:
     """Collect the training log and test scores of one network, and what the trainer recorded; name it if it failed."""
     model, predictions = (f"{group.folder}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
-    network = f"the network trained on {version}, seed {seed}"
+    network = group.network(version, seed)
     _collect_tool(run, model, (group.name, version, "training"), records)
     _collect_tool(run, predictions, (group.name, version, "prediction"), records)
     names = [pl.lit(group.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
+    names.append(pl.lit(group.fold or 0, pl.Int64).alias("fold"))
     for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records):
         records.logs.append(log.with_columns(names))
     if failure := read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
-        records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
+        records.failed_networks.append(group.failed(version, seed, failure))
         return
     if differences := find_differences(run / model, run / group.folder / "5-models" / group.reference / f"seed-{seed}"):
         records.missing.append(
@@ -318,7 +351,7 @@ def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, r
     for scores in _read_frames(run, f"{predictions}/scores.parquet", what, records):
         records.missing += describe_unscored(scores, group.held_out, failed, what)
         if failure := find_failure(scores, group.organs, len(group.held_out)):
-            records.failed_networks.append(FailedNetwork(group.dataset, group.target, version, seed, failure))
+            records.failed_networks.append(group.failed(version, seed, failure))
         else:
             records.model_scores.append(scores.with_columns(names))
 

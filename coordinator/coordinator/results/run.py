@@ -12,9 +12,10 @@ from coordinator.scoring.schema import AGREEMENT_SCHEMA, SCHEMA, SHELL_SCHEMA
 from coordinator.study.marks import Marks
 from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
+from coordinator.study.steps import dataset_folder, fold_folder
 
 NAMES = {"dataset": pl.String, "version": pl.String}
-SEED = {"seed": pl.Int64}
+SEED = {"seed": pl.Int64, "fold": pl.Int64}
 LABEL_SCORES = {**NAMES, **SCHEMA}
 MODEL_SCORES = {**NAMES, **SCHEMA, **SEED}
 LABEL_SHELLS = {**NAMES, **SHELL_SCHEMA}
@@ -51,10 +52,11 @@ class RunDataset:
         labels: id -> organ.
         common: ids that every generator can give; means are over these.
         excluded: organ -> why it is not common.
-        split: None where nothing is trained.
+        splits: of its cases; none where nothing is trained, several with folds.
         check: None where the check left no record.
         source: where the reference labels come from; empty where that is not recorded.
         covered: label set -> cases that it has labels of.
+        groups: case -> the first of its group, such as its patient or its scan, for cases that have one.
     """
 
     name: str
@@ -62,10 +64,11 @@ class RunDataset:
     labels: Mapping[int, str]
     common: tuple[int, ...]
     excluded: Mapping[str, str]
-    split: Split | None
+    splits: tuple[Split, ...]
     check: CheckSummary | None
     source: str
     covered: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def common_organs(self) -> list[str]:
@@ -77,10 +80,21 @@ class RunDataset:
         """Number of cases that take part; None where that is not known."""
         return self.check.cases - len(self.check.set_aside) if self.check else None
 
+    def network_folder(self, case: str) -> str:
+        """Where the networks lie that a held-out case tests, relative to the run folder."""
+        if len(self.splits) == 1:
+            return dataset_folder(self.name)
+        return fold_folder(self.name, next(n for n, split in enumerate(self.splits) if case in split.holdout))
+
     @property
     def held_out(self) -> tuple[str, ...]:
-        """Its held-out cases; none where nothing is trained."""
-        return self.split.holdout if self.split else ()
+        """Its held-out cases, with folds those of all; none where nothing is trained."""
+        return tuple(sorted({case for split in self.splits for case in split.holdout}))
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The cases that networks are trained on, with folds in any of them; none where nothing is trained."""
+        return tuple(sorted({case for split in self.splits for case in split.train}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,12 +107,14 @@ class Transfer:
         held_out: its held-out cases.
         scores: raw scores on these; `dataset` is the one that a network was pre-trained on; empty without scores.
             Those of failed networks are not among them.
+        groups: case -> the first of its group, such as its patient or its scan, for cases that have one.
     """
 
     target: str
     labels: Mapping[int, str]
     held_out: tuple[str, ...]
     scores: pl.DataFrame = field(repr=False)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +144,14 @@ class Run:
         datasets: in the study's order.
         label_scores: raw scores of label versions against the reference labels, one row for each dataset, version,
             case and organ; the columns of `coordinator.scoring.score_folders` after dataset and version.
-        model_scores: the same of networks' predictions of the held-out cases, with `seed`; without failed networks.
+        model_scores: the same of networks' predictions of the held-out cases, with `seed` and `fold` (0 where there is
+            one split); without failed networks.
         label_shells: voxels around the surface of each organ of the reference labels, and how many of them a label
             version labels: one row for each dataset, version, case, organ and shell. Without rows where a run was
             scored by an earlier release.
         agreement: Dice of each label version, the reference among them, with the consensus of the others: one row for
             each dataset, case, organ and version. Without rows where fewer than three versions can be compared.
-        training_logs: one row for each network and epoch: dataset, version, seed, epoch, loss, learning_rate,
+        training_logs: one row for each network and epoch: dataset, version, seed, fold, epoch, loss, learning_rate,
             validation_dice.
         failures: one row for each case that a tool could not do: dataset, version, stage, case, reason.
         failed_steps: step -> reason.

@@ -18,7 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from coordinator.statistics.gains import Cube, mean_over_organs
+from coordinator.statistics.gains import Cube, Floats, mean_over_organs
 
 MOST_BORROWED = 4.0
 """Degrees of freedom that the other versions may add to those of one. More would hide a version that is noisier."""
@@ -110,14 +110,29 @@ def _network_noise(cube: Cube, version: str) -> _Noise | None:
     """Variance over seeds of the mean of organ means; None for one seed.
 
     The variance between the seeds' means, less what cases add to it: the variance of the seeds' differences on single
-    cases (two-way analysis of variance, with gaps).
+    cases (two-way analysis of variance, with gaps). In folds, that is the variance within each of them, since a seed
+    makes another network in each.
     """
     scores = cube.networks(version).transpose(1, 0, 2)
     seeds = len(scores)
     scores = np.where(np.isfinite(scores).all(axis=0), scores, np.nan)
     if seeds < 2 or np.isfinite(scores[0]).any(axis=1).sum() < 2:
         return None
-    by_case = mean_over_organs(scores - scores.mean(axis=0)).by_case
+    by_case = mean_over_organs(scores - scores.mean(axis=0), cube.groups).by_case
     between = float((by_case.mean(axis=1) ** 2).sum())
-    from_cases = float(by_case.var(axis=1, ddof=1).sum()) / by_case.shape[1]
+    from_cases = _variance_within(by_case, _fold_places(cube)) / by_case.shape[1]
     return _Noise((between - from_cases) / (seeds - 1), seeds - 1)
+
+
+def _fold_places(cube: Cube) -> list[list[int]]:
+    """For each fold, where its cases, or their groups, stand among all; one list of all without folds."""
+    names = list(dict.fromkeys(cube.groups or cube.cases))
+    folds = dict(zip(cube.groups or cube.cases, cube.folds or (0,) * len(cube.cases), strict=True))
+    return [[i for i, name in enumerate(names) if folds[name] == fold] for fold in sorted(set(folds.values()))]
+
+
+def _variance_within(by_case: Floats, places: list[list[int]]) -> float:
+    """Variance of the values of (seeds, cases) around the means of folds, summed over seeds; 0 for one case in each."""
+    freedom = sum(len(place) - 1 for place in places)
+    squares = sum(float(by_case[:, place].var(axis=1).sum()) * len(place) for place in places)
+    return squares / freedom if freedom else 0.0

@@ -17,13 +17,23 @@ from contract.datasets import SUFFIX
 from contract.records import read_run
 from contract.volumes import read_header
 from coordinator.scoring.framefiles import parse_frame
-from coordinator.statistics.gains import gain, make_cube
+from coordinator.statistics.gains import fold_factor, gain, make_cube
 from coordinator.statistics.intervals import FEWEST_TESTED
 from coordinator.statistics.power import Design, detectable_distance
 from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
 from coordinator.study.file import Study, trainer_options
 from coordinator.study.settings import TrainSettings, VerdictSettings
-from coordinator.study.steps import BASE, DATASETS, NO_PRETRAIN, Plan, Step, dataset_folder, transfer_folder
+from coordinator.study.steps import (
+    BASE,
+    DATASETS,
+    FOLDS,
+    NO_PRETRAIN,
+    Plan,
+    Step,
+    dataset_folder,
+    read_splits,
+    transfer_folder,
+)
 
 ASSUMED_STEP_S = 0.13
 """Of two patches of 128 x 128 x 128: nnU-Net's 9 hours for 1000 epochs on an A100 with 40 GB (Isensee et al. 2024)."""
@@ -129,7 +139,8 @@ def case_time(records: Sequence[Mapping[str, Any]], tool: str) -> Pace:
 
 def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
     """What steps that ran on a GPU recorded in the run folders beside this study's."""
-    for pattern in ("1-raw/*", "5-models/*/seed-*", "6-predictions/*/seed-*"):
+    networks = ("5-models/*/seed-*", "6-predictions/*/seed-*")
+    for pattern in ("1-raw/*", *networks, *(f"{FOLDS}/*/{pattern}" for pattern in networks)):
         for folder in sorted(runs.glob(f"*/{DATASETS}/*/{pattern}")):
             record = read_run(folder)
             is_whole = isinstance(record.get("seconds"), int | float) and isinstance(record.get("options"), dict)
@@ -199,14 +210,18 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
     comparisons = len(study.versions) * len(groups)
     noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
     for group, folder, tested in groups:
-        held_out, cases = len(plan.about["split"][tested]["holdout"]), len(plan.about["cases"][tested])
+        splits, cases = read_splits(plan.about, tested).values(), len(plan.about["cases"][tested])
+        held_out = _count_groups(plan, tested, [case for split in splits for case in split["holdout"]])
         with_reference = plan.about.get("covered", {}).get(tested, {}).get(study.reference)
         of_cases = f"{cases} cases in all"
         if with_reference is not None:
             of_cases = f"{len(with_reference)} cases that {study.reference} has labels of"
-        std = measured_std(study.run_folder / folder / "6-predictions", study.content.score.empty, study.reference)
-        smallest = detectable_distance(Design(std or ASSUMED_STD, held_out, confidence, cautious))
-        with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)} (of {of_cases})"
+        measured = measured_std(study.run_folder, folder, study.content.score.empty, study.reference)
+        std = measured or ASSUMED_STD * fold_factor(len(splits)) ** 0.5
+        noise_of_seeds = replace(cautious, std=cautious.std / len(splits) ** 0.5)
+        smallest = detectable_distance(Design(std, held_out, confidence, noise_of_seeds))
+        in_folds = f" in {len(splits)} folds" if len(splits) > 1 else ""
+        with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)}{in_folds} (of {of_cases})"
         if smallest is None:
             share = f"`holdout: {train.holdout:g}`"
             enough = ceil(FEWEST_TESTED / train.holdout)
@@ -214,15 +229,21 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
             total = f", which takes {enough} cases {kind} with {share}"
             yield (
                 f"smallest gain that {group} would show: none, it can't tell at all {with_cases}; hold out at least "
-                f"{FEWEST_TESTED}{'' if train.given_split(tested) else total}"
+                f"{FEWEST_TESTED}{'' if train.given_split(tested) or train.folds else total}"
             )
             continue
         yield (
             f"smallest gain that {group} would show in 4 of 5 studies: {_format_points(smallest)} of Dice, "
             f"{_format_points(smallest + verdict.margin)} to be worth it; {with_cases} and {comparisons} "
             f"comparison{'s' * (comparisons != 1)}; standard deviation between cases "
-            f"{_format_points(std or ASSUMED_STD)} ({'measured' if std else 'assumed'}), between seeds {noise}"
+            f"{_format_points(std)} ({'measured' if measured else 'assumed'}), between seeds {noise}"
         )
+
+
+def _count_groups(plan: Plan, dataset: str, cases: Sequence[str]) -> int:
+    """Cases, where those of one group, such as a patient, count once."""
+    groups = plan.about.get("groups", {}).get(dataset, {})
+    return len({groups.get(case, case) for case in cases})
 
 
 def expected_seed_error(train: TrainSettings, verdict: VerdictSettings, comparisons: int) -> SeedError | None:
@@ -258,13 +279,24 @@ def _format_points(std: float) -> str:
     return f"{100 * std:.1f} points"
 
 
-def measured_std(predictions: Path, convention: str, reference: str = BASE) -> float | None:
-    """Standard deviation of a case's gain, the median over label versions; None where nothing was scored before."""
+def measured_std(run: Path, folder: str, convention: str, reference: str = BASE) -> float | None:
+    """Standard deviation of a case's gain, the median over label versions; None where nothing was scored before.
+
+    Args:
+        run: the run folder.
+        folder: of the networks, or of those of the folds, relative to it.
+        convention: name of the scoring convention.
+        reference: the label version that all others are compared with.
+    """
+    folds = sorted((run / folder / FOLDS).glob("*")) or [run / folder]
     frames = [
         frame.with_columns(
-            pl.lit(file.parts[-3]).alias("version"), pl.lit(int(file.parts[-2].removeprefix("seed-"))).alias("seed")
+            pl.lit(file.parts[-3]).alias("version"),
+            pl.lit(int(file.parts[-2].removeprefix("seed-"))).alias("seed"),
+            pl.lit(number).alias("fold"),
         )
-        for file in sorted(predictions.glob("*/seed-*/scores.parquet"))
+        for number, fold in enumerate(folds)
+        for file in sorted(fold.glob("6-predictions/*/seed-*/scores.parquet"))
         if (frame := statefiles.read(file, parse_frame)) is not None
     ]
     if not frames:

@@ -128,6 +128,11 @@ class StudyFile(Strict):
                 )
         if self.train is not None and (problem := self._split_problem(self.train)):
             raise ValueError(f"train.split: {problem}")
+        if self.transfer and self.train is not None and self.train.folds:
+            raise ValueError(
+                "transfer: fine-tunes networks of one split, but `train.folds` makes some for each fold; leave one of "
+                "the two out"
+            )
         if self.transfer and self.train is None:
             raise ValueError("transfer: needs networks to fine-tune, but there is no `train` section; add `train: {}`")
         return self
@@ -270,7 +275,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
 
 def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
     """The study file's `train` section as options of the trainer, without seeds and split."""
-    section = train.model_dump(exclude={"holdout", "split_seed", "split", "seeds", "noise_seeds", "options"})
+    section = train.model_dump(exclude={"holdout", "split_seed", "split", "folds", "seeds", "noise_seeds", "options"})
     return {**{key.replace("_", "-"): value for key, value in section.items()}, **train.options}
 
 

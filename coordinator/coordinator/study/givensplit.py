@@ -113,13 +113,24 @@ def _find_problems(split: Split, dataset: DatasetCheck, never_held_out: Collecti
     for name, side, given in (("train", train, split.train), ("holdout", holdout, split.holdout)):
         if not side and known.intersection(given):
             yield f"{name}: must have a case that can be used, but all are excluded or set aside: {_list(given)}"
-    for twins in dataset.twins:
-        if train.intersection(twins) and holdout.intersection(twins):
-            yield f"one scan must be on one side, but {_list(twins)} are the same scan; exclude one of them"
+    yield from _find_separated(train, holdout, dataset)
     if leaked := sorted(holdout.intersection(never_held_out)):
         yield f"networks are trained on other datasets with the scans of {_list(leaked)}; hold out others"
     if train:
         yield from describe_unlearned(Split(tuple(train), tuple(holdout)), dataset)
+
+
+def _find_separated(train: set[str], holdout: set[str], dataset: DatasetCheck) -> Iterator[str]:
+    """What must be on one side, but is on both: a scan that comes twice, a group of dataset.yaml."""
+    for twins in dataset.twins:
+        if train.intersection(twins) and holdout.intersection(twins):
+            yield f"one scan must be on one side, but {_list(twins)} are the same scan; exclude one of them"
+    for group in sorted({dataset.groups[case] for case in train & dataset.groups.keys()}):
+        if held_out := [case for case in sorted(holdout) if dataset.groups.get(case) == group]:
+            yield (
+                f"a group of dataset.yaml must be on one side, but {show_text(group)!r} has cases to train on, and "
+                f"held out are {_list(held_out)}; move them"
+            )
 
 
 def _list(cases: Sequence[str]) -> str:

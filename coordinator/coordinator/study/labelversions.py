@@ -1,6 +1,6 @@
 """The steps that make label versions and score them against the reference labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from contract import weights
 from contract.errors import UsageError
@@ -38,7 +38,7 @@ def refuse_unscorable(dataset: DatasetCheck) -> None:
 
 
 def label_version_steps(
-    planner: Planner, dataset: DatasetCheck, mappings: Mapping[str, IdMapping], split: Split | None
+    planner: Planner, dataset: DatasetCheck, mappings: Mapping[str, IdMapping], splits: Sequence[Split]
 ) -> list[Step]:
     """Labels of people: the dataset's own, and label sets; then what each generator wrote, its remap; all scores.
 
@@ -46,7 +46,7 @@ def label_version_steps(
         planner: of the study.
         dataset: whose label versions.
         mappings: label set or generator -> how its label ids become the dataset's.
-        split: of the dataset; None where nothing is trained.
+        splits: of the dataset; none where nothing is trained, several with folds.
 
     Raises:
         UsageError: weights are missing, or a generator is to learn nothing from held-out cases, but there are none.
@@ -62,7 +62,7 @@ def label_version_steps(
     for generator in sorted(planner.study.generators, key=lambda generator: bool(generator.of)):
         combined = {name: versions[name] for name in generator.of}
         _refuse_lonely(dataset, generator)
-        generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, split), combined)
+        generator_steps = _generator_steps(planner, dataset, generator, _find_split(generator, splits), combined)
         raw, to_target = generator_steps[-1], mappings[generator.name].to_target
         remap = Step(
             id=f"{name}/2-labels/{generator.name}", kind="remap",
@@ -151,22 +151,27 @@ def _label_set_step(dataset: DatasetCheck, entry: LabelSetEntry, mapping: IdMapp
     )  # fmt: skip
 
 
-def _find_split(generator: Generator, split: Split | None) -> Split | None:
+def _find_split(generator: Generator, splits: Sequence[Split]) -> Split | None:
     """The split, for a generator whose results depend on it: one that learns nothing from held-out cases.
 
     Raises:
-        UsageError: the study holds no cases out.
+        UsageError: the study holds no cases out, or others in each fold.
     """
     if not generator.tool.manifest.leaves_held_out(generator.options):
         return None
-    if split is None:
-        training = generator.tool.manifest.trains_on_labels
-        options = ", ".join(f"{k}: {v}" for k, v in (training.without_held_out if training else {}).items())
+    training = generator.tool.manifest.trains_on_labels
+    options = ", ".join(f"{k}: {v}" for k, v in (training.without_held_out if training else {}).items())
+    if len(splits) > 1:
+        raise UsageError(
+            f"generators: {generator.name} with `{options}` learns nothing from held-out cases, but with `folds` every "
+            "case is held out once; leave one of the two out"
+        )
+    if not splits:
         raise UsageError(
             f"generators: {generator.name} with `{options}` learns nothing from held-out cases, but this study "
             "trains no networks and holds none out; add a section `train`, or leave the option out"
         )
-    return split
+    return splits[0]
 
 
 def _generator_steps(

@@ -1,12 +1,12 @@
 """The steps that train networks on label versions, fine-tune these on target datasets, and score them all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import trainer_options
-from coordinator.study.labelversions import base_step, refuse_unscorable
+from coordinator.study.labelversions import SPLIT, base_step, refuse_unscorable
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split
@@ -16,6 +16,7 @@ from coordinator.study.steps import (
     Seeds,
     Step,
     dataset_folder,
+    fold_folder,
     name_output,
     transfer_folder,
 )
@@ -63,6 +64,11 @@ class NetworkGroup:
     parents: Mapping[str, Mapping[int, Step]]
     parent_store: Step | None = None
 
+    @property
+    def split_folder(self) -> str:
+        """Where the lists of its cases lie, relative to the run folder."""
+        return f"{dataset_folder(self.dataset.name) if self.parent_store else self.folder}/{SPLIT}"
+
 
 @dataclass(frozen=True, slots=True)
 class _TrainerWork:
@@ -92,14 +98,17 @@ class _TrainerWork:
 
 
 def network_steps(
-    training: Training, checked: Mapping[str, DatasetCheck], splits: Mapping[str, Split], label_steps: list[Step]
+    training: Training,
+    checked: Mapping[str, DatasetCheck],
+    splits: Mapping[str, Sequence[Split]],
+    label_steps: Sequence[Step],
 ) -> list[Step]:
     """Networks on every label version of each dataset; then fine-tuned from these, and from scratch, on each target.
 
     Args:
         training: what all networks have in common.
         checked: dataset name -> its check.
-        splits: dataset name -> its split.
+        splits: dataset name -> its split, or those of its folds.
         label_steps: the steps that make the label versions.
     """
     study, steps = training.planner.study, []
@@ -113,15 +122,18 @@ def network_steps(
     for name in study.content.datasets:
         version_steps = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
         folder = dataset_folder(name)
-        in_domain = NetworkGroup(folder, checked[name], splits[name], version_steps, version_steps[study.reference], {})
-        in_domain_steps = _group_steps(training, in_domain)
+        in_domain_steps = []
+        folders = [folder] if len(splits[name]) == 1 else [fold_folder(name, n) for n in range(len(splits[name]))]
+        for place, split in zip(folders, splits[name], strict=True):
+            group = NetworkGroup(place, checked[name], split, version_steps, version_steps[study.reference], {})
+            in_domain_steps += _group_steps(training, group)
         steps += in_domain_steps
         models = {step.output: step for step in in_domain_steps}
-        parents = {v: {s: models[f"{folder}/5-models/{v}/seed-{s}"] for s in training.seeds(v)} for v in versions}
         for target in study.content.transfer:
+            parents = {v: {s: models[f"{folder}/5-models/{v}/seed-{s}"] for s in training.seeds(v)} for v in versions}
             reference = labels[f"{target}/2-labels/{study.reference if target in study.content.datasets else BASE}"]
             steps += _group_steps(training, NetworkGroup(
-                transfer_folder(target, name), checked[target], splits[target],
+                transfer_folder(target, name), checked[target], splits[target][0],
                 dict.fromkeys((NO_PRETRAIN, *versions), reference), reference, parents,
                 models[f"{folder}/4-store/images"],
             ))  # fmt: skip
@@ -135,7 +147,7 @@ def _group_steps(training: Training, group: NetworkGroup) -> list[Step]:
         options |= {"spacing": "median", "patch": "auto", "filters": "auto"}
     image_store = _trainer_step(training, group, _TrainerWork(
         "prepare", "store", f"{group.folder}/4-store/images", cases, options,
-        inputs={"split": f"{dataset_folder(group.dataset.name)}/split"}, parent=group.parent_store,
+        inputs={"split": group.split_folder}, parent=group.parent_store,
         dependencies={
             "data": group.dataset.digests(labels=False), "split": [group.split.train, group.split.holdout]
         },
@@ -168,14 +180,14 @@ def _network_steps(
     ))  # fmt: skip
     predictions = _trainer_step(training, group, _TrainerWork(
         "predict", network, f"{group.folder}/6-predictions/{folder}", len(held_out), options,
-        inputs={"split": f"{dataset_folder(group.dataset.name)}/split", "model": model},
+        inputs={"split": group.split_folder, "model": model},
         arguments=("--cases", "@split/holdout.txt"),
         dependencies={"data": group.dataset.digests(labels=False), "holdout": held_out},
     ))  # fmt: skip
     scores = Step(
         id=f"{predictions.id}/scores", kind="score-predictions", output=f"{predictions.output}/scores.parquet",
-        dataset=group.dataset.name, label_version=network, cases=len(held_out), settings={"seed": seed},
-        fingerprint="",
+        dataset=group.dataset.name, label_version=network, cases=len(held_out), fingerprint="",
+        settings={"seed": seed, "cases": list(held_out)},
     )  # fmt: skip
     return [model, predictions, complete_scoring_step(training.planner, scores, group.reference, predictions)]
 

@@ -17,6 +17,7 @@
     RUN/datasets/<dataset>/4-store/{images,<version>}/ resampled once for all versions
     RUN/datasets/<dataset>/5-models/<version>/seed-<n>/
     RUN/datasets/<dataset>/6-predictions/<version>/seed-<n>/ + scores.parquet
+    RUN/datasets/<dataset>/folds/<n>/                  with `train.folds`: these three of each fold
     RUN/transfer/<target>/<dataset>/…                 the same for networks fine-tuned from those of <dataset>
 
 A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
@@ -50,8 +51,8 @@ from coordinator.study.runfolder import (
     refuse_unsafe_places,
 )
 from coordinator.study.settings import TrainSettings
-from coordinator.study.split import Split, leave_out_unlabelled, split_cases
-from coordinator.study.steps import BASE, Plan, Step
+from coordinator.study.split import Split, draw_folds, leave_out_unlabelled, split_cases
+from coordinator.study.steps import BASE, FOLDS, Plan, Step
 
 DESCRIPTION = "dataset.yaml"
 
@@ -79,7 +80,7 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
     planner = Planner(study, runner, study.weights.is_dir())
     steps: list[Step] = []
     mappings: dict[str, dict[str, IdMapping]] = {}
-    splits: dict[str, Split] = {}
+    splits: dict[str, tuple[Split, ...]] = {}
     for name in study.content.datasets:
         dataset = checked[name]
         refuse_unscorable(dataset)
@@ -89,7 +90,7 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         }
         if study.content.train is not None:
             splits[name] = _split_dataset(study, checked, name, study.content.train)
-        steps += label_version_steps(planner, dataset, mappings[name], splits.get(name))
+        steps += label_version_steps(planner, dataset, mappings[name], splits.get(name, ()))
     if study.content.train is not None and study.trainer is not None:
         _refuse_lacking_targets(study, mappings)
         for name in study.content.transfer:
@@ -195,25 +196,33 @@ def _describe_unused(study: Study, dataset: DatasetCheck) -> Iterator[str]:
         )
 
 
-def _split_dataset(study: Study, checked: Mapping[str, DatasetCheck], name: str, train: TrainSettings) -> Split:
-    """Split a dataset: twins on one side; in a target dataset, scans that other datasets train on are not held out."""
+def _split_dataset(
+    study: Study, checked: Mapping[str, DatasetCheck], name: str, train: TrainSettings
+) -> tuple[Split, ...]:
+    """Split a dataset, once or in folds: twins, and cases of one patient, on one side.
+
+    In a target dataset, scans that other datasets train on are not held out.
+    """
     known: set[str] = set()
     if name in study.content.transfer:
         for source in study.content.datasets:
             known.update(find_shared_scans(checked[name], checked[source]))
     dataset, is_compared = checked[name], name in study.content.datasets
     testable = dataset.covered(study.reference)
+    together = [tuple(case for case in group if case in testable) for group in dataset.kept_together]
+    if train.folds:
+        folds = draw_folds(testable, train, name, train.folds, together)
+        return tuple(leave_out_unlabelled(fold, dataset, study.reference, study.versions) for fold in folds)
     if given := train.given_split(name):
         split = use_given_split(read_given_split(given, study.file.parent), dataset, study.file, known)
     else:
-        twins = [tuple(case for case in group if case in testable) for group in dataset.twins]
-        split = split_cases(testable, train, name, twins, known)
+        split = split_cases(testable, train, name, together, known)
     if not is_compared:
-        return split
+        return (split,)
     labelled = leave_out_unlabelled(split, dataset, study.reference, study.versions)
     if given and (problems := list(describe_unlearned(labelled, dataset))):
         raise UsageError(list_problems(f"{study.file}: train.split of {name}, of cases with all labels", problems))
-    return labelled
+    return (labelled,)
 
 
 def _find_all_marks(study: Study, *, has_held_out: bool) -> dict[str, Marks]:
@@ -231,7 +240,7 @@ def _describe_study(
     study: Study,
     checked: Mapping[str, DatasetCheck],
     mappings: Mapping[str, Mapping[str, IdMapping]],
-    splits: Mapping[str, Split],
+    splits: Mapping[str, tuple[Split, ...]],
 ) -> dict[str, Any]:
     """What the report needs beside results; means are over organs that every generator can give (eq. 3)."""
     datasets = study.content.datasets
@@ -252,9 +261,17 @@ def _describe_study(
         "transfer": list(study.content.transfer),
         "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},
+        "groups": {d: checked[d].observations for d in (*datasets, *study.content.transfer)},
     }
     if splits and study.content.train:
-        about["split"] = {d: {"train": list(s.train), "holdout": list(s.holdout)} for d, s in splits.items()}
+        listed = {
+            d: [{"train": list(split.train), "holdout": list(split.holdout)} for split in of_dataset]
+            for d, of_dataset in splits.items()
+        }
+        if study.content.train.folds:
+            about[FOLDS] = listed
+        else:
+            about["split"] = {d: split for d, (split,) in listed.items()}
         about["seeds"] = list(study.content.train.seeds)
         about["noise_seeds"] = list(study.content.train.noise_seeds)
     return about

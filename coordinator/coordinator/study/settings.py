@@ -99,6 +99,10 @@ class TrainSettings(Strict):
     split: SplitForm | None = Field(
         default=None, description="instead of a drawn split: a file, or cases; of several datasets, by their names"
     )
+    folds: int | None = Field(
+        default=None, ge=2, le=1000,
+        description="instead of one split: every case is held out once, with networks of their own for each fold",
+    )  # fmt: skip
     seeds: Items[int] = Field(
         default=(0, 1, 2), min_length=1, max_length=1000, description="a network for each, on each label version"
     )
@@ -125,6 +129,12 @@ class TrainSettings(Strict):
         """The split of a dataset that is given; None where it is drawn."""
         given = self.split.get(dataset) if isinstance(self.split, dict) else self.split
         return GivenSplit(file=given) if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _check_folds(self) -> "TrainSettings":
+        if self.folds and (other := next((name for name in ("holdout", "split") if name in self.model_fields_set), "")):
+            raise ValueError(f"folds: hold every case out once, so `{other}` has nothing to say; give one of the two")
+        return self
 
     @model_validator(mode="after")
     def _check_noise_seeds(self) -> "TrainSettings":

@@ -22,7 +22,7 @@ def split_cases(
     cases: tuple[str, ...],
     train: TrainSettings,
     dataset: str,
-    twins: Sequence[Sequence[str]] = (),
+    together: Sequence[Sequence[str]] = (),
     never_held_out: Collection[str] = (),
 ) -> Split:
     """Hold cases out at random, by `split_seed` and the cases alone.
@@ -31,7 +31,7 @@ def split_cases(
         cases: sound ones.
         train: share of cases to hold out, and the seed.
         dataset: its name.
-        twins: groups of cases that are one scan; each stays on one side.
+        together: groups of cases that stay on one side, such as one scan twice.
         never_held_out: cases whose scan another dataset of the study trains on.
 
     Raises:
@@ -43,7 +43,7 @@ def split_cases(
         )
     count = min(max(round(train.holdout * len(cases)), 1), len(cases) - 1)
     order = np.random.Generator(np.random.Philox(key=train.split_seed)).permutation(len(cases))
-    groups = {case: tuple(group) for group in twins for case in group}
+    groups = {case: tuple(group) for group in together for case in group}
     holdout: set[str] = set()
     for case in (cases[i] for i in order):
         group = groups.get(case, (case,))
@@ -52,6 +52,40 @@ def split_cases(
     if not holdout:
         holdout.update(_smallest_group(cases, groups, never_held_out, dataset))
     return Split(train=tuple(sorted(set(cases) - holdout)), holdout=tuple(sorted(holdout)))
+
+
+def draw_folds(
+    cases: tuple[str, ...],
+    train: TrainSettings,
+    dataset: str,
+    count: int,
+    together: Sequence[Sequence[str]] = (),
+) -> tuple[Split, ...]:
+    """Hold every case out once, in folds of nearly equal size, by `split_seed` and the cases alone.
+
+    Args:
+        cases: sound ones.
+        train: holds the seed.
+        dataset: its name.
+        count: number of folds.
+        together: groups of cases that stay in one fold, such as one scan twice.
+
+    Raises:
+        UsageError: fewer groups than folds.
+    """
+    grouped = {case: tuple(group) for group in together for case in group}
+    groups = list(dict.fromkeys(grouped.get(case, (case,)) for case in cases))
+    if len(groups) < count:
+        kept = f" in {len(groups)} groups that stay together" if len(groups) < len(cases) else ""
+        raise UsageError(
+            f"{dataset}: each of {count} folds needs a case to hold out, but there are {len(cases)} sound cases{kept}; "
+            "give fewer `train.folds`"
+        )
+    order = np.random.Generator(np.random.Philox(key=train.split_seed)).permutation(len(groups))
+    folds: list[list[str]] = [[] for _ in range(count)]
+    for group in sorted((groups[i] for i in order), key=len, reverse=True):
+        min(folds, key=len).extend(group)
+    return tuple(Split(tuple(sorted(set(cases) - set(fold))), tuple(sorted(fold))) for fold in folds)
 
 
 def leave_out_unlabelled(split: Split, dataset: DatasetCheck, reference: str, versions: Sequence[str]) -> Split:
@@ -86,7 +120,7 @@ def leave_out_unlabelled(split: Split, dataset: DatasetCheck, reference: str, ve
 def _smallest_group(
     cases: tuple[str, ...], groups: Mapping[str, tuple[str, ...]], never_held_out: Collection[str], dataset: str
 ) -> tuple[str, ...]:
-    """The smallest group of twins, where every scan comes more often than cases are to be held out.
+    """The smallest group that stays together, where every one has more cases than are to be held out.
 
     Raises:
         UsageError: no scan can be held out.

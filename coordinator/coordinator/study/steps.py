@@ -20,6 +20,8 @@ MARKERS = ".steps"
 DATASETS = "datasets"
 TRANSFER = "transfer"
 """Folders of the run folder in which only names of datasets stand; beside them stand only names of ours."""
+FOLDS = "folds"
+"""The folder of a dataset's results that holds those of each fold, where a study has folds."""
 BASE = "base"
 """The label version that holds the dataset's own labels; the reference labels, unless the study names others."""
 NO_PRETRAIN = "no-pretrain"
@@ -29,6 +31,11 @@ NO_PRETRAIN = "no-pretrain"
 def dataset_folder(dataset: str) -> str:
     """Where the results of a dataset lie, relative to the run folder."""
     return f"{DATASETS}/{dataset}"
+
+
+def fold_folder(dataset: str, fold: int) -> str:
+    """Where the results of networks lie that are tested on one fold of a dataset, relative to the run folder."""
+    return f"{dataset_folder(dataset)}/{FOLDS}/{fold}"
 
 
 def transfer_folder(target: str, dataset: str) -> str:
@@ -102,7 +109,7 @@ class Plan(NamedTuple):
         weights: folder of trained weights; None where there is none.
         steps: in an order in which they could be done.
         about: what the report needs: reference, label versions and the cases that they cover, label tables, common
-            labels, split, marks, seeds, noise_seeds.
+            labels, split or folds, marks, seeds, noise_seeds.
     """
 
     study: str
@@ -148,9 +155,21 @@ class Seeds(NamedTuple):
 def read_seeds(about: Mapping[str, Any]) -> Seeds:
     """The seeds of the networks of a plan; none where nothing is trained."""
     reference = about.get("reference", BASE)
-    if "split" not in about:
+    if "split" not in about and FOLDS not in about:
         return Seeds(reference)
     return Seeds(reference, tuple(about.get("seeds", ())), tuple(about.get("noise_seeds", ())))
+
+
+def read_splits(about: Mapping[str, Any], dataset: str) -> dict[str, Mapping[str, Any]]:
+    """The split of a dataset, or that of each of its folds; none where nothing is trained.
+
+    Returns:
+        Folder of the networks, relative to the run folder -> {"train": cases, "holdout": cases}.
+    """
+    if folds := about.get(FOLDS, {}).get(dataset):
+        return {fold_folder(dataset, number): split for number, split in enumerate(folds)}
+    split = about.get("split", {}).get(dataset)
+    return {dataset_folder(dataset): split} if split else {}
 
 
 def plan_text(plan: Plan) -> str:

@@ -47,7 +47,7 @@ class Finding:
         surface_low: lower end of its interval.
         surface_high: upper end of its interval.
         confidence: of these intervals; higher than 1 - alpha where there are several comparisons.
-        cases: held-out cases that both networks have.
+        cases: held-out cases that both networks have; those of one group, such as a patient, count once.
         seeds: networks on the version that have scores.
         base_seeds: networks on the reference labels that have scores.
         seed_std: standard deviation of one network's Dice over seeds, the larger of the two; None where it is unknown.
@@ -129,16 +129,17 @@ def findings(run: Run, results: Results | None = None) -> list[Finding]:
     if results is None:
         results = compute_results(run)
     plan = make_test_plan(run)
-    places = [(None, run.model_scores, None), *((t.target, t.scores, t.labels) for t in run.transfers)]
+    places = [(None, run.model_scores, None, None), *((t.target, t.scores, t.labels, t.groups) for t in run.transfers)]
     all_findings: list[Finding] = []
-    for target, scores, target_organs in places:
+    for target, scores, target_organs, groups in places:
         for dataset in run.datasets:
             dataset_scores = scores.filter(pl.col("dataset") == dataset.name)
             organs = target_organs or {label: dataset.labels[label] for label in dataset.common}
-            is_planned = target is not None or dataset.split is not None
+            is_planned = target is not None or bool(dataset.splits)
             if not organs or not is_planned or (scores.is_empty() and not run.failed_networks):
                 continue
-            cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m) for m in METRICS}
+            together = dataset.groups if groups is None else groups
+            cubes = {m: make_cube(dataset_scores, run.score.empty, list(organs), m, together) for m in METRICS}
             scope = _Scope(run, results, plan, dataset.name, target, organs, cubes)
             all_findings += [_find(scope, v, label) for label in (None, *organs) for v in dataset.versions]
     return all_findings
@@ -291,12 +292,12 @@ def _label_gain(results: Results, dataset: str, version: str, label: int | None)
 def _count_masks(run: Run, dataset_name: str, label: int | None) -> int | None:
     """Count masks of the common organs in the training cases, or of one organ; None without scores of labels."""
     dataset = next(d for d in run.datasets if d.name == dataset_name)
-    if run.label_scores.is_empty() or dataset.split is None:
+    if run.label_scores.is_empty() or not dataset.splits:
         return None
     masks = run.label_scores.filter(
         (pl.col("dataset") == dataset_name)
         & (pl.col("reference_voxels") > 0)
-        & pl.col("case").is_in(list(dataset.split.train))
+        & pl.col("case").is_in(list(dataset.trained))
         & pl.col("label").is_in([label] if label is not None else list(dataset.common))
     )
     return masks.select("case", "label").n_unique() if masks.height else None

@@ -56,7 +56,7 @@ def find_improvements(run: Run, results: Results, dataset: RunDataset) -> list[I
     if len(levels) < 2:
         return []
     scores = run.model_scores.filter(pl.col("dataset") == dataset.name)
-    cube = make_cube(scores, run.score.empty, dataset.common)
+    cube = make_cube(scores, run.score.empty, dataset.common, groups=dataset.groups)
     plan, names = make_test_plan(run), list(levels)
     pairs = [(worse, better) for i, worse in enumerate(names) for better in names[i + 1 :]]
     improvements = [found for pair in pairs if (found := _improve(run, plan, cube, levels, pair))]

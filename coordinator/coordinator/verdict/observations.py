@@ -26,7 +26,7 @@ def _describe_dataset(run: Run, results: Results, dataset: RunDataset, alpha: fl
     labels = {v: score for v in dataset.versions if (score := results.labels(dataset.name, v))}
     networks = {v: score for v in (run.reference, *dataset.versions) if (score := results.model(dataset.name, v))}
     yield from _describe_labels(dataset, labels)
-    if dataset.split:
+    if dataset.splits:
         failed = {version for name, version in count_failed(run.failed_networks) if name == dataset.name}
         yield from _describe_networks(run.reference, dataset, networks, failed)
         yield from _describe_trend(labels, networks, alpha)
@@ -146,7 +146,7 @@ def _describe_order(labels: Sequence[float], networks: Sequence[float], alpha: f
 
 def _describe_limits(run: Run) -> Iterator[str]:
     yield from _describe_marks(run)
-    held_out = sorted({len(dataset.held_out) for dataset in run.datasets if dataset.split})
+    held_out = sorted({len(dataset.held_out) for dataset in run.datasets if dataset.splits})
     if not held_out:
         yield "This study trains no networks: it shows how good the labels are, not what better labels gain."
         return

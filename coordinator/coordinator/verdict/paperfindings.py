@@ -81,7 +81,7 @@ def paper_findings(run: Run, results: Results, findings: Sequence[Finding]) -> l
         findings: of `decide.findings`.
     """
     plan = make_test_plan(run)
-    trained = [dataset for dataset in run.datasets if dataset.split is not None]
+    trained = [dataset for dataset in run.datasets if dataset.splits]
     tested = [transfer for transfer in run.transfers if not transfer.scores.is_empty()]
     return [
         *(_test_pretraining(run, plan, transfer, dataset) for transfer in tested for dataset in trained),
@@ -97,7 +97,7 @@ def _test_pretraining(run: Run, plan: TestPlan, transfer: Transfer, dataset: Run
     missing = [v for v in (run.reference, NO_PRETRAIN) if scores.filter(pl.col("version") == v).is_empty()]
     if missing:
         return replace(finding, statement=f"Can't tell: no network of {join_names(missing)} has scores.")
-    cube = make_cube(scores, run.score.empty, list(transfer.labels))
+    cube = make_cube(scores, run.score.empty, list(transfer.labels), groups=transfer.groups)
     comparison = compare(cube, run.reference, NO_PRETRAIN, run.verdict.seed_std)
     if comparison is None:
         return replace(finding, statement="Can't tell: the networks share no case and organ that count.")
@@ -176,7 +176,7 @@ def _compare_columns(run: Run, plan: TestPlan, transfer: Transfer, datasets: Seq
     versions = [run.reference, *(v for v in run.versions if any(v in dataset.versions for dataset in datasets))]
     cube = make_cube(
         transfer.scores.with_columns(pl.concat_str("dataset", "version", separator="/").alias("version")),
-        run.score.empty, list(transfer.labels),
+        run.score.empty, list(transfer.labels), groups=transfer.groups,
     )  # fmt: skip
     present = np.array([[f"{name}/{version}" in cube.versions for version in versions] for name in names])
     columns, rows = complete_part(present)
@@ -218,7 +218,7 @@ def _arrange(cube: Cube, names: Sequence[Sequence[str]]) -> np.ndarray:
     if not counted.any():
         return np.empty((*tables.shape[:2], 0))
     kept = np.where(counted, tables, np.nan)
-    return np.array([[mean_over_organs(table).by_case for table in column] for column in kept])
+    return np.array([[mean_over_organs(table, cube.groups).by_case for table in column] for column in kept])
 
 
 def _test_ranks(results: Results, plan: TestPlan, dataset: RunDataset) -> Iterator[PaperFinding]:

@@ -55,7 +55,7 @@ class TestPlan:
 
 def make_test_plan(run: Run) -> TestPlan:
     """Count what the study set out to compare, whether or not it got that far."""
-    trained = [len(dataset.versions) for dataset in run.datasets if dataset.split is not None]
+    trained = [len(dataset.versions) for dataset in run.datasets if dataset.splits]
     return plan_tests(run.verdict.alpha, trained, len(run.transfers))
 
 

@@ -1,5 +1,7 @@
 """Gains of networks on scores written by hand, and against a cluster-robust regression."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -92,3 +94,45 @@ def test_a_version_of_other_seeds_is_compared_by_its_own_mean():
     version[:, 0, 0] = 0.7
 
     assert gain(cube(base, version), "base", "v").mean == pytest.approx(0.2)
+
+
+def test_scans_of_one_patient_count_as_one_case():
+    random = np.random.Generator(np.random.Philox(key=3))
+    base, version = random.normal(size=(2, 3, 2, 4))
+    scans = replace(cube(base.repeat(2, axis=0), version.repeat(2, axis=0)), groups=tuple("ppqqrr"))
+
+    result, alone = gain(scans, "base", "v"), gain(cube(base, version), "base", "v")
+
+    assert result.by_case == pytest.approx(alone.by_case)
+    assert (result.cases, result.freedom) == (tuple("pqr"), pytest.approx(alone.freedom))
+
+
+def test_the_variance_over_patients_with_gaps_is_that_of_a_cluster_robust_regression():
+    random = np.random.Generator(np.random.Philox(key=4))
+    patients = tuple("aabbbcddeeff")
+    table = random.normal(size=(12, 3)) + random.normal(size=12)[:, None]
+    table[3, 1] = table[9, 2] = np.nan
+    rows, columns = np.nonzero(np.isfinite(table))
+    fit = sm.OLS(table[rows, columns], np.eye(3)[columns]).fit(
+        cov_type="cluster", cov_kwds={"groups": np.array([ord(patients[row]) for row in rows]), "use_correction": False}
+    )
+    contrast = np.full(3, 1 / 3)
+
+    mean = mean_over_organs(table, patients)
+
+    assert mean.by_case.mean() == pytest.approx(float(contrast @ fit.params))
+    # All six patients have every organ, so each organ's factor is 6 / 5.
+    assert mean.by_case.var(ddof=1) / 6 == pytest.approx(float(contrast @ fit.cov_params() @ contrast) * 6 / 5)
+    assert mean.freedom < 5
+
+
+def test_folds_widen_the_spread_over_cases_and_leave_the_gain():
+    random = np.random.Generator(np.random.Philox(key=5))
+    base, version = random.normal(size=(2, 6, 2, 4))
+
+    plain, in_folds = (
+        gain(replace(cube(base, version), folds=folds), "base", "v") for folds in ((), (0, 0, 1, 1, 2, 2))
+    )
+
+    assert in_folds.mean == pytest.approx(plain.mean)
+    assert in_folds.by_case.var() == pytest.approx((1 + 3 / 2) * plain.by_case.var())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.planning import NamedCode
 
+from contract.errors import UsageError
 from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.study.file import load_study
 from coordinator.study.pipeline import make_plan
@@ -97,3 +98,39 @@ def test_noise_seeds_redo_nothing_that_was_done_without_them(plan: Callable[...,
 
     assert {step: after[step] for step in before} == before
     assert all("/base/seed-1" in step for step in after.keys() - before.keys())
+
+
+def test_folds_have_networks_and_image_stores_of_their_own(plan: Callable[..., Plan]) -> None:
+    made = plan("seeds: [0, 1], folds: 5", "degrade")
+
+    assert len(networks(made)) == 5 * 2 * 2
+    held_out = [split["holdout"] for split in made.about["folds"]["toy"]]
+    assert sorted(case for cases in held_out for case in cases) == list("abcde")
+    assert "split" not in made.about
+    for number, cases in enumerate(held_out):
+        folder = f"toy/folds/{number}"
+        predictions = made.step(f"{folder}/6-predictions/degrade/seed-1")
+        assert predictions.inputs["split"] == f"datasets/{folder}/split"
+        assert made.step(f"{predictions.id}/scores").settings["cases"] == cases
+        assert made.step(f"{folder}/5-models/degrade/seed-1").inputs["store"] == f"datasets/{folder}/4-store/images"
+    assert len({made.step(f"toy/folds/{n}/4-store/images").fingerprint for n in range(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("train", "further", "said"),
+    [
+        ("folds: 6", "", "toy: each of 6 folds needs a case to hold out, but there are 5 sound cases"),
+        ("folds: 3, holdout: 0.2", "", "folds: hold every case out once, so `holdout` has nothing to say"),
+        ("folds: 3, split: a.json", "", "folds: hold every case out once, so `split` has nothing to say"),
+        ("folds: 3", "transfer: [target]", "transfer: fine-tunes networks of one split, but `train.folds`"),
+        ("folds: 1", "", "folds: .*greater than or equal to 2"),
+    ],
+)
+def test_folds_that_say_two_things_are_refused(plan: Callable[..., Plan], train: str, further: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan(train, "degrade", further)
+
+
+def test_nnunet_that_learns_from_training_cases_alone_is_refused_with_folds(plan: Callable[..., Plan]) -> None:
+    with pytest.raises(UsageError, match="but with `folds` every case is held out once; leave one of the two out"):
+        plan("folds: 3", "{name: clean, tool: nnunet, options: {folds-over: training}}")
