@@ -110,7 +110,12 @@ def plan(study: Path, runtime: str | None) -> None:
     console.print(table)
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
     content, versions = prepared.study.content, len(prepared.study.versions)
-    tests = plan_tests(content.verdict.alpha, [versions] * len(content.datasets), len(content.transfer))
+    tests = plan_tests(
+        content.verdict.alpha,
+        [versions] * len(content.datasets),
+        len(content.transfer),
+        len(content.mix.by) if content.mix else 0,
+    )
     lines = cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence)
     if content.train is not None:
         lines.append(f"{describe_tests(tests)}.")

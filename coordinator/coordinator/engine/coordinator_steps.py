@@ -3,19 +3,21 @@
 The further outputs of a step (`also`) are written beside it.
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from contract import atomic, records
+from contract import atomic, records, statefiles
 from contract.datasets import SUFFIX, case_names, open_dataset
 from contract.errors import CaseError
 from contract.records import CaseStatus
 from contract.volumes import read_image, read_labels, write_labels
 from coordinator.datasets.remap import remap_labels
-from coordinator.scoring.framefiles import write_frame
+from coordinator.scoring.caseorder import draw_order, rank_cases
+from coordinator.scoring.framefiles import parse_frame, write_frame
 from coordinator.scoring.settings import scoring_from_json
 from coordinator.study.steps import Plan, Step, name_output
 
@@ -67,6 +69,43 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
         result / records.RUN,
         {"source": name_output(step.settings["raw"]), "to_target": step.settings["to_target"], "outputs": outputs},
     )
+
+
+def mix(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """Write the labels of training cases, of some the better ones, of the others the worse ones.
+
+    Raises:
+        CaseError: one of the two lacks labels of a case.
+    """
+    settings = step.settings
+    chosen = set(_order_cases(run, step)[: settings["count"]])
+    sources = {case: run / settings["better" if case in chosen else "worse"] for case in settings["cases"]}
+    if lost := [f"{folder / case}{SUFFIX}" for case, folder in sources.items() if not _has_case(folder, case)]:
+        raise CaseError(
+            f"{', '.join(lost)}: must be there, since networks are trained on this case; see why its tool could not "
+            "label it, or exclude the case"
+        )
+    result.mkdir()
+    outputs = {}
+    for case, folder in sources.items():
+        shutil.copyfile(folder / f"{case}{SUFFIX}", result / f"{case}{SUFFIX}")
+        outputs[f"{case}{SUFFIX}"] = records.file_sha256(result / f"{case}{SUFFIX}")
+    about = {"source": f"mixture by the rule {settings['rule']}", "better_cases": sorted(chosen), "outputs": outputs}
+    atomic.write_json(result / records.RUN, about)
+
+
+def _has_case(folder: Path, case: str) -> bool:
+    failed = records.read_statuses(folder).get(case)
+    return (folder / f"{case}{SUFFIX}").is_file() and not (failed and failed.state == "failed")
+
+
+def _order_cases(run: Path, step: Step) -> list[str]:
+    """The training cases of a mixture, those first that its rule gives the better labels first."""
+    settings = step.settings
+    if settings["ranking"] is None:
+        return draw_order(settings["cases"], settings["seed"])
+    scores = statefiles.require(run / settings["ranking"], parse_frame, "run the study again, which makes it again")
+    return rank_cases(scores, settings["cases"], settings["version"], settings["convention"])
 
 
 def score(run: Path, plan: Plan, step: Step, result: Path) -> None:
@@ -170,6 +209,7 @@ def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
 
 FUNCTIONS: Mapping[str, Callable[[Path, Plan, Step, Path], None]] = {
     "labels": write_label_set,
+    "mix": mix,
     "remap": remap,
     "score": score,
     "score-predictions": score_predictions,

@@ -1,7 +1,7 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
-    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, consistency, cases, distances, dose, worklist,
-                                                  │         rankings, papercomparison, paperfindings
+    run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, consistency, cases, distances, dose, mixtures,
+                                                  │         worklist, rankings, papercomparison, paperfindings
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
                                                   ├──► methods, training, emptymasks, references    bib
@@ -23,6 +23,7 @@ from coordinator.report.consistency import consistency_table
 from coordinator.report.distances import distance_tables
 from coordinator.report.dose import dose_table
 from coordinator.report.methods import write_methods
+from coordinator.report.mixtures import draw_mix_curves, mix_table
 from coordinator.report.page import Content, render_page
 from coordinator.report.papercomparison import compare_with_paper
 from coordinator.report.paperfindings import paper_finding_table
@@ -36,6 +37,7 @@ from coordinator.results.run import Run
 from coordinator.results.summaries import Results, compute_results
 from coordinator.verdict.decide import findings
 from coordinator.verdict.dose import find_improvements
+from coordinator.verdict.mixtures import find_curves
 from coordinator.verdict.observations import describe_results
 from coordinator.verdict.paperfindings import paper_findings
 from coordinator.verdict.sentences import describe_findings
@@ -81,10 +83,12 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
     case_tables = (cases.case_table(run, dataset, scores[dataset.name]) for dataset in run.datasets)
     drawn = [overlays.draw_overlays(folder, run, dataset, scores[dataset.name]) for dataset in run.datasets]
     scatters = (scatter.draw_scatter(run, results, dataset) for dataset in run.datasets)
-    curves = (figures.draw_training_curves(run, dataset) for dataset in run.datasets)
+    training_curves = (figures.draw_training_curves(run, dataset) for dataset in run.datasets)
     all_findings = findings(run, results)
     improvements = [(d, gains) for d in run.datasets if (gains := find_improvements(run, results, d))]
     dose_curves = (figures.draw_dose_response(run, dataset, gains) for dataset, gains in improvements)
+    curves = find_curves(run)
+    mixed = [[curve for curve in curves if curve.dataset == d.name] for d in run.datasets] if run.mix else []
     return Content(
         verdict_sentences=list(describe_findings(all_findings, run.verdict, run.reference)),
         verdict=verdict_tables(all_findings, run),
@@ -100,11 +104,13 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         paper_findings=[t for t in [paper_finding_table(run, paper_findings(run, results, all_findings))] if t],
         dose_tables=[dose_table(run, dataset, gains) for dataset, gains in improvements],
         dose_curves=[picture for picture in dose_curves if picture],
+        mix_tables=[mix_table(run, run.mix, found) for found in mixed if run.mix and found],
+        mix_curves=[p for found in mixed if run.mix and found and (p := draw_mix_curves(run, run.mix, found))],
         worklist=[table for table in [worklist_table(run)] if table],
         paper_comparisons=compare_with_paper(run, results),
         rankings=[table for table in [ranking_table(run)] if table],
         scatters=[picture for picture in scatters if picture],
-        training_curves=[picture for picture in curves if picture],
+        training_curves=[picture for picture in training_curves if picture],
         cases=[table for table in case_tables if table],
         overlays=[picture for pictures, _ in drawn for picture in pictures],
         missing_overlays=[note for _, notes in drawn for note in notes],

@@ -103,13 +103,14 @@ def draw_training_curves(run: Run, dataset: RunDataset) -> Picture | None:
     """Draw loss and, where it was measured, validation Dice of each network over epochs; None without logs."""
     if run.training_logs.is_empty() or dataset.name not in run.training_logs["dataset"]:
         return None
-    logs = run.training_logs.filter(pl.col("dataset") == dataset.name)
+    colours = version_colours(run)
+    logs = run.training_logs.filter((pl.col("dataset") == dataset.name) & pl.col("version").is_in(list(colours)))
     validated = "validation_dice" in logs.columns and logs["validation_dice"].is_not_null().any()
     curves = {"loss": "training loss", **({"validation_dice": "validation Dice"} if validated else {})}
     with styled_figure(5.0 * len(curves), 3.6) as figure:
         panels = figure.subplots(1, len(curves), squeeze=False)[0]
         for axes, (column, title) in zip(panels, curves.items(), strict=True):
-            _draw_curves(axes, logs.drop_nulls(column), column, version_colours(run))
+            _draw_curves(axes, logs.drop_nulls(column), column, colours)
             axes.set_title(f"{dataset.name}: {title}", loc="left")
             axes.set_xlabel("epoch")
         handles, names = panels[0].get_legend_handles_labels()

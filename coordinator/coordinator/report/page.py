@@ -38,6 +38,8 @@ class Content:
         distances: HD95 and average surface distance of label versions, networks and targets.
         dose_tables: dose and response, one for each dataset that has degraded label versions.
         dose_curves: the same, drawn.
+        mix_tables: how many cases are worth correcting, one for each dataset that has networks on mixtures.
+        mix_curves: the same, drawn.
         worklist: masks to look at first; at most one table.
         paper_comparisons: our numbers and the paper's, one for each of its tables.
         rankings: label versions whose rank depends on the convention; at most one table.
@@ -63,6 +65,8 @@ class Content:
     distances: Sequence[TextTable]
     dose_tables: Sequence[TextTable]
     dose_curves: Sequence[Picture]
+    mix_tables: Sequence[TextTable]
+    mix_curves: Sequence[Picture]
     worklist: Sequence[TextTable]
     paper_comparisons: Sequence[TextTable]
     rankings: Sequence[TextTable]
@@ -79,14 +83,15 @@ class Content:
         single = [table for table in (self.label_quality, self.in_domain) if table]
         return [
             *single, *self.label_organs, *self.model_organs, *self.transfers, *self.distances,
-            *self.agreement, *self.consistency, *self.verdict, *self.paper_findings, *self.dose_tables, *self.worklist,
+            *self.agreement, *self.consistency, *self.verdict, *self.paper_findings, *self.dose_tables,
+            *self.mix_tables, *self.worklist,
             *self.paper_comparisons, *self.rankings,
         ]  # fmt: skip
 
     @property
     def pictures(self) -> list[Picture]:
         """All figures."""
-        return [*self.scatters, *self.training_curves, *self.dose_curves, *self.overlays]
+        return [*self.scatters, *self.training_curves, *self.dose_curves, *self.mix_curves, *self.overlays]
 
 
 def render_page(run: Run, content: Content) -> str:
@@ -104,7 +109,7 @@ def render_page(run: Run, content: Content) -> str:
         content=content,
         style=_read_part("style.css"),
         script=_read_part("page.js"),
-        pictures=_inline([*content.scatters, *content.training_curves, *content.dose_curves]),
+        pictures=_inline([*content.scatters, *content.training_curves, *content.dose_curves, *content.mix_curves]),
         empty_masks=describe_empty_masks(run),
         failures=_group_failures(run),
         tools=provenance.tools(run),

@@ -2,10 +2,21 @@
 
 from coordinator.report.texttables import TextTable
 from coordinator.results.run import Run
+from coordinator.study.mixtures import WORKLIST
 from coordinator.verdict.worklist import mask_disagreement, undegraded_versions
 
 LONGEST = 20
 """Rows on the page; the csv has all."""
+
+
+def _describe_use(run: Run) -> str:
+    """What disagreement does not show."""
+    if run.mix and WORKLIST in run.mix.curves:
+        return "Whether correcting such cases first gains more than others, the curves of mixtures say."
+    return (
+        "Disagreement shows where some version must be wrong. Whether correcting such cases first gains more than "
+        "others is not known from it; `mix` with `by: [random, worklist]` in the study file tests that."
+    )
 
 
 def worklist_table(run: Run) -> TextTable | None:
@@ -27,6 +38,7 @@ def worklist_table(run: Run) -> TextTable | None:
             "Disagreement is the standard deviation of Dice with the reference labels over these label versions: "
             f"{', '.join([run.reference, *undegraded_versions(run)])}. Shown are {len(rows)} of {disagreement.height} "
             "masks; the csv has all.",
+            _describe_use(run),
         ),
         tidy=disagreement,
     )

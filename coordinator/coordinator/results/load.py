@@ -5,7 +5,6 @@ Times, memory and places on disk are not read, so that the same results give the
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +14,6 @@ from pydantic import BaseModel
 from contract import statefiles, yamlfiles
 from contract.errors import UsageError
 from contract.records import read_run
-from coordinator.results.comparability import IDENTITY, find_differences
-from coordinator.results.failednetworks import FailedNetwork, find_failure
 from coordinator.results.files import (
     hide_place,
     parse_check,
@@ -25,6 +22,8 @@ from coordinator.results.files import (
     read_failed_cases,
     read_mapping,
 )
+from coordinator.results.networks import NetworkGroup, collect_network, collect_networks, read_mix
+from coordinator.results.records import Records, collect_tool, concat, read_frames
 from coordinator.results.run import (
     AGREEMENT,
     FAILURES,
@@ -35,11 +34,9 @@ from coordinator.results.run import (
     CheckSummary,
     Run,
     RunDataset,
-    ToolRun,
     Transfer,
 )
 from coordinator.results.trusted import describe_unscored, find_untrusted
-from coordinator.scoring.framefiles import parse_frame
 from coordinator.study.marks import Marks
 from coordinator.study.runfolder import refuse_older_layout
 from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
@@ -47,69 +44,14 @@ from coordinator.study.split import Split
 from coordinator.study.steps import (
     BASE,
     NO_PRETRAIN,
-    Seeds,
     agreement_file,
     dataset_folder,
-    fold_folder,
     read_seeds,
     read_splits,
     transfer_folder,
 )
 
 Section = TypeVar("Section", bound=BaseModel)
-
-
-@dataclass(slots=True)
-class _Records:
-    """Everything that is collected from the folders of a run."""
-
-    label_scores: list[pl.DataFrame] = field(default_factory=list)
-    label_shells: list[pl.DataFrame] = field(default_factory=list)
-    model_scores: list[pl.DataFrame] = field(default_factory=list)
-    agreement: list[pl.DataFrame] = field(default_factory=list)
-    logs: list[pl.DataFrame] = field(default_factory=list)
-    failures: list[tuple[str, ...]] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    tools: list[ToolRun] = field(default_factory=list)
-    failed_networks: list[FailedNetwork] = field(default_factory=list)
-    untrusted: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _NetworkGroup:
-    """Networks that are trained and tested on the same cases.
-
-    Attributes:
-        folder: theirs, relative to the run folder.
-        dataset: whose label versions they are trained on.
-        target: the dataset that they are fine-tuned on; None in-domain.
-        organs: id -> organ, of those that means are over.
-        held_out: the held-out cases.
-        reference: the label version of which networks are compared with all others.
-        fold: whose held-out cases these are; None where there is one split.
-    """
-
-    folder: str
-    dataset: str
-    target: str | None
-    organs: Mapping[int, str]
-    held_out: tuple[str, ...]
-    reference: str
-    fold: int | None = None
-
-    @property
-    def name(self) -> str:
-        """Theirs in the report."""
-        return f"{self.dataset} to {self.target}" if self.target else self.dataset
-
-    def network(self, version: str, seed: int) -> str:
-        """One of them in words."""
-        fold = "" if self.fold is None else f", fold {self.fold}"
-        return f"the network trained on {version}, seed {seed}{fold}"
-
-    def failed(self, version: str, seed: int, reason: str) -> FailedNetwork:
-        """The record of one that failed."""
-        return FailedNetwork(self.dataset, self.target, version, seed, reason, self.fold)
 
 
 def load_run(run: Path | str) -> Run:
@@ -130,15 +72,16 @@ def load_run(run: Path | str) -> Run:
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds = read_seeds(plan)
     failed_steps = read_mapping(run, "failures.json", parse_failures)
-    records = _Records(untrusted=find_untrusted(run, recorded, failed_steps))
+    records = Records(untrusted=find_untrusted(run, recorded, failed_steps))
     marks = _read_marks(plan, datasets, records)
     for dataset in datasets:
         _collect_labels(run, plan, dataset, records)
         if dataset.splits:
-            _collect_networks(run, dataset, seeds, records)
+            collect_networks(run, dataset, seeds, records)
     transfers = tuple(
         _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds.all
     )
+    mix = read_mix(run, plan.get("mix") or {}, datasets, seeds.reference, records) if seeds.all else None
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,
@@ -150,17 +93,18 @@ def load_run(run: Path | str) -> Run:
         noise_seeds=seeds.noise,
         marks=marks,
         datasets=datasets,
-        label_scores=_concat(records.label_scores, LABEL_SCORES),
-        label_shells=_concat(records.label_shells, LABEL_SHELLS),
-        model_scores=_concat(records.model_scores, MODEL_SCORES),
-        agreement=_concat(records.agreement, AGREEMENT),
-        training_logs=_concat(records.logs, TRAINING_LOGS),
+        label_scores=concat(records.label_scores, LABEL_SCORES),
+        label_shells=concat(records.label_shells, LABEL_SHELLS),
+        model_scores=concat(records.model_scores, MODEL_SCORES),
+        agreement=concat(records.agreement, AGREEMENT),
+        training_logs=concat(records.logs, TRAINING_LOGS),
         failures=pl.DataFrame(records.failures, FAILURES, orient="row"),
         failed_steps=failed_steps,
         missing=tuple(records.missing),
         tools=tuple(records.tools),
         transfers=transfers,
         failed_networks=tuple(records.failed_networks),
+        mix=mix,
     )
 
 
@@ -185,7 +129,7 @@ def _read_study_and_plan(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return study, plan
 
 
-def _read_marks(plan: Mapping[str, Any], datasets: tuple[RunDataset, ...], records: _Records) -> dict[str, Marks]:
+def _read_marks(plan: Mapping[str, Any], datasets: tuple[RunDataset, ...], records: Records) -> dict[str, Marks]:
     """Read the marks of all label versions; none where an earlier release planned, which is listed as missing."""
     if "marks" not in plan:
         records.missing.append("which label versions were made from the reference labels: plan.json does not say")
@@ -205,10 +149,10 @@ def _parse_section(run: Path, study: Mapping[str, Any], name: str, model: type[S
 
 
 def _read_transfer(
-    run: Path, plan: Mapping[str, Any], target: str, datasets: tuple[RunDataset, ...], records: _Records
+    run: Path, plan: Mapping[str, Any], target: str, datasets: tuple[RunDataset, ...], records: Records
 ) -> Transfer:
     """Read all networks that were fine-tuned on a target; their provenance and failures are added to `records`."""
-    target_records = _Records(
+    target_records = Records(
         failures=records.failures, missing=records.missing, tools=records.tools,
         failed_networks=records.failed_networks, untrusted=records.untrusted,
     )  # fmt: skip
@@ -216,7 +160,7 @@ def _read_transfer(
     (split,), failed = read_splits(plan, target).values(), tuple(records.failed_networks)
     seeds = read_seeds(plan)
     for dataset in datasets:
-        group = _NetworkGroup(
+        group = NetworkGroup(
             transfer_folder(target, dataset.name),
             dataset.name,
             target,
@@ -230,12 +174,12 @@ def _read_transfer(
                     reason = "was fine-tuned from a network that failed"
                     records.failed_networks.append(group.failed(version, seed, reason))
                 else:
-                    _collect_network(run, group, version, seed, target_records)
+                    collect_network(run, group, version, seed, target_records)
     return Transfer(
         target=target,
         labels=labels,
         held_out=tuple(split["holdout"]),
-        scores=_concat(target_records.model_scores, MODEL_SCORES),
+        scores=concat(target_records.model_scores, MODEL_SCORES),
         groups=plan.get("groups", {}).get(target, {}),
     )
 
@@ -274,108 +218,29 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
     return CheckSummary(content["cases"], set_aside, tuple(content["warnings"]))
 
 
-def _collect_labels(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: _Records) -> None:
+def _collect_labels(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: Records) -> None:
     """Collect what is known of a dataset's label versions: scores, agreement, and what generators recorded."""
     _collect_agreement(run, plan, dataset, records)
     folder, scored_cases = dataset_folder(dataset.name), _read_scored_cases(plan, dataset.name)
     for version in dataset.versions:
         name = (dataset.name, version, "labels")
-        _collect_tool(run, f"{folder}/1-raw/{version}", name, records)
+        collect_tool(run, f"{folder}/1-raw/{version}", name, records)
         not_remapped = dict(read_failed_cases(run, f"{folder}/2-labels/{version}/status.jsonl"))
         records.failures += [(*name, case, reason) for case, reason in not_remapped.items()]
         place = f"{folder}/3-scores/{version}.parquet"
         what = f"{dataset.name}: scores of the labels of {version}"
         failed = {*dict(read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), *not_remapped}
-        for scores in _read_frames(run, place, what, records):
+        for scores in read_frames(run, place, what, records):
             records.label_scores.append(scores)
             records.missing += describe_unscored(scores, scored_cases(version), failed, what)
             shells = f"{folder}/3-scores/shells/{version}.parquet"
             if (run / shells).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
-                records.label_shells += _read_frames(run, shells, what, records)
+                records.label_shells += read_frames(run, shells, what, records)
 
 
-def _collect_agreement(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: _Records) -> None:
+def _collect_agreement(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: Records) -> None:
     """Collect how far label versions agree with the others, where the plan has such a step."""
     place = agreement_file(dataset.name)
     if any(step.get("output") == place for step in plan.get("steps", ())):
-        for frame in _read_frames(run, place, f"{dataset.name}: agreement of label versions", records):
+        for frame in read_frames(run, place, f"{dataset.name}: agreement of label versions", records):
             records.agreement.append(frame.select(pl.lit(dataset.name).alias("dataset"), pl.all()))
-
-
-def _collect_networks(run: Path, dataset: RunDataset, seeds: Seeds, records: _Records) -> None:
-    """Collect all networks of a dataset, with folds those of each."""
-    common = {label: dataset.labels[label] for label in dataset.common}
-    folders = [dataset_folder(dataset.name)] if len(dataset.splits) == 1 else None
-    for number, split in enumerate(dataset.splits):
-        folder, fold = (folders[0], None) if folders else (fold_folder(dataset.name, number), number)
-        group = _NetworkGroup(folder, dataset.name, None, common, split.holdout, seeds.reference, fold)
-        not_stored = read_failed_cases(run, f"{folder}/4-store/images/status.jsonl")
-        records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
-        for version in (seeds.reference, *dataset.versions):
-            for seed in seeds.of(version):
-                _collect_network(run, group, version, seed, records)
-    _drop_failed_seeds(dataset.name, records)
-
-
-def _drop_failed_seeds(dataset: str, records: _Records) -> None:
-    """Where the network of one fold failed, drop those of its seed in all: its mean is not known."""
-    failed = {(n.version, n.seed) for n in records.failed_networks if (n.dataset, n.target) == (dataset, None)}
-    records.model_scores = [
-        scores
-        for scores in records.model_scores
-        if scores["dataset"][0] != dataset or (scores["version"][0], scores["seed"][0]) not in failed
-    ]
-
-
-def _collect_network(run: Path, group: _NetworkGroup, version: str, seed: int, records: _Records) -> None:
-    """Collect the training log and test scores of one network, and what the trainer recorded; name it if it failed."""
-    model, predictions = (f"{group.folder}/{stage}/{version}/seed-{seed}" for stage in ("5-models", "6-predictions"))
-    network = group.network(version, seed)
-    _collect_tool(run, model, (group.name, version, "training"), records)
-    _collect_tool(run, predictions, (group.name, version, "prediction"), records)
-    names = [pl.lit(group.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
-    names.append(pl.lit(group.fold or 0, pl.Int64).alias("fold"))
-    for log in _read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records):
-        records.logs.append(log.with_columns(names))
-    if failure := read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
-        records.failed_networks.append(group.failed(version, seed, failure))
-        return
-    if differences := find_differences(run / model, run / group.folder / "5-models" / group.reference / f"seed-{seed}"):
-        records.missing.append(
-            f"{group.name}: {network} is not compared, since more than its labels differs from {group.reference}'s: "
-            f"{'; '.join(differences)}"
-        )
-        return
-    what = f"{group.name}: test scores of {network}"
-    failed = dict(read_failed_cases(run, f"{predictions}/status.jsonl"))
-    for scores in _read_frames(run, f"{predictions}/scores.parquet", what, records):
-        records.missing += describe_unscored(scores, group.held_out, failed, what)
-        if failure := find_failure(scores, group.organs, len(group.held_out)):
-            records.failed_networks.append(group.failed(version, seed, failure))
-        else:
-            records.model_scores.append(scores.with_columns(names))
-
-
-def _collect_tool(run: Path, place: str, name: tuple[str, str, str], records: _Records) -> None:
-    record = hide_place(run, read_run(run / place))
-    if record:
-        records.tools.append(ToolRun(*name, record))
-    records.failures += [(*name, case, reason) for case, reason in read_failed_cases(run, f"{place}/status.jsonl")]
-
-
-def _read_frames(run: Path, place: str, what: str, records: _Records) -> list[pl.DataFrame]:
-    """Read the frame of a file; where there is none that counts, return none and add a line to `missing`."""
-    # The scores of predictions lie in the folder of these, and are the output of a step of their own.
-    owners = [output for output in records.untrusted if f"{place}/".startswith(f"{output}/")]
-    why = records.untrusted[max(owners, key=len)] if owners else ""
-    damage: list[str] = []
-    if not why and (frame := statefiles.read(run / place, parse_frame, damage.append)) is not None:
-        return [frame]
-    reason = hide_place(run, damage[0]) if damage else why if (run / place).is_file() else ""
-    records.missing.append(f"{what}: {reason}" if reason else what)
-    return []
-
-
-def _concat(frames: list[pl.DataFrame], schema: Mapping[str, Any]) -> pl.DataFrame:
-    """Put all rows into one frame; its columns are the schema's, then further ones of the frames."""
-    return pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal_relaxed")

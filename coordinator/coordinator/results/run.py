@@ -23,6 +23,7 @@ AGREEMENT = {"dataset": pl.String, **AGREEMENT_SCHEMA}
 TRAINING_LOGS = {
     **NAMES, **SEED, "epoch": pl.Int64, "loss": pl.Float64, "learning_rate": pl.Float64, "validation_dice": pl.Float64,
 }  # fmt: skip
+MIX_CASES = {"dataset": pl.String, "version": pl.String, **SEED, "case": pl.String}
 FAILURES = {**NAMES, "stage": pl.String, "case": pl.String, "reason": pl.String}
 """The columns that the frames of a run always have."""
 
@@ -117,6 +118,29 @@ class Transfer:
     groups: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Mix:
+    """Mixtures of two label versions, and the networks that were trained on them.
+
+    Attributes:
+        name: of the mixtures.
+        better: the label version that some training cases have the labels of.
+        worse: that of the others.
+        drawn: whether people drew the better labels, so that they have a price.
+        curves: rule -> share of the training cases -> what its mixtures are called together.
+        scores: raw scores of networks, as those of label versions; `version` is that common name.
+        cases: the training cases that have the better labels: one row for each dataset, version, seed, fold and case.
+    """
+
+    name: str
+    better: str
+    worse: str
+    drawn: bool
+    curves: Mapping[str, Mapping[float, str]]
+    scores: pl.DataFrame = field(repr=False)
+    cases: pl.DataFrame = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ToolRun:
     """Provenance of one folder that a tool wrote; `record` is its `run.json`."""
@@ -158,6 +182,7 @@ class Run:
         missing: results that were planned, but are not there.
         tools: provenance of everything that tools wrote.
         transfers: one for each target dataset, where networks were trained.
+        mix: mixtures of two label versions; None where the study has none.
         failed_networks: in-domain and fine-tuned, with reasons; their scores are in no frame, so that nobody compares
             them.
     """
@@ -183,6 +208,7 @@ class Run:
     tools: tuple[ToolRun, ...]
     transfers: tuple[Transfer, ...]
     failed_networks: tuple[FailedNetwork, ...]
+    mix: Mix | None = None
 
     def __repr__(self) -> str:
         """A line for notebooks, where the frames would flood the cell."""

@@ -4,7 +4,7 @@ Every key has a default, a type, a range and a message. Paths are relative to th
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,11 +18,11 @@ from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Line, Strict, did_you_mean
 from contract.yamlnodes import show_text
 from contract.yamltext import list_problems
+from coordinator.study.entries import NAME, GeneratorEntry, LabelSetEntry, MixEntry
 from coordinator.study.settings import RunSettings, ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.steps import BASE
 from coordinator.tools.finding import Tool, find_tools
 
-NAME = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 PATCH = re.compile("[0-9]{1,9}(,[0-9]{1,9}){2}")
 FEWEST_COMBINED = 2
 """Label versions of a consensus."""
@@ -45,28 +45,6 @@ def _check_folder_name(name: str) -> str:
 FolderName = Annotated[Line, AfterValidator(_check_folder_name)]
 
 
-class GeneratorEntry(Strict):
-    """A generator with options; the short form is a name alone, `tool` or `tool-variant`."""
-
-    name: str = Field(pattern=NAME, max_length=100, description="name of the label version")
-    tool: Line
-    variant: Line | None = None
-    options: dict[str, OptionValue] = Field(default_factory=dict)
-    of: Items[Line] = Field(
-        default=(), max_length=1000, description="label versions that it combines; only of a tool that does"
-    )
-
-
-class LabelSetEntry(Strict):
-    """Labels that people drew or corrected, beside the dataset's own: a label version that no tool makes."""
-
-    name: str = Field(pattern=NAME, max_length=100, description="name of the label version")
-    labels: Line = Field(description="folder of <case>.nii.gz, relative to the dataset's folder")
-    remap: Line | None = Field(
-        default=None, description="label map, relative to this file; without one, ids are the dataset's"
-    )
-
-
 class StudyFile(Strict):
     """`study.yaml`."""
 
@@ -82,6 +60,7 @@ class StudyFile(Strict):
     reference: Line = Field(
         default=BASE, description="whose labels are the truth: `base`, the dataset's own, or one of `versions`"
     )
+    mix: MixEntry | None = Field(default=None, description="label versions with some better labels")
     exclude: dict[str, dict[str, str]] = Field(default_factory=dict, description="dataset -> case -> reason")
     score: ScoreSettings = ScoreSettings()
     train: TrainSettings | None = None
@@ -258,6 +237,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         for n, w in RESERVED.items()
         if n in names
     ]
+    problems += _find_mix_problems(content, [BASE, *names])
     combined = []
     for generator in generators:
         try:
@@ -328,6 +308,33 @@ def _choose_combined(generator: Generator, content: StudyFile, generators: Seque
     if len(set(of)) < FEWEST_COMBINED or len(set(of)) != len(of):
         raise ValueError(f"of: must be at least {FEWEST_COMBINED} different label versions, but is {list(of)}")
     return replace(generator, of=of)
+
+
+def _find_mix_problems(content: StudyFile, versions: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the mixtures of a study.
+
+    Args:
+        content: of the study file.
+        versions: its label versions, the datasets' own labels among them.
+    """
+    if (mix := content.mix) is None:
+        return
+    for key, name in (("better", mix.better), ("worse", mix.worse)):
+        if name not in versions:
+            yield f"mix: {key}: there is no label version {show_text(name)!r}; {did_you_mean(name, versions)}"
+    if mix.better == mix.worse:
+        yield f"mix: better and worse must be two label versions, but both are {show_text(mix.better)!r}"
+    if "worst" in mix.by and content.reference not in (mix.better, mix.worse):
+        yield (
+            f"mix: by: `worst` ranks cases by the Dice of {mix.worse} with {mix.better}, so one of the two must be the "
+            f"reference, but that is {content.reference}"
+        )
+    if content.train is None:
+        yield "mix: shows what networks gain on mixed labels, but there is no `train` section; add `train: {}`"
+    elif unknown := sorted(set(mix.seeds) - set(content.train.seeds)):
+        yield f"mix: seeds: must be among `train.seeds`, {list(content.train.seeds)}, but {unknown} are not"
+    if clashing := [name for name in versions if name.startswith(tuple(f"{mix.name}-{rule}-" for rule in mix.by))]:
+        yield f"mix: the mixtures are called as {clashing[0]} is; choose another `name`"
 
 
 def _find_trainer(train: TrainSettings, tools: Mapping[str, Tool]) -> tuple[Tool | None, list[str]]:

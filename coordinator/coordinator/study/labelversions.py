@@ -1,6 +1,6 @@
 """The steps that make label versions and score them against the reference labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from contract import weights
 from contract.errors import UsageError
@@ -8,7 +8,8 @@ from contract.manifest import LABEL_VERSIONS, OUTSIDE_INPUTS
 from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.scoring.agreement import BYTES_OF_VOXEL, FEWEST
-from coordinator.study.file import FEWEST_COMBINED, Generator, LabelSetEntry, Study
+from coordinator.study.entries import LabelSetEntry
+from coordinator.study.file import FEWEST_COMBINED, Generator, Study
 from coordinator.study.labelmappings import IdMapping
 from coordinator.study.marks import DEGRADED
 from coordinator.study.planner import AGREEMENT_VERSION, Planner, complete_scoring_step, label_table, with_workers
@@ -73,9 +74,9 @@ def label_version_steps(
         )  # fmt: skip
         versions[generator.name] = remap
         steps += [*generator_steps, remap, _score_step(planner, dataset, reference, remap)]
-    compared = {v: step for v, step in versions.items() if v in sets or _is_compared(planner.study, v)}
+    compared = {v: step for v, step in versions.items() if is_compared(planner.study, v)}
     if len(compared) >= FEWEST:
-        steps.append(_agreement_step(planner, dataset, compared, mappings))
+        steps.append(agreement_step(planner, dataset, compared, list_known(dataset, versions, mappings)))
     return steps
 
 
@@ -95,23 +96,42 @@ def _refuse_lonely(dataset: DatasetCheck, generator: Generator) -> None:
         )
 
 
-def _is_compared(study: Study, version: str) -> bool:
-    """Whether a generator's labels take part in what versions agree on: not the made-worse, nor combinations."""
-    (generator,) = (generator for generator in study.generators if generator.name == version)
-    return generator.tool.name != DEGRADED and not generator.of
+def is_compared(study: Study, version: str) -> bool:
+    """Whether labels take part in what versions agree on: not those made worse, nor combinations."""
+    return not any(g.name == version and (g.tool.name == DEGRADED or g.of) for g in study.generators)
 
 
-def _agreement_step(
-    planner: Planner, dataset: DatasetCheck, versions: Mapping[str, Step], mappings: Mapping[str, IdMapping]
-) -> Step:
-    """How far each label version agrees with the consensus of the others."""
+def list_known(
+    dataset: DatasetCheck, versions: Iterable[str], mappings: Mapping[str, IdMapping]
+) -> dict[str, list[int]]:
+    """Label version -> the dataset's label ids that it can have."""
     unavailable = {version: mappings[version].unavailable if version in mappings else {} for version in versions}
-    known = {
+    return {
         version: [label for label, organ in dataset.labels.items() if organ not in organs]
         for version, organs in unavailable.items()
     }
+
+
+def agreement_step(
+    planner: Planner,
+    dataset: DatasetCheck,
+    versions: Mapping[str, Step],
+    known: Mapping[str, Sequence[int]],
+    which: str = "",
+) -> Step:
+    """How far each label version agrees with the consensus of the others.
+
+    Args:
+        planner: of the study.
+        dataset: whose label versions.
+        versions: label version -> the step that writes it, of those to compare.
+        known: label version -> the label ids that it can have, of these and maybe others.
+        which: the name of this comparison, where there are several.
+    """
+    known = {version: list(known[version]) for version in versions}
+    output = agreement_file(dataset.name, which)
     step = Step(
-        id=f"{dataset.name}/3-agreement", kind="agreement", output=agreement_file(dataset.name), dataset=dataset.name,
+        id=name_output(output).removesuffix(".parquet"), kind="agreement", output=output, dataset=dataset.name,
         label_version="", fingerprint="", needs=tuple(step.id for step in versions.values()), cases=len(dataset.cases),
         settings={"versions": {version: step.output for version, step in versions.items()}, "known": known},
     )  # fmt: skip

@@ -7,6 +7,7 @@ from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import trainer_options
 from coordinator.study.labelversions import SPLIT, base_step, refuse_unscorable
+from coordinator.study.mixtures import list_mixtures, mixture_steps
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split
@@ -39,7 +40,9 @@ class Training:
 
     def seeds(self, network: str) -> tuple[int, ...]:
         """The seeds of a network; more of them on the reference labels where the study has `noise_seeds`."""
-        return Seeds(self.planner.study.reference, self.train.seeds, self.train.noise_seeds).of(network)
+        mixtures = {mixture.version: mixture.seeds for mixture in list_mixtures(self.planner.study)}
+        seeds = Seeds(self.planner.study.reference, self.train.seeds, self.train.noise_seeds)
+        return mixtures.get(network) or seeds.of(network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,11 @@ def network_steps(
         in_domain_steps = []
         folders = [folder] if len(splits[name]) == 1 else [fold_folder(name, n) for n in range(len(splits[name]))]
         for place, split in zip(folders, splits[name], strict=True):
-            group = NetworkGroup(place, checked[name], split, version_steps, version_steps[study.reference], {})
-            in_domain_steps += _group_steps(training, group)
+            mixtures = mixture_steps(training.planner, checked[name], split, place, labels)
+            in_domain = NetworkGroup(
+                place, checked[name], split, version_steps | mixtures, version_steps[study.reference], {}
+            )
+            in_domain_steps += [*mixtures.values(), *_group_steps(training, in_domain)]
         steps += in_domain_steps
         models = {step.output: step for step in in_domain_steps}
         for target in study.content.transfer:

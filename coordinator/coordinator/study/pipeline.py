@@ -3,6 +3,7 @@
     images, labels ──► base, or a label set of the user ───────────────────────────┐
          │                                                                         ├──► score ──► Table 1
          └──► generator, in one step or several ──► remap ──► label version ───────┘
+                                                                    ├──► mixture of two, by `mix`
                                                                     │
     images ──► prepare (once) ──► prepare-labels ◄──────────────────┘
                    └──► train ◄────────┘
@@ -11,13 +12,13 @@
 
     RUN/datasets/<dataset>/0-work/<generator>/<step>/  of a generator's earlier steps, such as trained folds
     RUN/datasets/<dataset>/1-raw/<generator>/          the generator's pseudo-labels, in its own label ids
-    RUN/datasets/<dataset>/2-labels/<version>/         in the dataset's ids; `base` holds the dataset's own
+    RUN/datasets/<dataset>/2-labels/<version>/         in the dataset's ids; `base` holds the dataset's own; mixtures
     RUN/datasets/<dataset>/3-scores/<version>.parquet  + shells/<version>.parquet, from the same reading
     RUN/datasets/<dataset>/3-agreement.parquet         of each version with the consensus of the others
     RUN/datasets/<dataset>/4-store/{images,<version>}/ resampled once for all versions
     RUN/datasets/<dataset>/5-models/<version>/seed-<n>/
     RUN/datasets/<dataset>/6-predictions/<version>/seed-<n>/ + scores.parquet
-    RUN/datasets/<dataset>/folds/<n>/                  with `train.folds`: these three of each fold
+    RUN/datasets/<dataset>/folds/<n>/                  with `train.folds`: these three of each fold, and mixtures
     RUN/transfer/<target>/<dataset>/…                 the same for networks fine-tuned from those of <dataset>
 
 A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
@@ -37,11 +38,13 @@ from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_
 from coordinator.datasets.labelsets import LabelSetCheck, add_label_sets, check_label_set
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
-from coordinator.study.file import LabelSetEntry, Study
+from coordinator.study.entries import LabelSetEntry
+from coordinator.study.file import Study
 from coordinator.study.givensplit import describe_unlearned, find_unused, read_given_split, use_given_split
 from coordinator.study.labelmappings import IdMapping, find_id_mapping, find_set_mapping
-from coordinator.study.labelversions import label_version_steps, refuse_unscorable
+from coordinator.study.labelversions import label_version_steps, list_known, refuse_unscorable
 from coordinator.study.marks import Marks, find_marks, join_marks
+from coordinator.study.mixtures import describe_mix, ranking_steps
 from coordinator.study.networks import Training, network_steps
 from coordinator.study.planner import Planner, label_table
 from coordinator.study.runfolder import (
@@ -91,6 +94,8 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
         if study.content.train is not None:
             splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += label_version_steps(planner, dataset, mappings[name], splits.get(name, ()))
+        made = {step.label_version: step for step in steps if step.id.startswith(f"{name}/2-labels/")}
+        steps += ranking_steps(planner, dataset, made, list_known(dataset, made, mappings[name]))
     if study.content.train is not None and study.trainer is not None:
         _refuse_lacking_targets(study, mappings)
         for name in study.content.transfer:
@@ -258,6 +263,7 @@ def _describe_study(
         },
         "excluded_labels": excluded,
         "marks": {name: asdict(marks) for name, marks in _find_all_marks(study, has_held_out=bool(splits)).items()},
+        "mix": describe_mix(study),
         "transfer": list(study.content.transfer),
         "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},

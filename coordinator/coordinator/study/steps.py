@@ -43,9 +43,14 @@ def transfer_folder(target: str, dataset: str) -> str:
     return f"{TRANSFER}/{target}/{dataset}"
 
 
-def agreement_file(dataset: str) -> str:
-    """Where it lies how far the label versions of a dataset agree with each other, relative to the run folder."""
-    return f"{dataset_folder(dataset)}/3-agreement.parquet"
+def agreement_file(dataset: str, which: str = "") -> str:
+    """Where it lies how far label versions of a dataset agree with each other, relative to the run folder.
+
+    Args:
+        dataset: its name.
+        which: of several such files; empty for that of all versions.
+    """
+    return f"{dataset_folder(dataset)}/3-agreement{f'-{which}' if which else ''}.parquet"
 
 
 def name_output(place: str) -> str:
@@ -58,7 +63,7 @@ class Step(NamedTuple):
 
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
-        kind: "tool", or a kind that the coordinator does itself: labels, remap, score,
+        kind: "tool", or a kind that the coordinator does itself: labels, remap, mix, score,
             score-predictions, agreement, nothing.
         output: file or folder, relative to the run folder, such as "datasets/word/1-raw/medsam-lite".
         needs: ids of the steps whose outputs it reads.

@@ -5,7 +5,7 @@ gain of the reference labels over a version, in Dice and Surface Dice
     ──► outcome: worth it | a gain, size open | not worth it | can't tell
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -162,7 +162,7 @@ def annotation_hours(masks: int, minutes_per_mask: float) -> float:
 def _find(scope: _Scope, version: str, label: int | None) -> Finding:
     """Compare the networks on one label version, for an organ or all, with those on the reference labels."""
     run, own_label = scope.run, label if scope.target is None else None
-    masks = None if run.made_from_reference(version) else _count_masks(run, scope.dataset, own_label)
+    masks = None if run.made_from_reference(version) else count_masks(run, scope.dataset, own_label)
     confidence = scope.plan.confidence if label is None else scope.plan.inner_confidence(len(scope.organs))
     finding = Finding(
         dataset=scope.dataset, target=scope.target, version=version,
@@ -289,15 +289,22 @@ def _label_gain(results: Results, dataset: str, version: str, label: int | None)
     return None if row.is_empty() else 1 - float(row[0])
 
 
-def _count_masks(run: Run, dataset_name: str, label: int | None) -> int | None:
-    """Count masks of the common organs in the training cases, or of one organ; None without scores of labels."""
+def count_masks(run: Run, dataset_name: str, label: int | None, cases: Collection[str] | None = None) -> int | None:
+    """Count masks of the common organs in the reference labels; None without scores of labels.
+
+    Args:
+        run: the run.
+        dataset_name: whose masks.
+        label: of the only organ that counts; None for all common ones.
+        cases: those that count; None for the training cases.
+    """
     dataset = next(d for d in run.datasets if d.name == dataset_name)
     if run.label_scores.is_empty() or not dataset.splits:
         return None
     masks = run.label_scores.filter(
         (pl.col("dataset") == dataset_name)
         & (pl.col("reference_voxels") > 0)
-        & pl.col("case").is_in(list(dataset.trained))
+        & pl.col("case").is_in(list(dataset.trained if cases is None else cases))
         & pl.col("label").is_in([label] if label is not None else list(dataset.common))
     )
     return masks.select("case", "label").n_unique() if masks.height else None

@@ -29,9 +29,13 @@ def describe_findings(findings: Sequence[Finding], settings: VerdictSettings, re
 
 def describe_tests(plan: TestPlan) -> str:
     """What is compared, and how sure the report must be, in two sentences without the last full stop."""
-    tests = f" and {count_noun(plan.tests, 'test')} of the paper's findings" if plan.tests else ""
+    parts = [
+        count_noun(plan.verdicts, "comparison"),
+        *([f"{count_noun(plan.tests, 'test')} of the paper's findings"] if plan.tests else []),
+        *([count_noun(plan.curves, "curve of mixtures", "curves of mixtures")] if plan.curves else []),
+    ]
     return (
-        f"Planned before any result: {count_noun(plan.verdicts, 'comparison')}{tests}, with one error together of "
+        f"Planned before any result: {join_names(parts)}, with one error together of "
         f"{100 * plan.alpha:g} %, the chance of any wrong outcome in this report. So each interval of all organs is "
         f"one of {100 * plan.confidence:.2f} %"
     )

@@ -1,0 +1,162 @@
+"""Reading what networks did: training logs and test scores, of label versions and of mixtures of two."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from contract.records import read_run
+from coordinator.results.comparability import IDENTITY, find_differences
+from coordinator.results.failednetworks import FailedNetwork, find_failure
+from coordinator.results.files import read_failed_cases, read_mapping
+from coordinator.results.records import Records, collect_tool, concat, read_frames
+from coordinator.results.run import MIX_CASES, MODEL_SCORES, Mix, RunDataset
+from coordinator.results.trusted import describe_unscored
+from coordinator.study.steps import Seeds, dataset_folder, fold_folder
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkGroup:
+    """Networks that are trained and tested on the same cases.
+
+    Attributes:
+        folder: theirs, relative to the run folder.
+        dataset: whose label versions they are trained on.
+        target: the dataset that they are fine-tuned on; None in-domain.
+        organs: id -> organ, of those that means are over.
+        held_out: the held-out cases.
+        reference: the label version of which networks are compared with all others.
+        fold: whose held-out cases these are; None where there is one split.
+    """
+
+    folder: str
+    dataset: str
+    target: str | None
+    organs: Mapping[int, str]
+    held_out: tuple[str, ...]
+    reference: str
+    fold: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Theirs in the report."""
+        return f"{self.dataset} to {self.target}" if self.target else self.dataset
+
+    def network(self, version: str, seed: int) -> str:
+        """One of them in words."""
+        fold = "" if self.fold is None else f", fold {self.fold}"
+        return f"the network trained on {version}, seed {seed}{fold}"
+
+    def failed(self, version: str, seed: int, reason: str) -> FailedNetwork:
+        """The record of one that failed."""
+        return FailedNetwork(self.dataset, self.target, version, seed, reason, self.fold)
+
+
+def collect_networks(run: Path, dataset: RunDataset, seeds: Seeds, records: Records) -> None:
+    """Collect all networks of a dataset, with folds those of each."""
+    for group in list_groups(dataset, seeds.reference):
+        not_stored = read_failed_cases(run, f"{group.folder}/4-store/images/status.jsonl")
+        records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
+        for version in (seeds.reference, *dataset.versions):
+            for seed in seeds.of(version):
+                collect_network(run, group, version, seed, records)
+    _drop_failed_seeds(dataset.name, records)
+
+
+def list_groups(dataset: RunDataset, reference: str) -> list[NetworkGroup]:
+    """The networks of a dataset's split, or those of each of its folds."""
+    common = {label: dataset.labels[label] for label in dataset.common}
+    if len(dataset.splits) == 1:
+        folder = dataset_folder(dataset.name)
+        return [NetworkGroup(folder, dataset.name, None, common, dataset.held_out, reference)]
+    return [
+        NetworkGroup(fold_folder(dataset.name, fold), dataset.name, None, common, split.holdout, reference, fold)
+        for fold, split in enumerate(dataset.splits)
+    ]
+
+
+def collect_network(
+    run: Path, group: NetworkGroup, version: str, seed: int, records: Records, name: str | None = None
+) -> None:
+    """Collect the training log and test scores of one network, and what the trainer recorded; name it if it failed.
+
+    Args:
+        run: the run folder.
+        group: whose network.
+        version: the label version that it was trained on.
+        seed: of its training.
+        records: to which all is added.
+        name: what the frames call the label version, where that is not its own name.
+    """
+    version, folder = name or version, version
+    model, predictions = (f"{group.folder}/{stage}/{folder}/seed-{seed}" for stage in ("5-models", "6-predictions"))
+    network = group.network(version, seed)
+    collect_tool(run, model, (group.name, version, "training"), records)
+    collect_tool(run, predictions, (group.name, version, "prediction"), records)
+    names = [pl.lit(group.dataset).alias("dataset"), pl.lit(version).alias("version"), pl.lit(seed).alias("seed")]
+    names.append(pl.lit(group.fold or 0, pl.Int64).alias("fold"))
+    for log in read_frames(run, f"{model}/log.parquet", f"{group.name}: training log of {network}", records):
+        records.logs.append(log.with_columns(names))
+    if failure := read_mapping(run, f"{model}/{IDENTITY}").get("failure"):
+        records.failed_networks.append(group.failed(version, seed, failure))
+        return
+    if differences := find_differences(run / model, run / group.folder / "5-models" / group.reference / f"seed-{seed}"):
+        records.missing.append(
+            f"{group.name}: {network} is not compared, since more than its labels differs from {group.reference}'s: "
+            f"{'; '.join(differences)}"
+        )
+        return
+    what = f"{group.name}: test scores of {network}"
+    failed = dict(read_failed_cases(run, f"{predictions}/status.jsonl"))
+    for scores in read_frames(run, f"{predictions}/scores.parquet", what, records):
+        records.missing += describe_unscored(scores, group.held_out, failed, what)
+        if failure := find_failure(scores, group.organs, len(group.held_out)):
+            records.failed_networks.append(group.failed(version, seed, failure))
+        else:
+            records.model_scores.append(scores.with_columns(names))
+
+
+def _drop_failed_seeds(dataset: str, records: Records) -> None:
+    """Where the network of one fold failed, drop those of its seed in all: its mean is not known."""
+    failed = {(n.version, n.seed) for n in records.failed_networks if (n.dataset, n.target) == (dataset, None)}
+    records.model_scores = [
+        scores
+        for scores in records.model_scores
+        if scores["dataset"][0] != dataset or (scores["version"][0], scores["seed"][0]) not in failed
+    ]
+
+
+def read_mix(
+    run: Path, about: Mapping[str, Any], datasets: tuple[RunDataset, ...], reference: str, records: Records
+) -> Mix | None:
+    """Read the networks that were trained on mixtures; None where the study has none.
+
+    Args:
+        run: the run folder.
+        about: what the plan says of the mixtures; empty for none.
+        datasets: of the run.
+        reference: the label version that is the truth.
+        records: to which logs, failures and what is missing are added.
+    """
+    if not about:
+        return None
+    own = replace(records, model_scores=[])
+    curves: dict[str, dict[float, str]] = {}
+    cases: list[tuple[object, ...]] = []
+    for mixture in about["mixtures"]:
+        curves.setdefault(mixture["rule"], {})[mixture["share"]] = mixture["name"]
+        for dataset in datasets:
+            for group in list_groups(dataset, reference):
+                folder = run / group.folder / "2-labels" / mixture["version"]
+                for seed in mixture["seeds"]:
+                    collect_network(run, group, mixture["version"], seed, own, mixture["name"])
+                    row = (dataset.name, mixture["name"], seed, group.fold or 0)
+                    cases += [(*row, case) for case in read_run(folder).get("better_cases", ())]
+    for dataset in datasets:
+        _drop_failed_seeds(dataset.name, own)
+    return Mix(
+        about["name"], about["better"], about["worse"], about["drawn"], curves,
+        scores=concat(own.model_scores, MODEL_SCORES), cases=pl.DataFrame(cases, MIX_CASES, orient="row"),
+    )  # fmt: skip
