@@ -15,6 +15,7 @@ All constants of the methods were settled on other random numbers than those of 
 import argparse
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,15 +26,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from helpers.mixedruns import make_mixed_run
 from helpers.simulated import Shape, draw_study, generator, judge_study
 from helpers.simulatedfolds import FoldShape, draw_folds, true_gain
+from helpers.simulatedmixtures import MixShape, draw_mixtures
 
+from coordinator.results.load import load_run
 from coordinator.statistics.comparison import compare
 from coordinator.statistics.correlation import pearson, spearman
 from coordinator.statistics.gains import Gain
 from coordinator.statistics.intervals import interval
 from coordinator.statistics.power import Design, detectable_distance
 from coordinator.study.settings import VerdictSettings
+from coordinator.verdict.mixtures import find_curves
 from coordinator.verdict.outcome import CANNOT_TELL
 
 STUDIES = 1000
@@ -117,6 +122,15 @@ FOLDS = (
     ("10 folds", FoldShape(folds=10)),
 )
 FOLD_CASES = (10, 20, 40)
+MIXTURES = (
+    ("all shares fall short by the margin", MixShape((("random", (MARGIN,) * 4), ("worst", (MARGIN,) * 4)))),
+    ("shares of 4 margins to 1", MixShape((("random", (0.04, 0.03, 0.02, MARGIN)), ("worst", (0.03, 0.02, MARGIN, MARGIN))))),
+    ("2 seeds, draws of 2 points", MixShape((("random", (MARGIN,) * 4), ("worst", (MARGIN,) * 4)), seeds=2, draw_std=0.02)),
+    ("half is enough, worst first is better", MixShape((("random", (0.03, 0.01, 0.0, 0.0)), ("worst", (0.01, 0.0, 0.0, 0.0))), case_std=0.01, draw_std=0.003)),
+)  # fmt: skip
+MIX_CASES = (5, 20, 40)
+FEWER = 4
+"""Studies with mixtures have many networks, so there are fewer of them by this factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +205,26 @@ def simulate_folds(shape: FoldShape, studies: int, key: int) -> tuple[Share, Sha
     return Share.of(held), Share.of(naive)
 
 
+def simulate_mixtures(shape: MixShape, studies: int, key: int) -> tuple[Share, Share]:
+    """The share of studies with a wrong claim: of what is enough, or of which rule is better; and of those with any."""
+    with tempfile.TemporaryDirectory() as folder:
+        template = load_run(make_mixed_run(Path(folder) / "run"))
+    losses, wrong, told = dict(shape.losses), [], []
+    differences = {rule: float(np.mean(losses["random"]) - np.mean(loss)) for rule, loss in losses.items()}
+    for number in range(studies):
+        errs = claims = False
+        for curve in find_curves(draw_mixtures(template, shape, generator(key, number))):
+            if curve.enough:
+                claims = True
+                errs |= losses[curve.rule][curve.points.index(curve.enough)] >= MARGIN - 1e-9
+            if curve.low is not None and curve.high is not None and not curve.low <= 0 <= curve.high:
+                claims = True
+                errs |= np.sign(curve.low) != np.sign(round(differences[curve.rule], 9))
+        wrong.append(float(errs))
+        told.append(float(claims))
+    return Share.of(wrong), Share.of(told)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the table: shares by number of cases or pairs; `goal` is None where nothing is promised."""
@@ -221,6 +255,13 @@ def rows(studies: int, key: int) -> Iterator[Row]:
         held = {c: simulate_folds(replace(shape, cases=c), studies, key + 100 + number) for c in FOLD_CASES}
         yield Row(f"{what}: coverage", {c: share for c, (share, _) in held.items()}, AT_LEAST)
         yield Row("  if cases were independent", {c: share for c, (_, share) in held.items()}, None)
+    for number, (what, mixed) in enumerate(MIXTURES):
+        shown = {
+            c: simulate_mixtures(replace(mixed, cases=c), max(studies // FEWER, 2), key + 200 + number)
+            for c in MIX_CASES
+        }
+        yield Row(f"mixtures, {what}: wrong", {c: share for c, (share, _) in shown.items()}, ERROR)
+        yield Row("  told", {c: share for c, (_, share) in shown.items()}, None)
     for confidence in (0.95, 0.995):
         shown = {c: simulate_power(c, confidence, 4 * studies, key) for c in CASES}
         yield Row(f"power, intervals of {100 * confidence:g} %", shown, POWER, promised=5)

@@ -162,7 +162,7 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         f"falls from {train.learning_rate:g} along a cosine; "
         f"{_name_seeds(run.seeds)}."
     )
-    yield _describe_folds(run, train) if train.folds else _describe_split(run, train)
+    yield _describe_folds(run) if _count_folds(run) > 1 else _describe_split(run, train)
     yield (
         "Networks were tested on the held-out cases against the reference labels, whichever label version they were "
         "trained on."
@@ -195,12 +195,16 @@ def _describe_split(run: Run, train: TrainSettings) -> str:
     )
 
 
-def _describe_folds(run: Run, train: TrainSettings) -> str:
+def _count_folds(run: Run) -> int:
+    return max((len(dataset.splits) for dataset in run.datasets), default=0)
+
+
+def _describe_folds(run: Run) -> str:
     cases = "; ".join(f"{d.name}: {count_noun(len(d.held_out), 'case')}" for d in run.datasets if d.splits)
     return (
-        f"Each case was held out once, in {train.folds} folds drawn at random ({cases}){_name_groups(run)}, and tested "
-        "by networks that were trained on cases of the other folds; folds, spacing, patch and normalisation were the "
-        "same for all label versions."
+        f"Each case was held out once, in {_count_folds(run)} folds drawn at random ({cases}){_name_groups(run)}, and "
+        "tested by networks that were trained on cases of the other folds; folds, spacing, patch and normalisation "
+        "were the same for all label versions."
     )
 
 
@@ -244,7 +248,7 @@ def _describe_dependence(run: Run, cited: Bibliography) -> str:
         sentences.append(
             "Cases of one group of dataset.yaml, such as a patient, and cases that are one scan count as one. "
         )
-    if (folds := max((len(dataset.splits) for dataset in run.datasets), default=0)) > 1:
+    if (folds := _count_folds(run)) > 1:
         sentences.append(
             "Since networks of different folds share training cases, the variance over cases counts "
             f"{fold_factor(folds):.2f} times{cited.cite(NADEAU_BENGIO)}. "

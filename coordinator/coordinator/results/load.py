@@ -78,10 +78,9 @@ def load_run(run: Path | str) -> Run:
         _collect_labels(run, plan, dataset, records)
         if dataset.splits:
             collect_networks(run, dataset, seeds, records)
-    transfers = tuple(
-        _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds.all
-    )
-    mix = read_mix(run, plan.get("mix") or {}, datasets, seeds.reference, records) if seeds.all else None
+    targets = plan.get("transfer", ()) if seeds.all else ()
+    transfers = tuple(_read_transfer(run, plan, target, datasets, records) for target in targets)
+    mix = read_mix(run, plan.get("mix") or {}, datasets, seeds.reference, records)
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,

@@ -210,23 +210,17 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
     comparisons = len(study.versions) * len(groups)
     noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
     for group, folder, tested in groups:
-        splits, cases = read_splits(plan.about, tested).values(), len(plan.about["cases"][tested])
-        held_out = _count_groups(plan, tested, [case for split in splits for case in split["holdout"]])
-        with_reference = plan.about.get("covered", {}).get(tested, {}).get(study.reference)
-        of_cases = f"{cases} cases in all"
-        if with_reference is not None:
-            of_cases = f"{len(with_reference)} cases that {study.reference} has labels of"
+        splits = read_splits(plan.about, tested)
+        held_out = _count_groups(plan, tested, [case for split in splits.values() for case in split["holdout"]])
+        with_cases = _describe_tested(study, plan, tested, held_out)
         measured = measured_std(study.run_folder, folder, study.content.score.empty, study.reference)
         std = measured or ASSUMED_STD * fold_factor(len(splits)) ** 0.5
         noise_of_seeds = replace(cautious, std=cautious.std / len(splits) ** 0.5)
         smallest = detectable_distance(Design(std, held_out, confidence, noise_of_seeds))
-        in_folds = f" in {len(splits)} folds" if len(splits) > 1 else ""
-        with_cases = f"with {held_out} held-out case{'s' * (held_out != 1)}{in_folds} (of {of_cases})"
         if smallest is None:
-            share = f"`holdout: {train.holdout:g}`"
             enough = ceil(FEWEST_TESTED / train.holdout)
-            kind = "in all" if with_reference is None else "with reference labels"
-            total = f", which takes {enough} cases {kind} with {share}"
+            kind = "in all" if _count_with_reference(study, plan, tested) is None else "with reference labels"
+            total = f", which takes {enough} cases {kind} with `holdout: {train.holdout:g}`"
             yield (
                 f"smallest gain that {group} would show: none, it can't tell at all {with_cases}; hold out at least "
                 f"{FEWEST_TESTED}{'' if train.given_split(tested) or train.folds else total}"
@@ -238,6 +232,22 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
             f"comparison{'s' * (comparisons != 1)}; standard deviation between cases "
             f"{_format_points(std)} ({'measured' if measured else 'assumed'}), between seeds {noise}"
         )
+
+
+def _describe_tested(study: Study, plan: Plan, dataset: str, held_out: int) -> str:
+    """With how many cases networks are tested, such as "with 4 held-out cases (of 20 cases in all)"."""
+    with_reference, folds = _count_with_reference(study, plan, dataset), len(read_splits(plan.about, dataset))
+    of_cases = f"{len(plan.about['cases'][dataset])} cases in all"
+    if with_reference is not None:
+        of_cases = f"{with_reference} cases that {study.reference} has labels of"
+    in_folds = f" in {folds} folds" if folds > 1 else ""
+    return f"with {held_out} held-out case{'s' * (held_out != 1)}{in_folds} (of {of_cases})"
+
+
+def _count_with_reference(study: Study, plan: Plan, dataset: str) -> int | None:
+    """Cases that the reference has labels of; None where it is the dataset's own labels."""
+    covered = plan.about.get("covered", {}).get(dataset, {}).get(study.reference)
+    return None if covered is None else len(covered)
 
 
 def _count_groups(plan: Plan, dataset: str, cases: Sequence[str]) -> int:

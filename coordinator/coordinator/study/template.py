@@ -46,9 +46,13 @@ train:
   holdout: 0.2                    # share of held-out cases; networks are tested on them, never trained
   split_seed: 0
   # split: official.json          # instead of both: {{"train": [cases], "holdout": [cases]}}, or a fold of nnU-Net's
+  # folds: 5                      # instead of one split: every case is held out once, for five times the networks
   seeds: [0, 1, 2]                # networks also differ by chance, so one seed alone can't tell. Cheaper:
   # seeds: [0]
   # noise_seeds: [1, 2]           # further networks on the reference labels alone, which show the noise of seeds
+
+# How many cases are worth correcting? Networks on labels of which a share was replaced by better ones.
+# mix: {{name: corrected, better: expert, worse: base, shares: [0.25, 0.5, 0.75], by: [random, worst]}}
 
 # When better labels are worth it, and how sure the report must be before it says so.
 verdict:
