@@ -70,8 +70,7 @@ def load_run(run: Path | str) -> Run:
     study, recorded = _read_study_and_plan(run)
     plan = hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
-    seeds = read_seeds(plan)
-    failed_steps = read_mapping(run, "failures.json", parse_failures)
+    seeds, failed_steps = read_seeds(plan), read_mapping(run, "failures.json", parse_failures)
     records = Records(untrusted=find_untrusted(run, recorded, failed_steps))
     marks = _read_marks(plan, datasets, records)
     for dataset in datasets:
