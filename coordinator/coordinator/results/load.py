@@ -45,6 +45,7 @@ from coordinator.study.runfolder import refuse_older_layout
 from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.split import Split
 from coordinator.study.steps import (
+    ADDED_TOOLS,
     BASE,
     NO_PRETRAIN,
     Seeds,
@@ -148,6 +149,7 @@ def load_run(run: Path | str) -> Run:
         tools=tuple(records.tools),
         transfers=transfers,
         failed_networks=tuple(records.failed_networks),
+        added_tools=plan[ADDED_TOOLS],
     )
 
 

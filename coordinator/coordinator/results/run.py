@@ -12,6 +12,7 @@ from coordinator.scoring.schema import AGREEMENT_SCHEMA, SCHEMA, SHELL_SCHEMA
 from coordinator.study.marks import Marks
 from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
+from coordinator.tools.added import AddedTool
 
 NAMES = {"dataset": pl.String, "version": pl.String}
 SEED = {"seed": pl.Int64}
@@ -143,6 +144,7 @@ class Run:
         transfers: one for each target dataset, where networks were trained.
         failed_networks: in-domain and fine-tuned, with reasons; their scores are in no frame, so that nobody compares
             them.
+        added_tools: label version -> what is kept of the foreign image that made it.
     """
 
     study: str
@@ -166,6 +168,7 @@ class Run:
     tools: tuple[ToolRun, ...]
     transfers: tuple[Transfer, ...]
     failed_networks: tuple[FailedNetwork, ...]
+    added_tools: Mapping[str, AddedTool] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """A line for notebooks, where the frames would flood the cell."""

@@ -51,7 +51,7 @@ from coordinator.study.runfolder import (
 )
 from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split, leave_out_unlabelled, split_cases
-from coordinator.study.steps import BASE, Plan, Step
+from coordinator.study.steps import ADDED_TOOLS, BASE, Plan, Step
 
 DESCRIPTION = "dataset.yaml"
 
@@ -253,6 +253,8 @@ def _describe_study(
         "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},
     }
+    if study.added:
+        about[ADDED_TOOLS] = {name: added.model_dump(mode="json") for name, added in study.added.items()}
     if splits and study.content.train:
         about["split"] = {d: {"train": list(s.train), "holdout": list(s.holdout)} for d, s in splits.items()}
         about["seeds"] = list(study.content.train.seeds)
