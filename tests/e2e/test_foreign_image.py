@@ -20,7 +20,7 @@ from coordinator.runners.docker import DockerRunner
 from coordinator.tools.finding import find_tool
 
 pytestmark = pytest.mark.docker
-STRANGER = Path(__file__).resolve().parents[1] / "tools/stranger"
+STRANGER = Path(__file__).resolve().parents[1] / "foreign"
 NAME = "label-quality-test/brightness"
 TAG = f"{NAME}:1"
 LOWEST_HU = 60
@@ -185,6 +185,21 @@ def test_the_old_image_runs_on_by_its_id_whatever_its_tag_means_now(
         done = run_coordinator("run", study, "--dry-run")
 
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_added_again_after_a_change_it_labels_the_cases_again(
+    project: Project, engine: docker.DockerClient, tmp_path: Path
+):
+    study = project.study(TAG)
+    shutil.copytree(project.folder / "tools", tmp_path / "tools")
+    study.write_text(f"{study.read_text()}tools: {tmp_path / 'tools'}\n")
+
+    with changed(engine, project, tmp_path / "stranger", "segment.py", ">= lowest_hu", "> lowest_hu"):
+        run_coordinator("tool", "add", TAG, "--skip-check", "--tools", tmp_path / "tools")
+        done = run_coordinator("run", study, "--dry-run")
+
+    assert done.stdout.split() == ["phantom/1-raw/mine", "phantom/2-labels/mine", "phantom/3-scores/mine"]
+    assert f"mine: image {TAG} was not checked against the tool contract" in done.stderr
 
 
 def test_a_kept_manifest_that_the_image_does_not_print_is_refused(project: Project, tmp_path: Path):

@@ -124,9 +124,8 @@ def load_run(run: Path | str) -> Run:
         _collect_labels(run, plan, dataset, records)
         if dataset.split:
             _collect_networks(run, dataset, seeds, records)
-    transfers = tuple(
-        _read_transfer(run, plan, target, datasets, records) for target in plan.get("transfer", ()) if seeds.all
-    )
+    targets = plan.get("transfer", ()) if seeds.all else ()
+    transfers = tuple(_read_transfer(run, plan, target, datasets, records) for target in targets)
     return Run(
         study=plan["study"],
         data=Path(recorded["data"]) if recorded.get("data") else None,

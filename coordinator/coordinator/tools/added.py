@@ -20,6 +20,7 @@ from contract import atomic, statefiles
 from contract.errors import UsageError
 from contract.manifest import Manifest
 from contract.yamlfiles import Items, Line, Strict, did_you_mean
+from contract.yamlnodes import show_text
 
 PREFIX = "image:"
 """How `tool` of a study file begins where it names an image."""
@@ -156,8 +157,8 @@ def find_added(folder: Path, image: str, variant: str | None = None) -> AddedToo
     if not found:
         near = f"; {did_you_mean(image, [each.image for each in added])}" if added else ""
         raise UsageError(
-            f"image {image} was never added to {folder}, so nothing is known of it{near}; "
-            f"`coordinator tool add {image}` checks it and adds it"
+            f"image {show_text(image, 200)} was never added to {folder}, so nothing is known of it{near}; "
+            f"`coordinator tool add {show_text(image, 200)}` checks it and adds it"
         )
     best = max(found, key=lambda each: ((variant or each.manifest.default_variant) in each.checks, each.added))
     return best.model_copy(update={"image": image})
