@@ -236,6 +236,25 @@ def test_an_image_that_breaks_a_rule_is_not_kept_unless_its_check_is_skipped(
     assert (json.loads(file.read_text())["checks"], json.loads(file.read_text())["skip_check"]) == ({}, True)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"name": "brightness"', '"name": "degrade"', "must have another name in its manifest than our tools"),
+        ('"kind": "generator"', '"kind": "trainer"', "must be a generator, since networks are trained by ours"),
+        ('"contract": 1', '"contract": 2', "`describe` must print a sound manifest as JSON, but: contract"),
+    ],
+)
+def test_an_image_that_can_be_no_generator_here_is_refused(
+    old: str, new: str, message: str, project: Project, engine: docker.DockerClient, tmp_path: Path
+):
+    with changed(engine, project, tmp_path / "stranger", "describe.json", old, new):
+        done = run_coordinator("tool", "add", TAG, "--skip-check", "--tools", tmp_path / "tools")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {TAG}: {message}")
+    assert not (tmp_path / "tools").exists()
+
+
 def test_an_unchecked_variant_is_refused(project: Project):
     study = project.study(f"{NAME}@{project.image_id}")
     study.write_text(study.read_text().replace("v1", "v2"))

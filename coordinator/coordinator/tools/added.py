@@ -1,6 +1,6 @@
 """Tools that are foreign images: what is kept of each, so that a study runs what was checked and nothing else.
 
-    coordinator tool add IMAGE ──► TOOLS/<image>.json ──► `tool: "image:IMAGE"` of a study file
+    coordinator tool add IMAGE ──► TOOLS/<image>.tool.json ──► `tool: "image:IMAGE"` of a study file
 
 An image has up to three names, and a study may use any of them:
 
@@ -24,6 +24,8 @@ from contract.yamlnodes import show_text
 
 PREFIX = "image:"
 """How `tool` of a study file begins where it names an image."""
+SUFFIX = ".tool.json"
+"""Of the files; others in the folder are left alone."""
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 DOCKER_HUB = ("index.docker.io/", "docker.io/", "library/")
 """What names of images begin with that Docker shows without."""
@@ -112,7 +114,7 @@ def parse_added(content: bytes) -> AddedTool:
 
 def added_file(folder: Path, image: str) -> Path:
     """The file about an added image."""
-    return folder / f"{quote(image, safe='')}.json"
+    return folder / f"{quote(image, safe='')}{SUFFIX}"
 
 
 def keep_added(folder: Path, added: AddedTool) -> Path:
@@ -134,7 +136,7 @@ def list_added(folder: Path) -> list[AddedTool]:
     """
     return [
         statefiles.require(file, parse_added, "remove it, and add its image again with `coordinator tool add`")
-        for file in sorted(folder.glob("[!.]*.json"))
+        for file in sorted(folder.glob(f"[!.]*{SUFFIX}"))
     ]
 
 

@@ -57,7 +57,10 @@ def test_list_shows_each_added_image_with_its_digest_and_what_was_checked(tmp_pa
 def test_remove_forgets_an_added_image(name: str, tmp_path: Path):
     keep_added(tmp_path / "tools", make_added())
 
-    assert call("remove", name, "--tools", str(tmp_path / "tools")) == f"{tmp_path}/tools/lab%2Fseg%3A1.json: removed\n"
+    assert (
+        call("remove", name, "--tools", str(tmp_path / "tools"))
+        == f"{tmp_path}/tools/lab%2Fseg%3A1.tool.json: removed\n"
+    )
     assert not list((tmp_path / "tools").iterdir())
 
 

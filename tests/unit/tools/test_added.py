@@ -79,7 +79,7 @@ def test_what_is_kept_is_read_again_as_it_was(tmp_path: Path):
 
     assert parse_added(file.read_bytes()) == added
     assert list_added(tmp_path / "tools") == [added]
-    assert [path.name for path in (tmp_path / "tools").iterdir()] == ["lab%2Fseg%3A1.json"]
+    assert [path.name for path in (tmp_path / "tools").iterdir()] == ["lab%2Fseg%3A1.tool.json"]
 
 
 def test_the_check_of_another_variant_of_the_same_image_stays(tmp_path: Path):
@@ -149,6 +149,12 @@ def test_a_damaged_file_is_one_clear_message(damage: object, reason: str, tmp_pa
     assert reason in message
     assert message.endswith("remove it, and add its image again with `coordinator tool add`")
     assert "\n" not in message
+
+
+def test_other_files_of_the_folder_are_left_alone(tmp_path: Path):
+    (tmp_path / "package.json").write_text("{}")
+
+    assert list_added(tmp_path) == []
 
 
 def test_adding_again_mends_a_damaged_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
