@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from contract.datasets import refuse_dataset_folder
 from contract.errors import ExitCode, UsageError
 from coordinator.conformance.toolcheck import is_built
 from coordinator.runners import compose
@@ -129,6 +130,7 @@ def add(
 @TOOLS
 def remove(image: str, added: Path) -> None:
     """Forget IMAGE, which was added under this name; the image itself stays."""
+    refuse_dataset_folder(added)
     click.echo(f"{remove_added(added, image.removeprefix(PREFIX))}: removed")
 
 

@@ -1,5 +1,7 @@
 """Images of others in this machine's engine: which one a name means, and whether it is still the one that was added."""
 
+import re
+
 from docker import DockerClient
 from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image
@@ -7,16 +9,26 @@ from pydantic import ValidationError
 
 from contract.errors import UsageError
 from contract.manifest import Manifest
+from contract.yamlnodes import show_text
 from coordinator.runners.docker import DockerRunner
 from coordinator.tools.added import AddedTool, split_name
 from coordinator.tools.finding import Tool
+
+NAME = re.compile("[!-~]{1,200}")
 
 
 def find_image(client: DockerClient, name: str) -> Image | None:
     """Find an image by tag, by digest or by id; None where none here has that name.
 
     `lab/seg@sha256:…` is a digest that a registry gave, else the id of an image that is called lab/seg.
+
+    Raises:
+        UsageError: no image can have that name.
     """
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"image {show_text(name)!r}: must be a name as Docker has it: 1 to 200 letters, digits and signs"
+        )
     repository, digest = split_name(name)
     if (image := _ask(client, name)) is not None or not (repository and digest):
         return image

@@ -114,7 +114,7 @@ def parse_added(content: bytes) -> AddedTool:
 
 def added_file(folder: Path, image: str) -> Path:
     """The file about an added image."""
-    return folder / f"{quote(image, safe='')}{SUFFIX}"
+    return folder / f"{quote(image, safe='', errors='surrogateescape')}{SUFFIX}"
 
 
 def keep_added(folder: Path, added: AddedTool) -> Path:
