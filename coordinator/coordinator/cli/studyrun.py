@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,18 @@ def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> Pre
                 warn(f"{name}: {case} is set aside: {error}")
         for warning in check.summary()["warnings"]:
             warn(f"{name}: {warning}")
+    for generator in study.generators:
+        if (added := generator.tool.added) and generator.variant not in added.checks:
+            warn(f"{generator.name}: image {added.image} {added.describe_check(generator.variant)}")
     return PreparedStudy(study, checked, make_plan(study, checked, runner), runner.runtime, text)
+
+
+def describe_added(study: Study) -> Iterator[str]:
+    """A line for each label version that a foreign image makes: which image, and what its check said."""
+    for generator in study.generators:
+        if added := generator.tool.added:
+            check = added.describe_check(generator.variant)
+            yield f"{generator.name}: a foreign image, {added.image} ({added.id}), which {check}"
 
 
 def _read_study(file: Path) -> tuple[Study, bytes]:

@@ -1,4 +1,4 @@
-"""`coordinator tool`: list tools, make a new one, build and check them."""
+"""`coordinator tool`: list tools, make a new one, build and check them, add those of others."""
 
 from pathlib import Path
 
@@ -6,22 +6,33 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from contract.datasets import refuse_dataset_folder
 from contract.errors import ExitCode, UsageError
 from coordinator.conformance.toolcheck import is_built
 from coordinator.runners import compose
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
+from coordinator.tools.added import PREFIX, list_added, remove_added
 from coordinator.tools.finding import Tool, find_tool, find_tools, tools_folder
+
+TOOLS = click.option(
+    "--tools", "added", type=click.Path(path_type=Path), default=Path("tools"), show_default=True,
+    help="Folder of images that were added as tools; `tools` of a study file.",
+)  # fmt: skip
+WEIGHTS = click.option(
+    "--weights", type=click.Path(path_type=Path), default=Path("weights"), show_default=True, help="Folder of weights."
+)
 
 
 @click.group()
 def tool() -> None:
-    """List, make, build and check tools (label generators and the trainer)."""
+    """List, make, build, check and add tools (label generators and the trainer)."""
 
 
 @tool.command("list")
-def list_tools() -> None:
-    """List every tool, and the runtimes that it is built for."""
+@TOOLS
+def list_tools(added: Path) -> None:
+    """List every tool with the runtimes that it is built for, then the foreign images that were added."""
     table = Table("tool", "kind", "variants", "needs", "GPU", "licence", "docker", "process", box=None)
     docker, process = DockerRunner(), ProcessRunner()
     engine = _engine_answers(docker)
@@ -34,6 +45,11 @@ def list_tools() -> None:
             _is_built(docker, found_tool) if engine else "no engine", _is_built(process, found_tool),
         )  # fmt: skip
     Console().print(table)
+    for each in list_added(added):
+        manifest = each.manifest
+        check = f"checked: {', '.join(each.checks)}" if each.checks else "not checked"
+        click.echo(f"\n{each.image}: {manifest.name} {manifest.version} ({', '.join(manifest.variants)}); {check}")
+        click.echo(f'  in a study, as it was on {each.added[:10]}:  tool: "{PREFIX}{each.pinned}"')
 
 
 @tool.command()
@@ -80,15 +96,52 @@ def new_tool(name: str, folder: Path | None) -> None:
 
 
 @tool.command()
+@click.argument("image")
+@click.option("--variant", metavar="NAME|all", help="Variant to check; default: the manifest's default variant.")
+@WEIGHTS
+@TOOLS
+@click.option("--skip-check", is_flag=True, help="Only read its manifest; reports will say that it was not checked.")
+@click.pass_context
+def add(
+    context: click.Context, image: str, variant: str | None, weights: Path, added: Path, *, skip_check: bool
+) -> None:
+    """Check IMAGE, a foreign one, and keep what is known of it, so that studies can use it as a generator.
+
+    IMAGE is the tag, digest or id of an image that is here; `docker pull` it first. It runs as our own tools do:
+    without network, on a read-only root, as a user that it does not know. Where every rule of the tool contract holds,
+    its manifest, its digest and the results are kept in a file below --tools; then a study file can name it, as
+    `tool: "image:IMAGE"`.
+
+    When the image has changed, studies refuse it until it is added again.
+
+    \b
+    Exit code: 0 it was added, 2 it can't be checked, 3 some rules don't hold, so that it was not added.
+    """
+    from coordinator.conformance.adding import add_image
+    from coordinator.conformance.check import CheckRequest
+
+    request = CheckRequest(variant, weights.resolve() if weights.is_dir() else None)
+    is_added = add_image(image, added, request, skip_check=skip_check)
+    context.exit(ExitCode.DONE if is_added else ExitCode.CASES_FAILED)
+
+
+@tool.command()
+@click.argument("image")
+@TOOLS
+def remove(image: str, added: Path) -> None:
+    """Forget IMAGE, which was added under this name; the image itself stays."""
+    refuse_dataset_folder(added)
+    click.echo(f"{remove_added(added, image.removeprefix(PREFIX))}: removed")
+
+
+@tool.command()
 @click.argument("what", metavar="IMAGE|FOLDER|NAME")
 @click.option(
     "--runtime", type=click.Choice(["docker", "process", "all"]), default="all", show_default=True,
     help="How it is started; all: every runtime that it is built for.",
 )  # fmt: skip
 @click.option("--variant", metavar="NAME|all", help="Variant to check; default: the manifest's default variant.")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), default=Path("weights"), show_default=True, help="Folder of weights."
-)
+@WEIGHTS
 @click.option("--only", multiple=True, metavar="RULE", help="Check only this rule; may be given several times.")
 @click.option("--json", "as_json", is_flag=True, help="Print findings as JSON.")
 @click.pass_context

@@ -4,6 +4,7 @@ command ──► check ──┬──► `describe`            is the manifest
                     └──► rules                 all rules, one function each         <- read this
                            ├──► undisturbed    rules on the undisturbed run      ──┬──► evidence ──► session ──► targets
                            └──► reruns         rules that need runs of their own ──┘
+adding       `coordinator tool add`: checks an image, and keeps what came of it
 toolcheck    a tool's folder, before anything is built
 ruleresult   the result of checking a rule
 evidence     reads and compares what a run left

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nibabel.filebasedimages import ImageFileError
-from pydantic import ValidationError
 
 from contract.errors import CaseError, UsageError
 from contract.manifest import Manifest
@@ -19,6 +18,7 @@ from coordinator.conformance.ruleresult import RuleResult
 from coordinator.conformance.rules import RULES, Rule
 from coordinator.conformance.session import CheckSession, NotApplicable, RuleBroken, protected_files
 from coordinator.conformance.targets import Target
+from coordinator.runners.images import parse_described
 
 DESCRIBE = ("describe", "`describe` prints a sound manifest as JSON; needs no network, data, weights or GPU")
 Say = Callable[[str], None]
@@ -101,10 +101,9 @@ def read_manifest(target: Target, expected: Manifest | None) -> Manifest:
         UsageError: the target fails.
     """
     try:
-        manifest = Manifest.model_validate_json(target.describe())
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'output'}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise RuleBroken(f"must print a sound manifest as JSON, but: {'; '.join(problems[:3])}") from None
+        manifest = parse_described(target.describe())
+    except ValueError as error:
+        raise RuleBroken(f"must print a sound manifest as JSON, but: {error}") from None
     if expected is not None and manifest != expected:
         raise RuleBroken("must print what manifest.yaml says, but prints something else; build it again")
     return manifest

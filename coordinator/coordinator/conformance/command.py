@@ -6,20 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from docker.errors import ImageNotFound
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from contract.errors import UsageError
-from contract.manifest import load_manifest
+from contract.manifest import Manifest, load_manifest
 from contract.yamlfiles import did_you_mean
 from coordinator.conformance.check import CheckRequest, check_target, refuse_unknown_rules
 from coordinator.conformance.ruleresult import RuleResult
 from coordinator.conformance.targets import UID, ImageTarget, ProcessTarget, Target
 from coordinator.conformance.toolcheck import FOLDER, check_folder, is_built
 from coordinator.runners.docker import DockerRunner
+from coordinator.runners.images import find_image
 from coordinator.runners.process import ProcessRunner
 from coordinator.tools.finding import Tool, find_tools, tools_folder
 
@@ -49,7 +49,7 @@ def run_check(what: str, runtime: str, request: CheckRequest, *, as_json: bool) 
     for title, results in _check_parts(what, runtime, request, progress):
         results_by_title[title] = results
         if not as_json:
-            Console().print(_make_table(title, results))
+            Console().print(make_table(title, results))
     if as_json:
         rows = {
             title: [{**asdict(r), "holds": r.holds} for r in results] for title, results in results_by_title.items()
@@ -88,15 +88,30 @@ def _check_parts(
 def _check_in_runtime(
     target: Target, tool: Tool | None, request: CheckRequest, progress: Console
 ) -> Iterator[tuple[str, RuleResults]]:
-    expected = tool.manifest if tool else None
+    for variant, results in check_variants(target, tool.manifest if tool else None, request, progress):
+        yield make_title(target, variant, results), results
+
+
+def check_variants(
+    target: Target, expected: Manifest | None, request: CheckRequest, progress: Console
+) -> Iterator[tuple[str, RuleResults]]:
+    """Check a target as `check_target` does, and show its progress.
+
+    Raises:
+        UsageError: the variant does not exist, or weights can't be read in a container.
+    """
     if target.locks and request.weights and request.weights.stat().st_mode & OTHERS_READ != OTHERS_READ:
         raise UsageError(
             f"{request.weights}: must be readable for user {UID}, as which containers run here, but is not; "
             f"`chmod -R a+rX {request.weights}`"
         )
-    for variant, results in check_target(target, expected, request, lambda line: progress.print(line, soft_wrap=True)):
-        seconds = sum(result.seconds for result in results)
-        yield f"{variant or 'no variant'} ({target.runtime}), {seconds:.0f} s", results
+    yield from check_target(target, expected, request, lambda line: progress.print(line, soft_wrap=True))
+
+
+def make_title(target: Target, variant: str, results: RuleResults) -> str:
+    """The title of a table of results."""
+    seconds = sum(result.seconds for result in results)
+    return f"{variant or 'no variant'} ({target.runtime}), {seconds:.0f} s"
 
 
 def _find_tool_folder(what: str) -> Path | None:
@@ -111,11 +126,12 @@ def _find_image(name: str) -> Target:
     runner, problem = DockerRunner(), f"{name}: must be a tool, a folder or an image that is here, but is none"
     hint = did_you_mean(name, find_tools())
     try:
-        return ImageTarget(str(runner.client.images.get(name).id), runner.client)
-    except ImageNotFound:
-        raise UsageError(f"{problem}; {hint}") from None
+        image = find_image(runner.client, name)
     except UsageError as error:
         raise UsageError(f"{problem}; {hint} Images were not looked for: {error}") from None
+    if image is None:
+        raise UsageError(f"{problem}; {hint}")
+    return ImageTarget(str(image.id), runner.client)
 
 
 def _choose_targets(tool: Tool, runtime: str) -> Iterator[Target]:
@@ -128,7 +144,8 @@ def _choose_targets(tool: Tool, runtime: str) -> Iterator[Target]:
         yield ProcessTarget(tool)
 
 
-def _make_table(title: str, results: RuleResults) -> Table:
+def make_table(title: str, results: RuleResults) -> Table:
+    """Results as a table for the terminal."""
     table = Table(
         "", "rule", "what must hold", "what is wrong, or why it says nothing",
         title=title, title_justify="left", box=box.SIMPLE_HEAD,

@@ -22,6 +22,7 @@ from docker.models.containers import Container
 
 from contract.errors import UsageError
 from coordinator.runners import Invocation
+from coordinator.runners.docker import remove_container
 from coordinator.runners.process import ProcessRunner
 from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S
@@ -186,13 +187,13 @@ class ImageTarget:
             code, _ = _wait_for_end(lambda: _exit_code(container), container.kill, lambda: False)
             if code != 0:
                 raise UsageError(
-                    f"`describe` must end with exit code 0, but ends with {code}: {_log(container)[-300:]}"
+                    f"`describe` must end with exit code 0, but ends with {code}: {_log(container).strip()[-300:]}"
                 )
             return container.logs(stderr=False).decode()
         except APIError as error:
             raise UsageError(f"the image must start, but: {error.explanation}") from None
         finally:
-            container.remove(force=True)
+            remove_container(container)
 
     def run(self, request: RunRequest) -> RunOutcome:
         """Run it behind all locks except the open ones."""
@@ -208,7 +209,7 @@ class ImageTarget:
             code, after_sigterm_s = _wait_for_end(lambda: _exit_code(container), container.kill, request.should_stop)
             return RunOutcome(code, _log(container), time.monotonic() - begin, after_sigterm_s)
         finally:
-            container.remove(force=True)
+            remove_container(container)
 
     def make_removable(self, folder: Path) -> None:
         """Make the files of the containers' user writable for all, in a container of that user."""
@@ -217,7 +218,7 @@ class ImageTarget:
         with suppress(APIError):  # an image without chmod; the removal then says which files are left
             container.start()
             container.wait()
-        container.remove(force=True)
+        remove_container(container)
 
     def _container(self, settings: dict[str, Any], open_locks: Collection[str] = ()) -> Container:
         settings = settings | {"name": None, "user": f"{UID}:{UID}"}

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from contract import statefiles
 from contract.atomic import naming
+from contract.errors import UsageError
 from contract.records import digest
 from coordinator.runners import Invocation, gpus
 from coordinator.runners.choose import make_runner
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
-from coordinator.tools.finding import find_tool
+from coordinator.tools.added import read_record
+from coordinator.tools.finding import Tool, find_tool
 
 
 def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
@@ -39,7 +41,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
             Invocation(
                 name=f"lq-{plan.study}-{digest([str(run.resolve()), step.id])[:8]}-{step.id.replace('/', '-')}",
                 fingerprint=step.fingerprint,
-                tool=find_tool(step.tool),
+                tool=_find_tool(run, plan, step.tool, step.image),
                 arguments=step.arguments,
                 data=Path(plan.data),
                 dataset=step.dataset,
@@ -53,3 +55,22 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
                 cases=frozenset(cases) if (cases := plan.about.get("cases", {}).get(step.dataset)) else None,
             )
         )
+
+
+def _find_tool(run: Path, plan: Plan, name: str, image: str | None) -> Tool:
+    """The tool of a step: one with sources here, or the foreign image that the plan holds.
+
+    Raises:
+        UsageError: there is no such tool, or the plan does not hold it as it was written.
+    """
+    if image is None:
+        return find_tool(name)
+    try:
+        kept = map(read_record, plan.about[steps.ADDED_TOOLS].values())
+        added = next(each for each in kept if each.id == image)
+    except (*statefiles.DAMAGE, StopIteration):
+        raise UsageError(
+            f"{run / steps.PLAN}: must hold what is kept of {name} ({image}), but does not; `coordinator run STUDY` "
+            "writes it again"
+        ) from None
+    return Tool(run, added.manifest, added)

@@ -8,6 +8,7 @@ from typing import Any
 
 from contract import yamlfiles
 from contract.errors import UsageError
+from contract.manifest import Manifest
 from coordinator.datasets import known
 from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.references import Bibliography
@@ -17,6 +18,7 @@ from coordinator.statistics.failures import cases_to_exclude
 from coordinator.statistics.gains import FEWEST_CASES, fold_factor
 from coordinator.study.settings import TrainSettings
 from coordinator.study.steps import BASE
+from coordinator.tools.added import AddedTool
 from coordinator.tools.finding import Tool, find_tools
 from coordinator.verdict.observations import describe_sources
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
@@ -91,12 +93,15 @@ def _describe_labels(run: Run, cited: Bibliography) -> Iterator[str]:
             f"{count_noun(len(dataset.versions), 'other label version')}: {join_names(dataset.versions)}."
         )
     yield from _describe_label_sets(run)
-    tools, manifests = _tools_by_version(run), _installed_tools()
+    tools, manifests = _tools_by_version(run), {name: tool.manifest for name, tool in _installed_tools().items()}
     sets = {BASE, *(name for dataset in run.datasets for name in dataset.covered)}
     for version in (name for name in run.versions if name not in sets):
         if version in tools:
-            upstream = _describe_upstream(manifests, tools[version], cited)
-            yield f"{version} was made with {_tool_name(tools[version])}{upstream}."
+            added = run.added_tools.get(version)
+            manifest = added.manifest if added else manifests.get(tools[version].get("tool", ""))
+            upstream = _describe_upstream(manifest, tools[version], cited) if manifest else ""
+            image = _describe_image(added, tools[version])
+            yield f"{version} was made with {_tool_name(tools[version])}{upstream}{image}."
         else:
             yield f"Which tool made {version} was not recorded."
     if sources := describe_sources(run):
@@ -321,13 +326,19 @@ def _installed_tools() -> Mapping[str, Tool]:
         return {}
 
 
-def _describe_upstream(tools: Mapping[str, Tool], record: Mapping[str, Any], cited: Bibliography) -> str:
-    """The name, version and citation of the upstream work of a tool and variant, to be added to a sentence."""
-    tool = tools.get(record.get("tool", ""))
-    if tool is None:
+def _describe_image(added: AddedTool | None, record: Mapping[str, Any]) -> str:
+    """That a tool is a foreign image, which one, and whether it was checked; nothing of a tool of ours."""
+    if added is None:
         return ""
-    variant = tool.manifest.variants.get(record.get("variant") or "")
-    upstream = (variant and variant.upstream) or tool.manifest.upstream
+    check = added.describe_check(record.get("variant") or added.manifest.default_variant)
+    image = added.image if added.id in added.image else f"{added.image} ({added.id})"
+    return f", an image that does not belong to this project: {image}, which {check}"
+
+
+def _describe_upstream(manifest: Manifest, record: Mapping[str, Any], cited: Bibliography) -> str:
+    """The name, version and citation of the upstream work of a tool and variant, to be added to a sentence."""
+    variant = manifest.variants.get(record.get("variant") or "")
+    upstream = (variant and variant.upstream) or manifest.upstream
     if upstream is None:
         return ""
     return f", {upstream.name} {upstream.version}{cited.cite(upstream.citation)}"

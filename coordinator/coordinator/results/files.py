@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from contract import statefiles
+from coordinator.study.steps import ADDED_TOOLS
+from coordinator.tools.added import read_record
 
 
 def parse_failures(content: bytes) -> dict[str, str]:
@@ -61,4 +63,5 @@ def parse_plan(content: bytes) -> dict[str, Any]:
     for name in ("versions", "labels", "common_labels"):
         if not isinstance(plan[name], dict):
             raise TypeError(f"its {name!r} is a {type(plan[name]).__name__}")
+    plan[ADDED_TOOLS] = {version: read_record(kept) for version, kept in plan.get(ADDED_TOOLS, {}).items()}
     return plan

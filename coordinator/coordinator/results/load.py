@@ -42,6 +42,7 @@ from coordinator.study.runfolder import refuse_older_layout
 from coordinator.study.settings import ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.split import Split
 from coordinator.study.steps import (
+    ADDED_TOOLS,
     BASE,
     NO_PRETRAIN,
     agreement_file,
@@ -103,6 +104,7 @@ def load_run(run: Path | str) -> Run:
         transfers=transfers,
         failed_networks=tuple(records.failed_networks),
         mix=mix,
+        added_tools=plan[ADDED_TOOLS],
     )
 
 

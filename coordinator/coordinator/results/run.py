@@ -13,6 +13,7 @@ from coordinator.study.marks import Marks
 from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
 from coordinator.study.steps import dataset_folder, fold_folder
+from coordinator.tools.added import AddedTool
 
 NAMES = {"dataset": pl.String, "version": pl.String}
 SEED = {"seed": pl.Int64, "fold": pl.Int64}
@@ -185,6 +186,7 @@ class Run:
         mix: mixtures of two label versions; None where the study has none.
         failed_networks: in-domain and fine-tuned, with reasons; their scores are in no frame, so that nobody compares
             them.
+        added_tools: label version -> what is kept of the foreign image that made it.
     """
 
     study: str
@@ -209,6 +211,7 @@ class Run:
     transfers: tuple[Transfer, ...]
     failed_networks: tuple[FailedNetwork, ...]
     mix: Mix | None = None
+    added_tools: Mapping[str, AddedTool] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """A line for notebooks, where the frames would flood the cell."""

@@ -2,6 +2,7 @@
 
 Invocation ──► choose ──┬──► docker  ──► sandbox    a container and its restrictions
                         └──► process                the tool's own virtual environment
+images         foreign images: which one a name means, and whether it is the one that was added
 view           what a tool may read, in every runner
 stopping       SIGTERM, and how long a tool may take to end
 toolsources    what a tool is built from, and its digests

@@ -23,6 +23,7 @@ from coordinator.runners import Invocation
 from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S, raise_on_sigterm
 from coordinator.runners.toolsources import dockerfile, git_revision, image_digest
+from coordinator.tools.added import AddedTool
 from coordinator.tools.finding import Tool
 
 SOURCES, BASE = "label-quality.sources", "label-quality.base"
@@ -83,6 +84,8 @@ class DockerRunner:
         Raises:
             UsageError: there is no image, or it was built from other sources than the tool's folder now holds.
         """
+        if tool.added is not None:
+            return self._added_id(tool.added)
         image = self._image(tool)
         if image is None:
             raise UsageError(f"{image_name(tool)}: not built: run `coordinator tool build {tool.name}`")
@@ -130,7 +133,7 @@ class DockerRunner:
                 raise UsageError(f"{tool.name} describe: must end with exit code 0, but ends with {code}")
             return container.logs(stderr=False).decode()
         finally:
-            container.remove(force=True)
+            remove_container(container)
 
     def run(self, invocation: Invocation) -> int:
         """Run a tool to its end, or take over a running container of the same step; return its exit code.
@@ -148,6 +151,14 @@ class DockerRunner:
                 _follow(container, invocation.log)
                 _finish(container, invocation.log)
                 raise
+
+    def _added_id(self, added: AddedTool) -> str:
+        try:
+            return str(self.client.images.get(added.id).id)
+        except ImageNotFound:
+            raise UsageError(
+                f"image {added.image}: must be here, as {added.id}, but is not; `docker pull` or `docker load` it"
+            ) from None
 
     def _image(self, tool: Tool) -> Image | None:
         try:
@@ -171,7 +182,7 @@ class DockerRunner:
             return container
         if running:
             container.stop(timeout=GRACE_S)
-        container.remove(force=True)
+        remove_container(container)
         return None
 
     def _start(self, invocation: Invocation) -> Container:
@@ -188,7 +199,7 @@ class DockerRunner:
         try:
             container.start()
         except BaseException as error:
-            container.remove(force=True)
+            remove_container(container)
             if isinstance(error, APIError) and "could not select device driver" in str(error):
                 raise UsageError(
                     "GPUs must be usable in containers, but the engine has no driver for them; install the NVIDIA "
@@ -196,6 +207,11 @@ class DockerRunner:
                 ) from None
             raise
         return container
+
+
+def remove_container(container: Container) -> None:
+    """Remove a container, and the volumes that Docker made for a `VOLUME` of its image."""
+    container.remove(force=True, v=True)
 
 
 def _follow(container: Container, log: Path) -> None:
@@ -214,5 +230,5 @@ def _finish(container: Container, log: Path) -> int:
     if container.attrs["State"]["OOMKilled"]:
         with log.open("a", encoding="utf-8") as stream:
             stream.write("killed: this machine's memory is used up\n")
-    container.remove(force=True)
+    remove_container(container)
     return code

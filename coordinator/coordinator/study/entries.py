@@ -1,27 +1,14 @@
-"""What a study file says of label versions: what makes them, who drew them, how they are mixed."""
+"""What a study file says of label versions that no tool makes: who drew them, how they are mixed."""
 
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Line, Strict
 from coordinator.study.steps import BASE
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 """Of a study or label version."""
-
-
-class GeneratorEntry(Strict):
-    """A generator with options; the short form is a name alone, `tool` or `tool-variant`."""
-
-    name: str = Field(pattern=NAME, max_length=100, description="name of the label version")
-    tool: Line
-    variant: Line | None = None
-    options: dict[str, OptionValue] = Field(default_factory=dict)
-    of: Items[Line] = Field(
-        default=(), max_length=1000, description="label versions that it combines; only of a tool that does"
-    )
 
 
 class LabelSetEntry(Strict):

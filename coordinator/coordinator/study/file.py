@@ -18,9 +18,11 @@ from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Line, Strict, did_you_mean
 from contract.yamlnodes import show_text
 from contract.yamltext import list_problems
-from coordinator.study.entries import NAME, GeneratorEntry, LabelSetEntry, MixEntry
+from coordinator.study.entries import NAME, LabelSetEntry, MixEntry
+from coordinator.study.generators import Generator, GeneratorEntry, resolve_generator
 from coordinator.study.settings import RunSettings, ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.steps import BASE
+from coordinator.tools.added import AddedTool
 from coordinator.tools.finding import Tool, find_tools
 
 PATCH = re.compile("[0-9]{1,9}(,[0-9]{1,9}){2}")
@@ -52,6 +54,7 @@ class StudyFile(Strict):
     data: Line = Field(default="data", description="folder of dataset folders")
     out: Line = Field(default="runs", description="folder of run folders")
     weights: Line = Field(default="weights", description="folder of trained weights")
+    tools: Line = Field(default="tools", description="folder of images that were added as tools")
     datasets: Items[FolderName] = Field(min_length=1, max_length=100)
     generators: Items[Line | GeneratorEntry] = Field(default=(), max_length=1000)
     versions: Items[LabelSetEntry] = Field(
@@ -129,21 +132,6 @@ class StudyFile(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class Generator:
-    """What makes a label version: a tool, one of its variants, all its options.
-
-    Attributes:
-        of: the label versions that it combines; none for a tool that makes labels from images.
-    """
-
-    name: str
-    tool: Tool
-    variant: str
-    options: dict[str, OptionValue]
-    of: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Study:
     """A study whose names are resolved.
 
@@ -184,8 +172,13 @@ class Study:
     @property
     def tools(self) -> list[Tool]:
         """The tools that it uses, each once."""
-        generators = {generator.tool.name: generator.tool for generator in self.generators}
+        generators = {(tool.name, tool.added and tool.added.image): tool for tool in (g.tool for g in self.generators)}
         return [*generators.values(), *([self.trainer] if self.trainer else [])]
+
+    @property
+    def added(self) -> dict[str, AddedTool]:
+        """Label version -> the foreign image that makes it."""
+        return {g.name: g.tool.added for g in self.generators if g.tool.added}
 
     @property
     def data(self) -> Path:
@@ -196,6 +189,11 @@ class Study:
     def weights(self) -> Path:
         """Folder of trained weights; it need not exist where no tool has any."""
         return (self.file.parent / self.content.weights).resolve()
+
+    @property
+    def tools_folder(self) -> Path:
+        """Folder of added tools; it need not exist where no generator is a foreign image."""
+        return (self.file.parent / self.content.tools).resolve()
 
     @property
     def run_folder(self) -> Path:
@@ -219,11 +217,12 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
     file = Path(file)
     tools = find_tools() if tools is None else tools
     content = yamlfiles.load(file, StudyFile)
+    added = file.parent / content.tools
     problems: list[str] = []
     generators = []
     for index, entry in enumerate(content.generators):
         try:
-            generators.append(_resolve_generator(entry, tools))
+            generators.append(resolve_generator(entry, tools, added))
         except ValueError as error:
             problems += [f"generators.{index}: {problem}" for problem in error.args]
     sets = [entry.name for entry in content.versions]
@@ -262,28 +261,6 @@ def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
 def find_duplicates(names: Sequence[str]) -> list[str]:
     """The names that come more than once, sorted."""
     return sorted({name for name in names if names.count(name) > 1})
-
-
-def _resolve_generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool]) -> Generator:
-    if isinstance(entry, str):
-        tool_name, _, variant = entry.partition("-")
-        entry = GeneratorEntry(name=entry, tool=tool_name, variant=variant or None)
-    generators = {name: tool for name, tool in tools.items() if tool.manifest.kind == "generator"}
-    if entry.tool not in generators:
-        valid = [f"{n}-{v}" if v != t.manifest.default_variant else n
-                 for n, t in generators.items() for v in t.manifest.variants]  # fmt: skip
-        raise ValueError(f"there is no generator {show_text(entry.tool)!r}; {did_you_mean(entry.name, valid)}")
-    manifest = generators[entry.tool].manifest
-    variant = entry.variant or manifest.default_variant
-    problems = manifest.option_problems(entry.options)
-    try:
-        manifest.variant(variant)
-    except ValueError as error:
-        problems.append(str(error))
-    if problems:
-        raise ValueError(*problems)
-    options = manifest.complete_options(dict(entry.options))
-    return Generator(entry.name, generators[entry.tool], variant, options, tuple(entry.of))
 
 
 def _choose_combined(generator: Generator, content: StudyFile, generators: Sequence[Generator]) -> Generator:

@@ -29,7 +29,8 @@ from contract.errors import UsageError
 from contract.labeltables import LabelTable
 from contract.yamlfiles import Strict, did_you_mean
 from contract.yamltext import list_problems
-from coordinator.study.file import Generator, find_duplicates
+from coordinator.study.file import find_duplicates
+from coordinator.study.generators import Generator
 
 
 class LabelMapping(Strict):
@@ -81,19 +82,22 @@ def find_id_mapping(generator: Generator, target: dict[int, str], dataset: Path)
     if source == "from-dataset":
         return IdMapping({label: label for label in target}, {})
     users_file = dataset / "remaps" / f"{generator.tool.name}.yaml"
-    shipped_file = generator.tool.folder / "remaps" / f"{dataset.name}.yaml"
+    added, shipped_file = generator.tool.added, generator.tool.folder / "remaps" / f"{dataset.name}.yaml"
     if users_file.is_file():
         return read_label_mapping(users_file, source, target)
-    if shipped_file.is_file():
+    if added is None and shipped_file.is_file():
         return _read_shipped(shipped_file, source, target, users_file)
     source_ids = _ids_by_organ(source)
     if all(organ in source_ids for organ in target.values()):
         return _to_ids({organ: [organ] for organ in target.values()}, {}, source_ids, target)
+    nor = "" if added else f" (nor {shipped_file})"
+    manifest = generator.tool.folder / "manifest.yaml"
+    listed = f"by `docker run --rm {added.id} describe`" if added else f"in {manifest}"
     raise UsageError(
         f"{users_file}: {generator.name} has labels of its own, so a label mapping must say which of them are the "
-        f"organs of {dataset.name}, but there is none (nor {shipped_file}); complete this one and put it there\n\n"
+        f"organs of {dataset.name}, but there is none{nor}; complete this one and put it there\n\n"
         f"{_write_skeleton(source_ids, target.values())}\n"
-        f"The organs of {generator.name} are listed in {generator.tool.folder / 'manifest.yaml'}"
+        f"The organs of {generator.name} are listed {listed}"
     )
 
 

@@ -9,7 +9,8 @@ from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.scoring.agreement import BYTES_OF_VOXEL, FEWEST
 from coordinator.study.entries import LabelSetEntry
-from coordinator.study.file import FEWEST_COMBINED, Generator, Study
+from coordinator.study.file import FEWEST_COMBINED, Study
+from coordinator.study.generators import Generator
 from coordinator.study.labelmappings import IdMapping
 from coordinator.study.marks import DEGRADED
 from coordinator.study.planner import AGREEMENT_VERSION, Planner, complete_scoring_step, label_table, with_workers
@@ -275,9 +276,11 @@ def _weights_sha256(study: Study, generator: Generator) -> list[str]:
         path = study.weights / tool / entry.file
         is_there = entry.package or (path.is_dir() if entry.archive else path.is_file())
         if sha256 is None or not is_there:
+            fetch = f"run `coordinator weights fetch {tool}-{generator.variant}`"
+            by_hand = f"put them there, and what `sha256sum {entry.file}` prints into {path.parent / 'SHA256SUMS'}"
             raise UsageError(
                 f"{path}: weights of {generator.name} must be there and checked, but "
-                f"{weights.describe_state(entry, path)}; run `coordinator weights fetch {tool}-{generator.variant}`"
+                f"{weights.describe_state(entry, path)}; {by_hand if generator.tool.added else fetch}"
             )
         sums.append(sha256)
     return sums

@@ -55,7 +55,7 @@ from coordinator.study.runfolder import (
 )
 from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split, draw_folds, leave_out_unlabelled, split_cases
-from coordinator.study.steps import BASE, FOLDS, Plan, Step
+from coordinator.study.steps import ADDED_TOOLS, BASE, FOLDS, Plan, Step
 
 DESCRIPTION = "dataset.yaml"
 
@@ -269,6 +269,8 @@ def _describe_study(
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},
         "groups": {d: checked[d].observations for d in (*datasets, *study.content.transfer)},
     }
+    if study.added:
+        about[ADDED_TOOLS] = {name: added.model_dump(mode="json") for name, added in study.added.items()}
     if splits and study.content.train:
         listed = {
             d: [{"train": list(split.train), "holdout": list(split.holdout)} for split in of_dataset]

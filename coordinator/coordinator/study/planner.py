@@ -54,6 +54,7 @@ class Planner:
             kind="tool",
             tool=tool.name,
             runtime=self.runner.runtime,
+            image=tool.added.id if tool.added else None,
             arguments=arguments,
             cpus=cpus,
             memory_mb=int(resources.memory_gb * 1000),

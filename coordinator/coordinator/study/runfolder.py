@@ -23,7 +23,7 @@ OF_A_DATASET = ("split", "check.json", "1-raw", "2-labels", "3-scores", "4-store
 
 
 def refuse_unsafe_places(study: Study) -> None:
-    """Refuse a run folder that lies in a dataset or label set, or in which data, label sets or weights lie.
+    """Refuse a run folder in a dataset or label set, or one in which data, label sets, weights or added tools lie.
 
     Raises:
         UsageError: one of these; a run folder is written to and removed as a whole, data and weights never are.
@@ -38,6 +38,7 @@ def refuse_unsafe_places(study: Study) -> None:
     if within := [place for place in sets if run.is_relative_to(place)]:
         raise UsageError(f"{run}: a run folder must not lie in a label set ({within[0]}); give another `out`")
     places = [("data", study.data), ("weights", study.weights), *(("data", d.resolve()) for d in datasets)]
+    places += [("tools", study.tools_folder)] if study.added else []
     for key, place in [*places, *(("versions", place) for place in sets)]:
         if place.is_relative_to(run):
             raise UsageError(

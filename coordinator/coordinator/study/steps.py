@@ -22,6 +22,8 @@ TRANSFER = "transfer"
 """Folders of the run folder in which only names of datasets stand; beside them stand only names of ours."""
 FOLDS = "folds"
 """The folder of a dataset's results that holds those of each fold, where a study has folds."""
+ADDED_TOOLS = "added_tools"
+"""Of `about`: label version -> what is kept of the foreign image that makes it."""
 BASE = "base"
 """The label version that holds the dataset's own labels; the reference labels, unless the study names others."""
 NO_PRETRAIN = "no-pretrain"
@@ -82,6 +84,7 @@ class Step(NamedTuple):
         cases: number of cases (of training: epochs), for progress and cost.
         settings: of the kinds that the coordinator does itself.
         also: further outputs, in the folder of `output` or below it.
+        image: id of the image, where the tool is one of others.
     """
 
     id: str
@@ -103,6 +106,7 @@ class Step(NamedTuple):
     cases: int = 0
     settings: Mapping[str, Any] = {}
     also: tuple[str, ...] = ()
+    image: str | None = None
 
 
 class Plan(NamedTuple):
@@ -114,7 +118,7 @@ class Plan(NamedTuple):
         weights: folder of trained weights; None where there is none.
         steps: in an order in which they could be done.
         about: what the report needs: reference, label versions and the cases that they cover, label tables, common
-            labels, split or folds, marks, seeds, noise_seeds.
+            labels, split or folds, marks, seeds, noise_seeds, mix; and what is kept of added tools.
     """
 
     study: str

@@ -1,6 +1,7 @@
-"""Finds the tool folders, and writes the folder of a new tool.
+"""Finds the tool folders, writes the folder of a new tool, and keeps what is known of foreign images.
 
 containers/*/manifest.yaml ──► finding ──► tools by name
+TOOLS/*.tool.json ◄──► added ──► images that were checked
 templates/ ──► new ──► the folder of a new tool
 options ──► arguments of a tool's command line
 """

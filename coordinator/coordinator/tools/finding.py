@@ -7,6 +7,7 @@ from pathlib import Path
 from contract.errors import UsageError
 from contract.manifest import Manifest, load_manifest
 from contract.yamlfiles import did_you_mean
+from coordinator.tools.added import AddedTool
 
 CHECKOUT = Path(__file__).resolve().parents[3] / "containers"
 """The folder of tool folders of the checkout that holds this file."""
@@ -14,14 +15,21 @@ CHECKOUT = Path(__file__).resolve().parents[3] / "containers"
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool's folder and its manifest."""
+    """A tool's folder and its manifest.
+
+    Attributes:
+        folder: of its sources; of an added tool, the folder that says what is kept of it.
+        manifest: all that is known of it without running it.
+        added: what is kept of it, where it is a foreign image; None for a tool with sources here.
+    """
 
     folder: Path
     manifest: Manifest
+    added: AddedTool | None = None
 
     @property
     def name(self) -> str:
-        """The tool's name, which is that of its folder."""
+        """The tool's name, which is that of its folder where it has one."""
         return self.manifest.name
 
 

@@ -28,6 +28,8 @@ def word(tmp_path: Path) -> Path:
         ["weights", "fetch", "medsam", "--weights", "{}"],
         ["weights", "fetch", "--all", "--weights", "{}/weights"],
         ["tool", "new", "mine", "--folder", "{}"],
+        ["tool", "add", "lab/seg:1", "--tools", "{}/tools"],
+        ["tool", "remove", "lab/seg:1", "--tools", "{}"],
         ["exec-step", "{}", "word/2-labels/base"],
         ["dataset", "phantom", "{}/more"],
     ],

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from helpers.added import ID, OTHER_ID, make_added
 
 from contract.errors import ExitCode, UsageError
 from coordinator.cli.tool import tool
+from coordinator.tools.added import keep_added
 from coordinator.tools.finding import Tool
 
 
@@ -34,6 +36,39 @@ def test_list_shows_each_tool_and_works_without_an_engine():
     assert re.split(r"\s{2,}", row.strip()) == [
         "probe", "generator", "bone", "-", "none", "Apache-2.0", "no engine", "no",
     ]  # fmt: skip
+
+
+def test_list_shows_each_added_image_with_its_digest_and_what_was_checked(tmp_path: Path):
+    keep_added(tmp_path / "tools", make_added())
+    keep_added(tmp_path / "tools", make_added("lab/other:2", id=OTHER_ID, checks={}, skip_check=True))
+
+    lines = call("list", "--tools", str(tmp_path / "tools")).splitlines()
+
+    assert lines[-5:] == [
+        "lab/other:2: brightness 2.0.0 (v1, v2); not checked",
+        f'  in a study, as it was on 2026-03-01:  tool: "image:lab/other@{OTHER_ID}"',
+        "",
+        "lab/seg:1: brightness 2.0.0 (v1, v2); checked: v1",
+        f'  in a study, as it was on 2026-03-01:  tool: "image:lab/seg@{ID}"',
+    ]
+
+
+@pytest.mark.parametrize("name", ["lab/seg:1", "image:lab/seg:1"])
+def test_remove_forgets_an_added_image(name: str, tmp_path: Path):
+    keep_added(tmp_path / "tools", make_added())
+
+    assert (
+        call("remove", name, "--tools", str(tmp_path / "tools"))
+        == f"{tmp_path}/tools/lab%2Fseg%3A1.tool.json: removed\n"
+    )
+    assert not list((tmp_path / "tools").iterdir())
+
+
+def test_add_without_an_engine_says_what_to_do_and_keeps_nothing(tmp_path: Path):
+    with pytest.raises(UsageError, match="a Docker engine must answer"):
+        call("add", "lab/seg:1", "--tools", str(tmp_path / "tools"))
+
+    assert not (tmp_path / "tools").exists()
 
 
 def test_check_of_a_folder_finds_nothing_wrong_with_a_sound_one():

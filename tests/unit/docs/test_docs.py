@@ -18,8 +18,8 @@ from contract.datasets import DatasetDescription
 from contract.manifest import Manifest
 from coordinator.cli.main import commands
 from coordinator.scoring.conventions import CONVENTIONS
-from coordinator.study.entries import GeneratorEntry
 from coordinator.study.file import StudyFile, load_study
+from coordinator.study.generators import GeneratorEntry
 from coordinator.tools.finding import Tool, find_tools
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ from contract import yamlfiles
 from contract.datasets import DatasetDescription
 from contract.errors import UsageError
 from coordinator.datasets.known import description_file, known_datasets
-from coordinator.study.file import Generator
+from coordinator.study.generators import Generator
 from coordinator.study.labelmappings import IdMapping, find_id_mapping, read_label_mapping
 from coordinator.tools.finding import Tool, find_tools
 

@@ -11,7 +11,8 @@ from contract.datasets import DatasetDescription
 from contract.errors import UsageError
 from coordinator.datasets.check import CaseCheck, DatasetCheck
 from coordinator.datasets.known import description_file
-from coordinator.study.file import Generator, load_study
+from coordinator.study.file import load_study
+from coordinator.study.generators import Generator
 from coordinator.study.pipeline import make_plan
 from coordinator.study.steps import Plan
 from coordinator.tools.finding import find_tools

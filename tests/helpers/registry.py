@@ -1,0 +1,64 @@
+"""A registry of images for tests: what `docker push` needs of one, in memory, at an address of this machine."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class _Registry(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    blobs: dict[str, bytes]
+
+    def do_GET(self) -> None:
+        self._answer(200)
+
+    def do_HEAD(self) -> None:
+        self._answer(200 if self.path.rpartition("/")[2] in self.blobs else 404)
+
+    def do_POST(self) -> None:
+        self._answer(202, Location=f"{self.path}upload")
+
+    def do_PATCH(self) -> None:
+        self.blobs["upload"] = self._read()
+        self._answer(202, Location=self.path, Range=f"0-{len(self.blobs['upload']) - 1}")
+
+    def do_PUT(self) -> None:
+        content = self._read() or self.blobs.pop("upload", b"")
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self.blobs[digest] = content
+        self._answer(201, Location=self.path, **{"Docker-Content-Digest": digest})
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+    def _read(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content = b""
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
+
+    def _answer(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": "0", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+@contextmanager
+def registry() -> Iterator[str]:
+    """Its address; engines speak plain HTTP to registries of 127.0.0.1. It takes one push after the other."""
+    handler = type("Registry", (_Registry,), {"blobs": {}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
