@@ -34,7 +34,7 @@ def choose_prompts(organs: Mapping[int, str], option: str, published: Collection
     own = _parse_option(option)
     for organ in own.keys() - set(organs.values()):
         log_line(f"--prompts: the dataset has no organ {organ!r}, so its prompt is not used")
-    chosen = {label: own.get(organ, PROMPTS.get(organ, _describe(organ))) for label, organ in sorted(organs.items())}
+    chosen = {label: own.get(organ, _describe(organ)) for label, organ in sorted(organs.items())}
     prompts = {label: prompt for label, prompt in chosen.items() if prompt}
     if not prompts:
         raise UsageError("VoxTell needs an organ to look for, but the dataset names none that has a prompt; add labels")
@@ -55,6 +55,8 @@ def _parse_option(option: str) -> dict[str, str]:
 
 
 def _describe(organ: str) -> str:
-    """The name of an organ in words, the side first: `lung_upper_lobe_left` is `left lung upper lobe`."""
+    """What `PROMPTS` says, or the name in words, the side first: `lung_upper_lobe_left` is `left lung upper lobe`."""
     words = organ.lower().replace("_", " ").split()
-    return " ".join([words[-1], *words[:-1]] if words[-1] in SIDES else words)
+    if words and words[-1] in SIDES:
+        words = [words[-1], *words[:-1]]
+    return PROMPTS.get(organ.lower()) or " ".join(words) or organ

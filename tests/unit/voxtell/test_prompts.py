@@ -25,6 +25,15 @@ def test_the_name_of_an_organ_is_its_prompt_with_the_side_first():
     }  # fmt: skip
 
 
+def test_some_names_mean_something_else_among_the_published_prompts():
+    assert choose_prompts({1: "kidney", 2: "Intestine"}, "", PUBLISHED) == {1: "kidneys", 2: "small bowel"}
+
+
+def test_a_name_without_words_is_refused_rather_than_left_out():
+    with pytest.raises(UsageError, match="_: its prompt must be one whose embedding was published"):
+        choose_prompts({1: "liver", 2: "_"}, "", PUBLISHED)
+
+
 def test_prompts_come_in_the_order_of_the_label_ids():
     assert list(choose_prompts({9: "liver", 3: "spleen"}, "", PUBLISHED)) == [3, 9]
 
