@@ -92,6 +92,21 @@ def test_only_a_changed_image_is_done_again(place: Place) -> None:
     assert read_image(place.results / "b.nii.gz").array.all()
 
 
+@pytest.mark.parametrize(("labels", "done_again"), [("from-dataset", True), ("{1: bright}", False)])
+def test_other_names_of_organs_are_other_work_for_a_tool_that_finds_organs_by_their_names(
+    place: Place, labels: str, done_again: bool
+) -> None:
+    manifest = place.tool / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("{1: bright}", labels))
+    place.run()
+    description = place.dataset / "dataset.yaml"
+    description.write_text(description.read_text().replace("bright", "shining"))
+
+    again = place.run()
+
+    assert ("loaded" in again.stderr) == done_again
+
+
 def test_a_case_whose_image_is_replaced_while_it_is_read_has_no_result(place: Place) -> None:
     """Its fingerprint would name one image, and its labels might be of the other."""
     replace = f"open({str(place.image('b'))!r}, 'ab').write(b'x')"

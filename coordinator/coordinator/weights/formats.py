@@ -57,8 +57,15 @@ def _find_problem(path: Path, name: str) -> str:
 
 
 def _check_torch(path: Path, head: bytes) -> str:
-    if head.startswith(LEGACY):
-        return ""
+    return "" if head.startswith(LEGACY) else _check_zip(path, head, "/data.pkl")
+
+
+def _check_numpy(path: Path, head: bytes) -> str:
+    return _check_zip(path, head, ".npy")
+
+
+def _check_zip(path: Path, head: bytes, ending: str) -> str:
+    """Say why a file is no whole zip archive that holds a file of this ending."""
     if not head.startswith(b"PK\x03\x04"):
         return _describe_text(head) or f"it begins with {head[:8]!r}"
     try:
@@ -66,7 +73,7 @@ def _check_torch(path: Path, head: bytes) -> str:
             names = opened.namelist()
     except Exception as error:  # zipfile raises all kinds for a damaged file
         raise CaseError(f"{path}: must be a whole file, but is cut short or damaged: {error}") from error
-    return "" if any(name.endswith("/data.pkl") for name in names) else "it is another zip archive"
+    return "" if any(name.endswith(ending) for name in names) else "it is another zip archive"
 
 
 def _check_json(path: Path, head: bytes) -> str:
@@ -100,6 +107,7 @@ def _describe_text(head: bytes) -> str:
 
 _KINDS: dict[str, tuple[str, Callable[[Path, bytes], str]]] = {
     ".json": ("JSON", _check_json),
+    ".npz": ("an archive of numpy arrays", _check_numpy),
     ".model": ("a file of PyTorch", _check_torch),
     ".pt": ("a file of PyTorch", _check_torch),
     ".pth": ("a file of PyTorch", _check_torch),

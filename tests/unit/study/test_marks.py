@@ -20,7 +20,7 @@ def test_tools_that_are_shown_the_reference_labels_make_versions_from_them(tool:
     assert marks_of(tool).made_from_reference
 
 
-@pytest.mark.parametrize("tool", ["stunet", "totalseg"])
+@pytest.mark.parametrize("tool", ["stunet", "totalseg", "voxtell"])
 def test_versions_of_other_tools_have_no_mark(tool: str):
     assert marks_of(tool) == Marks()
 

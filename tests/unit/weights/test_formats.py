@@ -29,11 +29,16 @@ PAGES = {
 
 
 @pytest.mark.parametrize("content", PAGES.values(), ids=PAGES.keys())
-@pytest.mark.parametrize("name", ["w.pt", "w.pth", "w.model"])
-def test_what_is_no_checkpoint_is_refused(content: bytes, name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"), [
+        ("w.pt", "a file of PyTorch"), ("w.pth", "a file of PyTorch"), ("w.model", "a file of PyTorch"),
+        ("w.npz", "an archive of numpy arrays"),
+    ],
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_refused(content: bytes, name: str, kind: str, tmp_path: Path) -> None:
     (tmp_path / "w").write_bytes(content)
 
-    with pytest.raises(CaseError, match=rf"^net/{name}: must be a file of PyTorch, but "):
+    with pytest.raises(CaseError, match=rf"^net/{name}: must be {kind}, but "):
         check_format(tmp_path / "w", f"net/{name}")
 
 
@@ -66,7 +71,8 @@ def test_a_servers_message_is_no_description_of_a_network(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "content"), [
         ("a.pt", ONE), ("a.pth", SHORT + b"more"), ("a.model", ONE), ("a.json", b'{"plans_name": "nnUNetPlans"}'),
-        ("a.json", b'"nnInteractiveInferenceSession"'), ("a.onnx", b"\x08\x07\x12\x07pytorch"), ("a.bin", bytes(range(256))),
+        ("a.json", b'"nnInteractiveInferenceSession"'), ("a.npz", make_zip({"labels.npy": b"x"})),
+        ("a.onnx", b"\x08\x07\x12\x07pytorch"), ("a.bin", bytes(range(256))),
     ],
 )  # fmt: skip
 def test_what_is_right_is_taken(name: str, content: bytes, tmp_path: Path) -> None:
