@@ -7,7 +7,8 @@ import numpy as np
 
 EXPERT = "labels_expert"
 SHAPE = (24, 24, 12)
-SHIFT = 4
+AIR_HU = -1000
+SHIFT = 3
 """Voxels that the careless labels are off, always to the same side, so that networks learn it."""
 
 
@@ -28,6 +29,7 @@ def make_balls(folder: Path, cases: int, corrected: int) -> None:
         distances = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(np.indices(SHAPE), centre, strict=True)))
         ball = (distances < random.uniform(4, 5)).astype(np.uint8)
         image = np.round(random.normal(0, 20, SHAPE) + 200 * ball).astype(np.int16)
+        image[:, 0] = AIR_HU
         maps = {"images": image, "labels": np.roll(ball, SHIFT, axis=0), EXPERT: ball}
         for part, array in maps.items():
             if part != EXPERT or number <= corrected:

@@ -252,13 +252,13 @@ def _count_work(run: Run, mix: Mix, dataset: RunDataset, name: str) -> tuple[flo
 def describe_rules(mix: Mix) -> str:
     """How the mixtures were made, in a sentence."""
     how = {
-        RANDOM: "drawn at random, anew for each seed",
+        RANDOM: "drawn anew for each seed",
         "worst": f"those first whose {mix.worse} labels agree least with {mix.better}",
         "worklist": f"those first whose {mix.worse} labels agree least with what other label versions agree on",
     }
     shares = join_names([_name_share(share) for share in sorted({s for curve in mix.curves.values() for s in curve})])
     return (
         f"Of the training cases, {shares} have the labels of {mix.better} and the others those of {mix.worse}: "
-        f"{join_names([f'{rule}, {how[rule]}' for rule in mix.curves])}. "
+        f"{join_names([f'{rule} ({how[rule]})' for rule in mix.curves])}. "
         f"{count_noun(sum(map(len, mix.curves.values())), 'mixture')} in all."
     )
