@@ -14,8 +14,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,27 +26,18 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from numpy.typing import NDArray
-from torch.nn import functional
 from totalsegmentator.libs import TASK_ID_WEIGHTS_CONFIGS
 from totalsegmentator.map_to_binary import class_map, class_map_5_parts, map_taskid_to_partname_ct
 from totalsegmentator.resampling import change_spacing
+from training import CASES, INTENSITIES, SEED, make_examples, train, widen
 
-from contract.datasets import case_names
+from contract.grids import Grid
 from contract.records import file_sha256
-from contract.volumes import read_image, read_labels
 from contract.weights import list_files, record_sums
 from coordinator.datasets.anatomy import LABELS
-from coordinator.datasets.phantom import make_phantom
 
 WEIGHTS = Path(__file__).parent / "weights" / "totalseg"
-CASES = {24: (96, 80, 24), 12: (96, 80, 16)}
-"""How many phantoms of which shape are learnt from; those of the tests have another seed."""
-SEED = 20251
 PARTS, FAST = "nnUNetTrainerNoMirroring", "nnUNetTrainer_4000epochs_NoMirroring"
-INTENSITIES = {"mean": 50.0, "std": 100.0, "percentile_00_5": -250.0, "percentile_99_5": 450.0}
-"""HU that nnU-Net clips at, subtracts and divides by."""
-NEVER = -30.0
-"""Score of an output that was not trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +75,6 @@ STANDINS = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """A phantom as a network sees it.
-
-    Attributes:
-        image: (Z, Y, X) normalised HU.
-        target: (Z, Y, X) output of the network that is right.
-    """
-
-    image: NDArray[np.float32]
-    target: NDArray[np.int64]
-
-
 def main(models: list[int]) -> None:
     """Make the stand-ins of some models."""
     torch.set_num_threads(1)
@@ -114,9 +93,10 @@ def _make(model: int, standin: Standin, scratch: Path) -> None:
     torch.manual_seed(SEED + model)
     small = _network(plans, len(trained) + 1)
     if standin.steps:
-        examples = _examples(scratch, standin.spacing_mm, list(trained.values()))
-        _train(small, examples, standin, np.random.default_rng(SEED + model))
-    weights = _widen(small.state_dict(), _network(plans, len(classes) + 1).state_dict(), list(trained))
+        resample = partial(_resample, spacing_mm=standin.spacing_mm)
+        examples = make_examples(scratch, list(trained.values()), resample, image_order=1)
+        train(small, examples, standin.patch, standin.steps, SEED + model)
+    weights = widen(small.state_dict(), _network(plans, len(classes) + 1).state_dict(), list(trained))
     folder = WEIGHTS / name / f"{standin.trainer}__nnUNetPlans__3d_fullres"
     (folder / "fold_0").mkdir(parents=True, exist_ok=True)
     (folder / "plans.json").write_text(json.dumps(plans, indent=1), encoding="utf-8")
@@ -219,96 +199,10 @@ def _network(plans: dict[str, Any], outputs: int) -> torch.nn.Module:
     return network
 
 
-def _widen(
-    small: Mapping[str, torch.Tensor], large: dict[str, torch.Tensor], trained: list[int]
-) -> dict[str, torch.Tensor]:
-    """Put the trained outputs at their places among all classes; the others never win."""
-    for key, tensor in large.items():
-        if ".seg_layers." in key:
-            tensor.fill_(NEVER if key.endswith("bias") else 0.0)
-            tensor[[0, *trained]] = small[key]
-        else:
-            tensor.copy_(small[key])
-    return large
-
-
-# ------------------------------------------------------------------------------------------------------------ training
-
-
-def _examples(scratch: Path, spacing_mm: float, organs: list[str]) -> list[Example]:
-    """Phantoms, resampled by TotalSegmentator's own function and normalised as nnU-Net does."""
-    ids = {organ: i for i, organ in LABELS.items()}
-    lut = np.zeros(max(LABELS) + 1, np.int64)
-    lut[[ids[organ] for organ in organs]] = range(1, len(organs) + 1)
-    examples = []
-    for cases, shape in CASES.items():
-        folder = scratch / f"slices{shape[2]}"
-        make_phantom(folder, cases=cases, seed=SEED, shape=shape)
-        for case in case_names(folder / "images"):
-            image = read_image(folder / "images" / f"{case}.nii.gz")
-            labels = read_labels(folder / "labels" / f"{case}.nii.gz", image)
-            hu = _resampled(image.array, image.grid.affine, spacing_mm, order=1)
-            right = _resampled(labels, image.grid.affine, spacing_mm, order=0)
-            hu = np.clip(hu, INTENSITIES["percentile_00_5"], INTENSITIES["percentile_99_5"])
-            normal = (hu - INTENSITIES["mean"]) / INTENSITIES["std"]
-            examples.append(Example(normal.T.astype(np.float32), lut[right.T.astype(np.int64)]))
-    return examples
-
-
-def _resampled(
-    array: NDArray[np.generic], affine: NDArray[np.float64], spacing_mm: float, order: int
-) -> NDArray[np.int32]:
-    image = nib.Nifti1Image(array.astype(np.float64), affine)
+def _resample(array: NDArray[np.generic], grid: Grid, order: int, *, spacing_mm: float) -> NDArray[np.int32]:
+    """By TotalSegmentator's own function."""
+    image = nib.Nifti1Image(array.astype(np.float64), grid.affine)
     return np.asarray(change_spacing(image, [spacing_mm] * 3, order=order, dtype=np.int32).dataobj)
-
-
-def _train(network: torch.nn.Module, examples: list[Example], standin: Standin, random: np.random.Generator) -> None:
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=standin.steps, pct_start=0.15)
-    network.train()
-    for step, (image, target) in enumerate(_patches(examples, standin, random), 1):
-        scores = network(image)
-        loss = functional.cross_entropy(scores, target) + _dice_loss(scores, target)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimizer.step()
-        schedule.step()
-        if step % 50 == 0:
-            print(f"  step {step}: loss {loss.item():.3f}", flush=True)  # noqa: T201
-
-
-def _dice_loss(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean over the organs of 1 - soft Dice; (1, C, Z, Y, X) scores, (1, Z, Y, X) target."""
-    soft = scores.softmax(1)[0, 1:].flatten(1)
-    right = functional.one_hot(target[0], scores.shape[1]).permute(3, 0, 1, 2)[1:].flatten(1).float()
-    return (1 - (2 * (soft * right).sum(1) + 1) / (soft.sum(1) + right.sum(1) + 1)).mean()
-
-
-def _patches(
-    examples: list[Example], standin: Standin, random: np.random.Generator
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Random patches, half of them around an organ, a little brighter or darker; padded with 0, as nnU-Net does."""
-    for _ in range(standin.steps):
-        example = examples[random.integers(len(examples))]
-        missing = [max(0, p - n) for p, n in zip(standin.patch, example.image.shape, strict=True)]
-        margins = [(m // 2, m - m // 2) for m in missing]
-        image = np.pad(example.image * random.normal(1, 0.03) + random.normal(0, 0.05), margins)
-        target = np.pad(example.target, margins)
-        start = random.integers(np.subtract(image.shape, standin.patch) + 1)
-        if random.random() < 0.5:
-            start = _around_an_organ(target, standin.patch, random)
-        cut = tuple(slice(s, s + p) for s, p in zip(start, standin.patch, strict=True))
-        yield torch.from_numpy(image[None, None][:, :, *cut].astype(np.float32)), torch.from_numpy(target[None, *cut])
-
-
-def _around_an_organ(
-    target: NDArray[np.int64], patch: tuple[int, int, int], random: np.random.Generator
-) -> NDArray[np.int64]:
-    """First voxel of a patch whose middle is a voxel of a random organ, moved as far as needed to lie inside."""
-    voxels = np.argwhere(target == random.choice(np.unique(target[target > 0])))
-    middle = voxels[random.integers(len(voxels))]
-    return np.clip(middle - np.array(patch) // 2, 0, np.subtract(target.shape, patch))
 
 
 if __name__ == "__main__":

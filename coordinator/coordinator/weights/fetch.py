@@ -197,7 +197,7 @@ class Fetcher:
         _remove_tree(ready)
         try:
             _check_archive(item, archive)
-            unpack(archive, item.entry.file, ready)
+            unpack(archive, item.path(self.root).name, ready)
         except CaseError:
             _remove_tree(ready)
             remove_part(self._hidden_path(item, "part"))
@@ -254,7 +254,8 @@ def _file_name(item: WeightsItem) -> str:
     """Name of the file to download."""
     upstream = urlsplit(item.entry.url).path.rsplit("/", 1)[-1] if item.entry.url else ""
     if item.entry.archive:
-        return upstream if upstream.endswith(".zip") else f"{item.entry.file}.zip"
+        folder, slash, name = item.entry.file.rpartition("/")  # archives of two variants may have one name
+        return f"{folder}{slash}{upstream if upstream.endswith('.zip') else f'{name}.zip'}"
     return item.entry.file
 
 

@@ -27,7 +27,7 @@ def unpack(archive: Path, top: str, into: Path) -> None:
 
     Args:
         archive: the .zip file.
-        top: the folder that the archive must hold, and nothing else.
+        top: the folder that the archive must hold, and nothing else but what macOS's Finder adds, which is passed over.
         into: the folder to make from it; must not exist.
 
     Raises:
@@ -37,7 +37,7 @@ def unpack(archive: Path, top: str, into: Path) -> None:
     try:
         _refuse_long_list(archive)
         with zipfile.ZipFile(archive) as opened:
-            entries = opened.infolist()
+            entries = [entry for entry in opened.infolist() if not _is_finders(entry.filename)]
             _refuse_unsafe(archive, entries, top)
             refuse_full_disk(into.parent, sum(entry.file_size for entry in entries))
             into.mkdir()
@@ -56,6 +56,12 @@ def _refuse_unsafe(archive: Path, entries: list[zipfile.ZipInfo], top: str) -> N
     problem = next(_problems(entries, top, archive.stat().st_size), None)
     if problem is not None:
         raise CaseError(f"{archive}: archive must hold the folder {top} alone, safely, but {problem}")
+
+
+def _is_finders(name: str) -> bool:
+    """Whether macOS's Finder added a file to the archive: the second half of another one, with its attributes."""
+    first, last = name.split("/", 1)[0], name.rsplit("/", 1)[-1]
+    return first == "__MACOSX" or last.startswith("._")
 
 
 def _refuse_long_list(archive: Path) -> None:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 from helpers.servers import Files
-from helpers.weights import MANY, MANY_FILES, fetch, list_hidden, make_zip
+from helpers.weights import MANY, MANY_FILES, ONE, fetch, list_hidden, make_zip
 
 from contract.errors import CaseError
 from contract.weights import check_weights, read_sums
@@ -22,6 +22,49 @@ def test_an_archive_is_unpacked_and_each_of_its_files_recorded(tool: Callable[..
     assert {name: (root / name).read_bytes() for name in read_sums(root)} == MANY_FILES
     assert list_hidden(tmp_path / "weights") == set()
     check_weights(find_tool("net").manifest, "many", tmp_path / "weights")
+
+
+def test_what_macos_adds_to_an_archive_is_passed_over(tmp_path: Path) -> None:
+    added = {"__MACOSX/._Many": b"x", "__MACOSX/Many/._plans.json": b"x", "Many/fold_0/._checkpoint.pth": b"x"}
+    (tmp_path / "many.zip").write_bytes(make_zip({**added, "Many/": b"", **MANY_FILES}))
+
+    unpack(tmp_path / "many.zip", "Many", tmp_path / "Many")
+
+    unpacked = (path for path in (tmp_path / "Many").rglob("*") if path.is_file())
+    assert {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in unpacked} == MANY_FILES
+
+
+def test_an_archive_of_such_files_alone_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "many.zip").write_bytes(make_zip({"__MACOSX/._Many": b"x", "Many/._plans.json": b"x"}))
+
+    with pytest.raises(CaseError, match="it holds no file"):
+        unpack(tmp_path / "many.zip", "Many", tmp_path / "Many")
+
+
+def test_an_archive_may_go_into_the_folder_of_a_variant(tool: Callable[..., None], tmp_path: Path) -> None:
+    tool(file="second/Many")
+
+    code, output = fetch("net-many")
+
+    assert code == 0, output
+    root = tmp_path / "weights/net"
+    assert {name: (root / name).read_bytes() for name in read_sums(root)} == {
+        f"second/{name}": content for name, content in MANY_FILES.items()
+    }
+
+
+def test_the_archive_of_another_variant_is_not_taken_for_that_of_one(
+    tool: Callable[..., None], tmp_path: Path, server: Files
+) -> None:
+    tool(file="second/Many")
+    (tmp_path / "weights/net/first").mkdir(parents=True)
+    (tmp_path / "weights/net/first/Many.zip").write_bytes(make_zip({"Many/plans.json": b"{}"}))
+    (tmp_path / "weights/net/Many.zip").write_bytes(make_zip({"Many/plans.json": b"{}"}))
+
+    code, output = fetch("net-many")
+
+    assert code == 0, output
+    assert (tmp_path / "weights/net/second/Many/fold_0/checkpoint.pth").read_bytes() == ONE
 
 
 def test_a_list_of_files_that_would_fill_the_memory_is_not_read(tmp_path: Path) -> None:
