@@ -109,6 +109,7 @@ LINES = (
     Line("scores near 1, gain of 5 points", Shape((0.05,) * 3, bounded=True)),
     Line("patients with 1 to 3 scans each", Shape((0.0,) * 3, scans=3), (5, 10, 20, 40)),
     Line("the same, organs absent in 4 of 10 cases", Shape((MARGIN / 0.8,) * 3, scans=3, absent=0.4), (8, 20, 40)),
+    Line("one patient with 10 scans", Shape((0.0,) * 3, crowd=10), (20, 40)),
     Line("given noise of seeds", Shape((0.0,) * 3, seeds=1), (5, 40), given=True),
     Line("failures in 1 of 10 cases, 7 versions", Shape((0.0,) * 7, failures=0.1, case_std=0.005, seed_std=0.001), (30, 60), None),
     Line("a network fails in 1 of 10 cases", Shape((0.0,) * 3, failures=0.1), (5, 10, 30, 60), promised=60, coverage=AT_LEAST),

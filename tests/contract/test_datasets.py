@@ -72,6 +72,17 @@ def test_a_label_version_that_is_no_folders_name_is_refused(name: str, place: Pl
     assert not place.out.exists()
 
 
+def test_groups_may_be_numbers_and_name_cases(tmp_path: Path) -> None:
+    (tmp_path / "dataset.yaml").write_text("name: word\ngroups: {case_1: 17, case_2: '017', case_3: patient a}\n")
+
+    description = yamlfiles.load(tmp_path / "dataset.yaml", DatasetDescription)
+
+    assert description.groups == {"case_1": "17", "case_2": "017", "case_3": "patient a"}
+    (tmp_path / "dataset.yaml").write_text("name: word\ngroups: [case_1, case_2]\n")
+    with pytest.raises(UsageError, match="groups: must be"):
+        yamlfiles.load(tmp_path / "dataset.yaml", DatasetDescription)
+
+
 @pytest.mark.parametrize("organ", ['"liver\\n"', '" "', '""', '"liver\\t2"'])
 def test_an_organ_whose_name_cant_be_printed_is_refused(organ: str, tmp_path: Path) -> None:
     (tmp_path / "dataset.yaml").write_text(f"name: word\nlabels: {{1: {organ}}}\n")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.statistics.comparison import Comparison, compare
-from coordinator.statistics.gains import Cube
+from coordinator.statistics.gains import Cube, merge_groups
 from coordinator.statistics.intervals import Interval
 from coordinator.study.settings import VerdictSettings
 from coordinator.verdict.outcome import CANNOT_TELL, GAIN, NOT_WORTH_IT, WORTH_IT, Evidence, decide
@@ -42,6 +42,7 @@ class Shape:
         failures: share of the cases in which a version's network loses half a Dice.
         bounded: whether scores are near 1 and cannot exceed it.
         scans: patients have 1 to so many of them, in turn; what a version loses on a patient, it loses on each scan.
+        crowd: scans of one more patient, the first.
     """
 
     gains: tuple[float, ...] = (0.0,)
@@ -58,12 +59,13 @@ class Shape:
     failures: float = 0.0
     bounded: bool = False
     scans: int = 1
+    crowd: int = 0
 
     @property
     def patients(self) -> tuple[str, ...]:
         """The patient of each case."""
         names = (f"p{patient}" for patient in range(self.cases) for _ in range(1 + patient % self.scans))
-        return tuple(itertools.islice(names, self.cases))
+        return tuple(itertools.islice(itertools.chain(["crowd"] * self.crowd, names), self.cases))
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -88,14 +90,14 @@ def draw_study(shape: Shape, random: Generator) -> SimulatedStudy:
     _remove_organs(shape, scores, random)
     for array in scores:
         array[1:, :, shape.seeds :] = np.nan
-    groups = shape.patients if shape.scans > 1 else ()
+    patients = dict(zip(map(str, range(shape.cases)), shape.patients, strict=True))
     axes = (
         ("base", *shape.versions),
         tuple(map(str, range(shape.cases))),
         tuple(range(seeds)),
         tuple(range(shape.organs)),
     )
-    dice, surface = (Cube(*axes, array, groups=groups) for array in scores)
+    dice, surface = (merge_groups(Cube(*axes, array), patients) for array in scores)
     return SimulatedStudy(dice, surface, true_gains(shape))
 
 
@@ -106,7 +108,7 @@ def _draw_losses(shape: Shape, random: Generator) -> tuple[Floats, Floats]:
         _draw_tail(shape, random, (*size[:2], 1, 1)) + random.normal(size=(*size[:2], 1, size[3]))
     )
     surface = shape.case_std * random.normal(size=(*size[:2], 1, 1)) * differs
-    if shape.scans > 1:
+    if shape.scans > 1 or shape.crowd:
         first = [shape.patients.index(patient) for patient in shape.patients]
         by_case, surface = by_case[:, first], surface[:, first]
     failed = (random.random((*size[:2], 1, 1)) < shape.failures) & (differs > 0)

@@ -277,7 +277,7 @@ def _print_outcome(
     }
     failed_cases = _find_failed_cases(run, plan)
     groups = {"cases set aside": set_aside, "cases failed": failed_cases, "steps not done": failures}
-    learned_nothing = {network.name: network.reason for network in load_run(run).failed_networks}
+    learned_nothing = {network.name: network.reason for network in load_run(run).all_failed_networks}
     for heading, reasons in {**groups, "networks learned nothing and are not compared": learned_nothing}.items():
         if reasons:
             console.print(f"{len(reasons)} {heading}:", style="yellow")

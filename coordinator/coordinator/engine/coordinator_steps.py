@@ -102,10 +102,10 @@ def _has_case(folder: Path, case: str) -> bool:
 def _order_cases(run: Path, step: Step) -> list[str]:
     """The training cases of a mixture, those first that its rule gives the better labels first."""
     settings = step.settings
-    if settings["ranking"] is None:
+    if "ranking" not in settings:
         return draw_order(settings["cases"], settings["seed"])
     scores = statefiles.require(run / settings["ranking"], parse_frame, "run the study again, which makes it again")
-    return rank_cases(scores, settings["cases"], settings["version"], settings["convention"])
+    return rank_cases(scores, settings["cases"], settings["version"], settings["labels"])
 
 
 def score(run: Path, plan: Plan, step: Step, result: Path) -> None:

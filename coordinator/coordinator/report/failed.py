@@ -52,7 +52,7 @@ def describe_failed(run: Run, dataset: str, what: str = LEFT_OUT, versions: Coll
         versions: those that the caption is about; None for all.
     """
     seeds: dict[str, list[str]] = {}
-    for network in run.failed_networks:
+    for network in run.failed_networks if versions is None else run.all_failed_networks:
         if (network.dataset, network.target) == (dataset, None) and (versions is None or network.version in versions):
             seeds.setdefault(network.version, []).append(str(network.seed))
     if not seeds:

@@ -13,6 +13,17 @@ from coordinator.datasets import known
 from coordinator.report.emptymasks import describe_empty_masks
 from coordinator.report.references import Bibliography
 from coordinator.report.training import describe_attribution
+from coordinator.report.works import (
+    ADAMW,
+    BELL_MCCAFFREY,
+    DICE,
+    DYNUNET,
+    HALL,
+    NADEAU_BENGIO,
+    STUDY,
+    SURFACE_DICE,
+    TOST,
+)
 from coordinator.results.run import Run
 from coordinator.statistics.failures import cases_to_exclude
 from coordinator.statistics.gains import FEWEST_CASES, fold_factor
@@ -20,47 +31,10 @@ from coordinator.study.settings import TrainSettings
 from coordinator.study.steps import BASE
 from coordinator.tools.added import AddedTool
 from coordinator.tools.finding import Tool, find_tools
+from coordinator.verdict.mixtures import describe_rules
 from coordinator.verdict.observations import describe_sources
 from coordinator.verdict.sentences import count_noun, format_margin, join_names
 from coordinator.verdict.testplan import FEWEST_VERSIONS, make_test_plan
-
-STUDY = (
-    "Jaus, Marinov, Seibold, Reiß, Kleesiek, Stiefelhagen. Good Enough: Is it Worth Improving your Label Quality? "
-    "arXiv:2505.20928 (2025)"
-)
-DICE = (
-    "Dice. Measures of the amount of ecologic association between species. Ecology 26(3), 297-302 (1945). "
-    "doi 10.2307/1932409"
-)
-SURFACE_DICE = (
-    "Nikolov, Blackwell, Zverovitch, Mendes, Livne, De Fauw, Patel, Meyer, Askham, Romera-Paredes et al. Deep learning "
-    "to achieve clinically applicable segmentation of head and neck anatomy for radiotherapy. arXiv:1809.04430 (2018)"
-)
-DYNUNET = (
-    "Isensee, Jäger, Kohl, Petersen, Maier-Hein. Automated design of deep learning methods for biomedical image "
-    "segmentation. arXiv:1904.08128 (2019)"
-)
-ADAMW = (
-    "Loshchilov, Hutter. Decoupled weight decay regularization. International Conference on Learning Representations "
-    "(2019)"
-)
-HALL = (
-    "Hall. On the removal of skewness by transformation. Journal of the Royal Statistical Society B 54(1), 221-228 "
-    "(1992)"
-)
-BELL_MCCAFFREY = (
-    "Bell, McCaffrey. Bias reduction in standard errors for linear regression with multi-stage samples. Survey "
-    "Methodology 28(2), 169-181 (2002)"
-)
-NADEAU_BENGIO = (
-    "Nadeau, Bengio. Inference for the generalization error. Machine Learning 52(3), 239-281 (2003). "
-    "doi 10.1023/A:1024068626366"
-)
-TOST = (
-    "Schuirmann. A comparison of the two one-sided tests procedure and the power approach for assessing the "
-    "equivalence of average bioavailability. Journal of Pharmacokinetics and Biopharmaceutics 15(6), 657-680 (1987). "
-    "doi 10.1007/BF01068419"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +142,8 @@ def _describe_training(run: Run, train: TrainSettings, cited: Bibliography) -> I
         f"{_name_seeds(run.seeds)}."
     )
     yield _describe_folds(run) if _count_folds(run) > 1 else _describe_split(run, train)
+    if run.mix:
+        yield f"{describe_rules(run.mix)} Networks were trained on these mixtures, too."
     yield (
         "Networks were tested on the held-out cases against the reference labels, whichever label version they were "
         "trained on."
@@ -233,11 +209,20 @@ def _describe_statistics(run: Run, cited: Bibliography) -> Iterator[str]:
         f"clusters{cited.cite(BELL_MCCAFFREY)}; each bound is the wider one of Student's and one corrected for "
         f"skewness{cited.cite(HALL)}. {_describe_dependence(run, cited)}{_describe_seed_noise(run)}"
     )
+    parts = [
+        count_noun(plan.verdicts, "comparison"),
+        *([count_noun(plan.tests, "further test")] if plan.tests else []),
+        *([count_noun(plan.curves, "curve of mixtures", "curves of mixtures")] if plan.curves else []),
+    ]
     yield (
-        f"The {plan.verdicts} comparisons{f' and {plan.tests} further tests' if plan.tests else ''} of this study "
-        f"share a chance of {100 * settings.alpha:g} % of any wrong outcome, so intervals of the mean over organs are "
-        f"of {100 * plan.confidence:.2f} %."
+        f"The {join_names(parts)} of this study share a chance of {100 * settings.alpha:g} % of any wrong "
+        f"outcome, so intervals of the mean over organs are of {100 * plan.confidence:.2f} %."
     )
+    if run.mix:
+        yield (
+            "Shares of mixtures are tested from the largest down, each only while all larger ones are shown to be "
+            "enough; rules are compared by the mean of each seed's scores over all shares."
+        )
     yield (
         f"Better labels are called worth it where an interval lies at or above its margin, {margins}; not worth it "
         f"where both lie below, in at least {fewest} cases. Networks "

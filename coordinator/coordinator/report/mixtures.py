@@ -9,8 +9,9 @@ from coordinator.report.failed import describe_failed
 from coordinator.report.figures import COLOURS, DASHES, INK, Picture, make_picture, styled_figure
 from coordinator.report.texttables import TextTable
 from coordinator.results.run import Mix, Run
-from coordinator.verdict.mixtures import WHOLE, MixCurve, MixPoint, describe_curve, describe_rules
-from coordinator.verdict.sentences import NO_NUMBER, format_gain, format_hours, format_margin, format_points
+from coordinator.results.summaries import METRICS
+from coordinator.verdict.mixtures import WHOLE, MixCurve, MixPoint, describe_curve, describe_margins, describe_rules
+from coordinator.verdict.sentences import NO_NUMBER, format_gain, format_hours, format_points
 
 
 def mix_table(run: Run, mix: Mix, curves: Sequence[MixCurve]) -> TextTable:
@@ -24,18 +25,19 @@ def mix_table(run: Run, mix: Mix, curves: Sequence[MixCurve]) -> TextTable:
         f"replaced by those of {mix.better}.{describe_failed(run, dataset, versions=_list_names(mix))}",
         columns=(
             "which cases", "share", "cases", "hours", f"gain over {mix.worse} (Dice points, interval)",
-            f"short of {mix.better} by (Dice points, at most)", f"less than {format_margin(run.verdict.margin)} short",
+            f"short of {mix.better} by (Dice points, at most)", "(Surface Dice points, at most)", "enough",
         ),
         rows=tuple(_row(rule, point) for rule, point in rows),
         notes=(
             describe_rules(mix),
             *(sentence for curve in curves for sentence in describe_curve(run, mix, curve)),
-            f"Hours are for drawing, if a mask takes {run.verdict.minutes_per_mask:g} minutes. Intervals of gains hold "
-            "together for a rule, and the largest shortfalls are one-sided bounds; both at its share of the verdict's "
-            "plan of tests.",
+            f"Enough: shown to fall short by less than {describe_margins(run)}. Hours are for drawing the masks of the "
+            f"reference labels in these cases, if one takes {run.verdict.minutes_per_mask:g} minutes. Intervals of "
+            "gains hold together for a rule, and the largest shortfalls are one-sided bounds; both at its share of the "
+            "verdict's plan of tests.",
         ),
         tidy=pl.DataFrame(
-            [{"dataset": dataset, "rule": rule, **asdict(point)} for rule, point in rows], infer_schema_length=None
+            [{"dataset": dataset, "rule": rule, **_as_row(point)} for rule, point in rows], infer_schema_length=None
         ),
     )  # fmt: skip
 
@@ -74,7 +76,15 @@ def draw_mix_curves(run: Run, mix: Mix, curves: Sequence[MixCurve]) -> Picture |
 
 
 def _list_names(mix: Mix) -> set[str]:
+    """The label versions and mixtures of all curves."""
     return {mix.better, mix.worse} | {name for curve in mix.curves.values() for name in curve.values()}
+
+
+def _as_row(point: MixPoint) -> dict[str, object]:
+    """A point as a row of a csv file."""
+    return {key: value for key, value in asdict(point).items() if key not in ("most", "assumption")} | {
+        f"most_{metric}": point.most.get(metric) for metric in METRICS
+    }
 
 
 def _place(points: Sequence[MixPoint], *, priced: bool) -> tuple[list[float], list[float]]:
@@ -85,11 +95,13 @@ def _place(points: Sequence[MixPoint], *, priced: bool) -> tuple[list[float], li
 
 def _row(rule: str, point: MixPoint) -> tuple[str, ...]:
     hours = NO_NUMBER if point.hours is None else format_hours(point.hours)
-    most = "" if point.most is None else f" (at most {format_points(point.most)})"
+    most = {metric: f"at most {format_points(bound)}" for metric, bound in point.most.items()}
     is_whole = point.share == WHOLE
+    short = format_points(point.shortfall) + (f" ({most['dice']})" if "dice" in most else "")
     return (
         rule, f"{100 * point.share:g} %", f"{point.cases:.3g}", hours,
         format_gain(point.gain, point.low, point.high) if point.gain is not None else NO_NUMBER,
-        NO_NUMBER if is_whole else f"{format_points(point.shortfall)}{most}",
+        NO_NUMBER if is_whole else short,
+        NO_NUMBER if is_whole else most.get("surface_dice", NO_NUMBER),
         NO_NUMBER if is_whole else "yes" if point.is_within else "not shown",
     )  # fmt: skip

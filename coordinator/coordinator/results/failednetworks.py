@@ -63,11 +63,11 @@ def find_failure(scores: pl.DataFrame, organs: Mapping[int, str], held_out: int)
     Returns:
         What the network did, to be read after "the network": "predicts aorta in none of 5 held-out cases that have it".
     """
-    present = scores.filter(pl.col("label").is_in(list(organs)) & (pl.col("reference_voxels") > 0))
+    present = _select_present(scores, organs)
     if present.is_empty():
         return None
-    if present["prediction_voxels"].sum() == 0:
-        return f"predicts none of the {present['reference_voxels'].sum():,} voxels that the reference labels have"
+    if nothing := find_nothing(scores, organs):
+        return nothing
     by_organ = (
         present.sort("label", "case")
         .group_by("label", maintain_order=True)
@@ -83,6 +83,19 @@ def find_failure(scores: pl.DataFrame, organs: Mapping[int, str], held_out: int)
         f"{organs[label]} in none of the {cases} held-out cases that have it"
         for label, cases in missed.select("label", "cases").iter_rows()
     )
+
+
+def find_nothing(scores: pl.DataFrame, organs: Mapping[int, str]) -> str | None:
+    """Say that a network predicts no voxel of any organ; None where it predicts some, or nothing was scored."""
+    present = _select_present(scores, organs)
+    if present.is_empty() or present["prediction_voxels"].sum():
+        return None
+    return f"predicts none of the {present['reference_voxels'].sum():,} voxels that the reference labels have"
+
+
+def _select_present(scores: pl.DataFrame, organs: Mapping[int, str]) -> pl.DataFrame:
+    """The rows of organs that their cases have."""
+    return scores.filter(pl.col("label").is_in(list(organs)) & (pl.col("reference_voxels") > 0))
 
 
 def count_failed(failed: Iterable[FailedNetwork], target: str | None = None) -> dict[tuple[str, str], int]:

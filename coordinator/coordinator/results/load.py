@@ -78,8 +78,7 @@ def load_run(run: Path | str) -> Run:
         _collect_labels(run, plan, dataset, records)
         if dataset.splits:
             collect_networks(run, dataset, seeds, records)
-    targets = plan.get("transfer", ()) if seeds.all else ()
-    transfers = tuple(_read_transfer(run, plan, target, datasets, records) for target in targets)
+    transfers = tuple(_read_transfer(run, plan, t, datasets, records) for t in plan.get("transfer", ()) if seeds.all)
     mix = read_mix(run, plan.get("mix") or {}, datasets, seeds.reference, records)
     return Run(
         study=plan["study"],

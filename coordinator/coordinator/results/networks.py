@@ -1,6 +1,6 @@
 """Reading what networks did: training logs and test scores, of label versions and of mixtures of two."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import polars as pl
 
 from contract.records import read_run
 from coordinator.results.comparability import IDENTITY, find_differences
-from coordinator.results.failednetworks import FailedNetwork, find_failure
+from coordinator.results.failednetworks import FEWEST_CASES, FailedNetwork, find_failure, find_nothing
 from coordinator.results.files import read_failed_cases, read_mapping
 from coordinator.results.records import Records, collect_tool, concat, read_frames
 from coordinator.results.run import MIX_CASES, MODEL_SCORES, Mix, RunDataset
@@ -56,13 +56,14 @@ class NetworkGroup:
 
 def collect_networks(run: Path, dataset: RunDataset, seeds: Seeds, records: Records) -> None:
     """Collect all networks of a dataset, with folds those of each."""
-    for group in list_groups(dataset, seeds.reference):
+    groups = list_groups(dataset, seeds.reference)
+    for group in groups:
         not_stored = read_failed_cases(run, f"{group.folder}/4-store/images/status.jsonl")
         records.failures += [(dataset.name, "all", "training", case, reason) for case, reason in not_stored]
         for version in (seeds.reference, *dataset.versions):
             for seed in seeds.of(version):
                 collect_network(run, group, version, seed, records)
-    _drop_failed_seeds(dataset.name, records)
+    _judge_folds(dataset, groups, records)
 
 
 def list_groups(dataset: RunDataset, reference: str) -> list[NetworkGroup]:
@@ -112,20 +113,50 @@ def collect_network(
     failed = dict(read_failed_cases(run, f"{predictions}/status.jsonl"))
     for scores in read_frames(run, f"{predictions}/scores.parquet", what, records):
         records.missing += describe_unscored(scores, group.held_out, failed, what)
-        if failure := find_failure(scores, group.organs, len(group.held_out)):
+        if failure := _find_failure(scores, group):
             records.failed_networks.append(group.failed(version, seed, failure))
         else:
             records.model_scores.append(scores.with_columns(names))
 
 
-def _drop_failed_seeds(dataset: str, records: Records) -> None:
-    """Where the network of one fold failed, drop those of its seed in all: its mean is not known."""
-    failed = {(n.version, n.seed) for n in records.failed_networks if (n.dataset, n.target) == (dataset, None)}
-    records.model_scores = [
-        scores
-        for scores in records.model_scores
-        if scores["dataset"][0] != dataset or (scores["version"][0], scores["seed"][0]) not in failed
-    ]
+def _find_failure(scores: pl.DataFrame, group: NetworkGroup) -> str | None:
+    """Why a network failed; that of a fold is judged alone only where it found nothing in several cases.
+
+    A fold may have one or two cases, in which a network that learned well may miss an organ.
+    """
+    if group.fold is None:
+        return find_failure(scores, group.organs, len(group.held_out))
+    nothing = find_nothing(scores, group.organs)
+    return nothing if len(group.held_out) >= FEWEST_CASES else None
+
+
+def _judge_folds(dataset: RunDataset, groups: Sequence[NetworkGroup], records: Records) -> None:
+    """Judge each seed by the scores of all its folds; drop one that failed, or whose scores are not those of all folds.
+
+    The mean of such a seed over all cases is not known.
+    """
+    if len(groups) < 2:
+        return
+    failed = {(n.version, n.seed) for n in records.failed_networks if (n.dataset, n.target) == (dataset.name, None)}
+    networks: dict[tuple[str, int], list[pl.DataFrame]] = {}
+    for scores in records.model_scores:
+        networks.setdefault((scores["version"][0], scores["seed"][0]), []).append(scores)
+    kept = []
+    for (version, seed), parts in networks.items():
+        if parts[0]["dataset"][0] != dataset.name:
+            kept += parts
+        elif (version, seed) in failed:
+            continue
+        elif len(parts) < len(groups):
+            records.missing.append(
+                f"{dataset.name}: the networks trained on {version}, seed {seed}, are compared with none, since only "
+                f"{len(parts)} of {len(groups)} folds have scores"
+            )
+        elif failure := find_failure(pl.concat(parts), groups[0].organs, len(dataset.held_out)):
+            records.failed_networks.append(FailedNetwork(dataset.name, None, version, seed, failure))
+        else:
+            kept += parts
+    records.model_scores = kept
 
 
 def read_mix(
@@ -142,7 +173,7 @@ def read_mix(
     """
     if not about:
         return None
-    own = replace(records, model_scores=[])
+    own = replace(records, model_scores=[], failed_networks=[])
     curves: dict[str, dict[float, str]] = {}
     cases: list[tuple[object, ...]] = []
     for mixture in about["mixtures"]:
@@ -155,8 +186,9 @@ def read_mix(
                     row = (dataset.name, mixture["name"], seed, group.fold or 0)
                     cases += [(*row, case) for case in read_run(folder).get("better_cases", ())]
     for dataset in datasets:
-        _drop_failed_seeds(dataset.name, own)
+        _judge_folds(dataset, list_groups(dataset, reference), own)
     return Mix(
         about["name"], about["better"], about["worse"], about["drawn"], curves,
         scores=concat(own.model_scores, MODEL_SCORES), cases=pl.DataFrame(cases, MIX_CASES, orient="row"),
+        failed_networks=tuple(own.failed_networks),
     )  # fmt: skip

@@ -131,6 +131,7 @@ class Mix:
         curves: rule -> share of the training cases -> what its mixtures are called together.
         scores: raw scores of networks, as those of label versions; `version` is that common name.
         cases: the training cases that have the better labels: one row for each dataset, version, seed, fold and case.
+        failed_networks: those on mixtures that failed; their scores are not among `scores`.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Mix:
     curves: Mapping[str, Mapping[float, str]]
     scores: pl.DataFrame = field(repr=False)
     cases: pl.DataFrame = field(repr=False)
+    failed_networks: tuple[FailedNetwork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,11 @@ class Run:
             f"{len(self.missing)} results missing"
         )
         return f"<Run {self.study}: {names}; {rows}; {gaps}>"
+
+    @property
+    def all_failed_networks(self) -> tuple[FailedNetwork, ...]:
+        """Those on label versions and on mixtures."""
+        return (*self.failed_networks, *(self.mix.failed_networks if self.mix else ()))
 
     @property
     def versions(self) -> tuple[str, ...]:

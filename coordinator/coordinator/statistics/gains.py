@@ -2,9 +2,10 @@
 
 scores ──► cube (version, case, seed, organ) ──► one gain for each case ──► intervals
 
-Cases of one group, such as scans of one patient, are one observation. In folds, the networks of any two share most of
-their training cases, and each case trains networks that others test. So the variance of a gain over cases counts
-1 + k / (k - 1) times with k folds (Nadeau & Bengio 2003, for k folds), which `tests/benchmarks/calibration.py` checks.
+Cases of one group, such as scans of one patient, are one observation: the mean of their scores. In folds, the networks
+of any two share most of their training cases, and each case trains networks that others test. So the variance of a gain
+over cases counts 1 + k / (k - 1) times with k folds (Nadeau & Bengio 2003, for k folds), which
+`tests/benchmarks/calibration.py` checks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +29,11 @@ class Cube:
 
     Attributes:
         versions: label versions that the networks were trained on; first axis of `scores`.
-        cases: second axis.
+        cases: second axis; names of groups, where cases belong to some.
         seeds: third axis.
         labels: fourth axis.
         scores: (versions, cases, seeds, labels); NaN where a score is missing or dropped by the convention.
         folds: of each case, the fold whose networks it tests; none where there is one split.
-        groups: of each case, the name of its group, or its own; none where no cases have anything in common.
     """
 
     versions: tuple[str, ...]
@@ -42,7 +42,6 @@ class Cube:
     labels: tuple[int, ...]
     scores: Floats
     folds: tuple[int, ...] = ()
-    groups: tuple[str, ...] = ()
 
     def select_organ(self, label: int) -> "Cube":
         """The scores of one organ."""
@@ -70,8 +69,8 @@ class Gain:
 
     Attributes:
         by_case: (cases,) gains. Their mean is the gain, and their variance divided by the number of cases is the
-            gain's variance over cases; see `mean_over_organs`. Cases of one group are one.
-        cases: names of the cases, or of their groups.
+            gain's variance over cases; see `mean_over_organs`.
+        cases: names of the cases.
         freedom: degrees of freedom of that variance: cases - 1 where every case has every organ, less otherwise.
         left_out: labels that fewer than `FEWEST_CASES` cases have; they are not in the mean.
     """
@@ -92,8 +91,7 @@ class OrganMean:
     """A mean of organ means, with what each case contributes to its error.
 
     Attributes:
-        by_case: (..., cases) values whose mean is the mean of organ means, and whose variance is that of a case; of
-            groups, where there are any.
+        by_case: (..., cases) values whose mean is the mean of organ means, and whose variance is that of a case.
         freedom: degrees of freedom of their variance.
     """
 
@@ -115,7 +113,7 @@ def make_cube(
         convention: name of the scoring convention.
         labels: ids of the organs to include.
         metric: dice or surface_dice.
-        groups: case -> its group, such as its patient, for cases that have one.
+        groups: case -> its group, such as its patient, for cases that have one; see `merge_groups`.
 
     Returns:
         All label versions, cases and seeds of the frame, sorted.
@@ -131,11 +129,28 @@ def make_cube(
     indices = [[values.index(value) for value in counted[name]] for name, values in axes.items()]
     scores[tuple(indices)] = counted[metric].to_numpy()
     folds = dict(frame.select("case", "fold").unique().iter_rows()) if "fold" in frame.columns else {}
-    return Cube(
-        tuple(axes["version"]), tuple(axes["case"]), tuple(axes["seed"]), tuple(labels), scores,
-        folds=tuple(folds[case] for case in axes["case"]) if len(set(folds.values())) > 1 else (),
-        groups=tuple(groups.get(case, case) for case in axes["case"]) if groups else (),
+    of_cases = tuple(folds[case] for case in axes["case"]) if len(set(folds.values())) > 1 else ()
+    cube = Cube(
+        tuple(axes["version"]), tuple(axes["case"]), tuple(axes["seed"]), tuple(labels), scores, of_cases
     )  # fmt: skip
+    return merge_groups(cube, groups or {})
+
+
+def merge_groups(cube: Cube, groups: Mapping[str, str]) -> Cube:
+    """Make one case of the cases of each group, by the mean of their scores; a group lies in one fold.
+
+    Args:
+        cube: of single cases.
+        groups: case -> its group; cases without one stay alone.
+    """
+    places: dict[str, list[int]] = {}
+    for place, case in enumerate(cube.cases):
+        places.setdefault(groups.get(case, case), []).append(place)
+    if len(places) == len(cube.cases):
+        return cube
+    means = [finite_mean(cube.scores[:, members], axis=1) for members in places.values()]
+    folds = tuple(cube.folds[members[0]] for members in places.values()) if cube.folds else ()
+    return replace(cube, cases=tuple(places), scores=np.stack(means, axis=1), folds=folds)
 
 
 def gain(cube: Cube, better: str, worse: str) -> Gain | None:
@@ -154,14 +169,13 @@ def gain(cube: Cube, better: str, worse: str) -> Gain | None:
     counted = count_organs(present[0]) & count_organs(present[1])
     if not counted.any():
         return None
-    groups = tuple(cube.groups[i] for i in rows) if cube.groups else ()
-    means = [mean_over_organs(np.where(counted, table, np.nan), groups) for table in tables]
+    means = [mean_over_organs(np.where(counted, table, np.nan)) for table in tables]
     left_out = (present[0] | present[1]).any(axis=0) & ~counted
     by_case = means[0].by_case - means[1].by_case
     factor = fold_factor(len({cube.folds[i] for i in rows}) if cube.folds else 1)
     return Gain(
         by_case=by_case.mean() + factor**0.5 * (by_case - by_case.mean()),
-        cases=tuple(dict.fromkeys(groups)) or tuple(cube.cases[i] for i in rows),
+        cases=tuple(cube.cases[i] for i in rows),
         freedom=min(mean.freedom for mean in means),
         left_out=tuple(label for label, out in zip(cube.labels, left_out, strict=True) if out),
     )
@@ -179,7 +193,7 @@ def count_organs(present: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray((counts >= fewest) & (counts > 0))
 
 
-def mean_over_organs(table: Floats, groups: Sequence[str] = ()) -> OrganMean:
+def mean_over_organs(table: Floats) -> OrganMean:
     """The mean of organ means of a table with gaps, and the error that cases give it.
 
     A case stands in several organ means, and an organ that few cases have weighs as much as any other. So the variance
@@ -189,21 +203,19 @@ def mean_over_organs(table: Floats, groups: Sequence[str] = ()) -> OrganMean:
     Args:
         table: (..., cases, organs), NaN in gaps, which are the same along all axes but the last two. A case without any
             organ adds no error.
-        groups: of each case; the cases of one are one cluster, and one of the values by case. None: each its own.
     """
     present = np.isfinite(table.reshape(-1, *table.shape[-2:])[0])
     columns = np.flatnonzero(present.any(axis=0))
     present = present[:, columns]
-    members = _members(groups, len(present))
     values = np.where(present, table[..., columns], 0.0)
-    counts, clusters = present.sum(axis=0), (members @ present > 0).sum(axis=0)
+    counts, cases = present.sum(axis=0), len(present)
     means = values.sum(axis=-2) / counts
-    # What each case adds to the error; an organ that one cluster has adds none.
-    weights = np.where(present, np.sqrt(clusters / np.maximum(clusters - 1, 1)) / (len(columns) * counts), 0.0)
-    errors = ((values - means[..., None, :]) * weights).sum(axis=-1) @ members.T
-    by_case = means.mean(axis=-1)[..., None] + np.sqrt(len(members) * max(len(members) - 1, 1)) * errors
-    is_full = len(members) == len(present) and present[present.any(axis=1)].all()
-    freedom = float(max(present.any(axis=1).sum() - 1, 1)) if is_full else _freedom(members, weights, counts)
+    # What each case adds to the error; an organ that one case has adds none.
+    weights = np.where(present, 1 / (len(columns) * np.sqrt(counts * np.maximum(counts - 1, 1))), 0.0)
+    errors = ((values - means[..., None, :]) * weights).sum(axis=-1)
+    by_case = means.mean(axis=-1)[..., None] + np.sqrt(cases * max(cases - 1, 1)) * errors
+    is_full = present[present.any(axis=1)].all()
+    freedom = float(max(present.any(axis=1).sum() - 1, 1)) if is_full else _freedom(weights, counts)
     return OrganMean(by_case, freedom)
 
 
@@ -216,19 +228,9 @@ def finite_mean(values: Floats, axis: int) -> Floats:
     return mean
 
 
-def _members(groups: Sequence[str], cases: int) -> Floats:
-    """(groups, cases) 1 where a case is in a group, in the order of their first cases; without groups, the identity."""
-    if not groups:
-        return np.eye(cases)
-    names = list(dict.fromkeys(groups))
-    members = np.zeros((len(names), cases))
-    members[[names.index(group) for group in groups], np.arange(cases)] = 1
-    return members
-
-
-def _freedom(members: Floats, weights: Floats, counts: NDArray[np.intp]) -> float:
+def _freedom(weights: Floats, counts: NDArray[np.intp]) -> float:
     """Degrees of freedom of the sum of squared errors: (trace of M)² / trace of M², M their covariance matrix."""
-    sums = members @ weights
-    covariance = np.diag(members @ (weights**2).sum(axis=1)) - sums @ (sums / counts).T
+    products = weights @ (weights / counts).T
+    covariance = np.diag((weights**2).sum(axis=1)) - products
     trace = float(np.trace(covariance))
-    return trace**2 / float((covariance**2).sum()) if trace > 0 else float(max(len(members) - 1, 1))
+    return trace**2 / float((covariance**2).sum()) if trace > 0 else float(max(len(weights) - 1, 1))

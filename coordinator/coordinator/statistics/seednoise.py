@@ -118,17 +118,16 @@ def _network_noise(cube: Cube, version: str) -> _Noise | None:
     scores = np.where(np.isfinite(scores).all(axis=0), scores, np.nan)
     if seeds < 2 or np.isfinite(scores[0]).any(axis=1).sum() < 2:
         return None
-    by_case = mean_over_organs(scores - scores.mean(axis=0), cube.groups).by_case
+    by_case = mean_over_organs(scores - scores.mean(axis=0)).by_case
     between = float((by_case.mean(axis=1) ** 2).sum())
     from_cases = _variance_within(by_case, _fold_places(cube)) / by_case.shape[1]
     return _Noise((between - from_cases) / (seeds - 1), seeds - 1)
 
 
 def _fold_places(cube: Cube) -> list[list[int]]:
-    """For each fold, where its cases, or their groups, stand among all; one list of all without folds."""
-    names = list(dict.fromkeys(cube.groups or cube.cases))
-    folds = dict(zip(cube.groups or cube.cases, cube.folds or (0,) * len(cube.cases), strict=True))
-    return [[i for i, name in enumerate(names) if folds[name] == fold] for fold in sorted(set(folds.values()))]
+    """For each fold, where its cases stand among all; one list of all without folds."""
+    folds = cube.folds or (0,) * len(cube.cases)
+    return [[place for place, of_case in enumerate(folds) if of_case == fold] for fold in sorted(set(folds))]
 
 
 def _variance_within(by_case: Floats, places: list[list[int]]) -> float:

@@ -24,10 +24,8 @@ from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
 from coordinator.study.file import Study, trainer_options
 from coordinator.study.settings import TrainSettings, VerdictSettings
 from coordinator.study.steps import (
-    BASE,
     DATASETS,
     FOLDS,
-    NO_PRETRAIN,
     Plan,
     Step,
     dataset_folder,
@@ -159,6 +157,8 @@ def _disk_bytes(study: Study, plan: Plan) -> float:
     versions = len(study.versions) + 1
     total = sum(2 * voxels[name] * versions * COMPRESSED for name in study.content.datasets)
     for step in plan.steps:
+        if step.kind == "mix":
+            total += voxels[step.dataset] * COMPRESSED * step.cases / len(plan.about["cases"][step.dataset])
         match _trainer_step_name(study, step):
             case "prepare":
                 total += 2 * voxels[step.dataset]
@@ -213,7 +213,7 @@ def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, c
         splits = read_splits(plan.about, tested)
         held_out = _count_groups(plan, tested, [case for split in splits.values() for case in split["holdout"]])
         with_cases = _describe_tested(study, plan, tested, held_out)
-        measured = measured_std(study.run_folder, folder, study.content.score.empty, study.reference)
+        measured = measured_std(study, plan, folder, tested)
         std = measured or ASSUMED_STD * fold_factor(len(splits)) ** 0.5
         noise_of_seeds = replace(cautious, std=cautious.std / len(splits) ** 0.5)
         smallest = detectable_distance(Design(std, held_out, confidence, noise_of_seeds))
@@ -289,31 +289,33 @@ def _format_points(std: float) -> str:
     return f"{100 * std:.1f} points"
 
 
-def measured_std(run: Path, folder: str, convention: str, reference: str = BASE) -> float | None:
+def measured_std(study: Study, plan: Plan, folder: str, dataset: str) -> float | None:
     """Standard deviation of a case's gain, the median over label versions; None where nothing was scored before.
 
     Args:
-        run: the run folder.
-        folder: of the networks, or of those of the folds, relative to it.
-        convention: name of the scoring convention.
-        reference: the label version that all others are compared with.
+        study: with resolved names.
+        plan: its splits and groups.
+        folder: of the networks, relative to the run folder; with folds, what holds those of each.
+        dataset: whose cases the networks are tested on.
     """
-    folds = sorted((run / folder / FOLDS).glob("*")) or [run / folder]
+    splits = list(read_splits(plan.about, dataset))
     frames = [
         frame.with_columns(
             pl.lit(file.parts[-3]).alias("version"),
             pl.lit(int(file.parts[-2].removeprefix("seed-"))).alias("seed"),
             pl.lit(number).alias("fold"),
         )
-        for number, fold in enumerate(folds)
-        for file in sorted(fold.glob("6-predictions/*/seed-*/scores.parquet"))
+        for number, place in enumerate(splits if len(splits) > 1 else [folder])
+        for file in sorted((study.run_folder / place).glob("6-predictions/*/seed-*/scores.parquet"))
+        if file.parts[-3] in {study.reference, *study.versions}
         if (frame := statefiles.read(file, parse_frame)) is not None
     ]
     if not frames:
         return None
     scores = pl.concat(frames, how="diagonal_relaxed")
-    cube = make_cube(scores, convention, sorted(scores["label"].unique()))
-    gains = [gain(cube, reference, version) for version in cube.versions if version not in {reference, NO_PRETRAIN}]
+    groups = plan.about.get("groups", {}).get(dataset, {})
+    cube = make_cube(scores, study.content.score.empty, sorted(scores["label"].unique()), groups=groups)
+    gains = [gain(cube, study.reference, version) for version in cube.versions if version != study.reference]
     stds = [float(g.by_case.std(ddof=1)) for g in gains if g is not None and len(g.by_case) > 1]
     return median(stds) if stds and median(stds) > 0 else None
 

@@ -121,15 +121,16 @@ def _find_problems(split: Split, dataset: DatasetCheck, never_held_out: Collecti
 
 
 def _find_separated(train: set[str], holdout: set[str], dataset: DatasetCheck) -> Iterator[str]:
-    """What must be on one side, but is on both: a scan that comes twice, a group of dataset.yaml."""
-    for twins in dataset.twins:
-        if train.intersection(twins) and holdout.intersection(twins):
-            yield f"one scan must be on one side, but {_list(twins)} are the same scan; exclude one of them"
-    for group in sorted({dataset.groups[case] for case in train & dataset.groups.keys()}):
-        if held_out := [case for case in sorted(holdout) if dataset.groups.get(case) == group]:
+    """What must be on one side, but is on both: a scan that comes twice, a group of dataset.yaml, or both joined."""
+    separated = [twins for twins in dataset.twins if train.intersection(twins) and holdout.intersection(twins)]
+    for twins in separated:
+        yield f"one scan must be on one side, but {_list(twins)} are the same scan; exclude one of them"
+    for together in dataset.kept_together:
+        learned, tested = sorted(train.intersection(together)), sorted(holdout.intersection(together))
+        if learned and tested and not any(set(twins) <= set(together) for twins in separated):
             yield (
-                f"a group of dataset.yaml must be on one side, but {show_text(group)!r} has cases to train on, and "
-                f"held out are {_list(held_out)}; move them"
+                "a group of dataset.yaml must be on one side, with what is the same scan as one of its cases, but "
+                f"networks would be trained on {_list(learned)} and tested on {_list(tested)}; move them"
             )
 
 

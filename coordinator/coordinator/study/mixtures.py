@@ -19,7 +19,8 @@ from coordinator.scoring.agreement import FEWEST
 from coordinator.study.entries import MixEntry
 from coordinator.study.file import Study
 from coordinator.study.labelversions import agreement_step, is_compared
-from coordinator.study.planner import Planner
+from coordinator.study.marks import Marks
+from coordinator.study.planner import SCORING_VERSION, Planner
 from coordinator.study.split import Split
 from coordinator.study.steps import BASE, Step, agreement_file, name_output
 
@@ -67,7 +68,11 @@ def mixture_name(mix: str, rule: str, share: float) -> str:
 
 
 def ranking_steps(
-    planner: Planner, dataset: DatasetCheck, versions: Mapping[str, Step], known: Mapping[str, Sequence[int]]
+    planner: Planner,
+    dataset: DatasetCheck,
+    versions: Mapping[str, Step],
+    known: Mapping[str, Sequence[int]],
+    marks: Mapping[str, Marks],
 ) -> list[Step]:
     """The step that the rule `worklist` needs beside those of all label versions; none without that rule.
 
@@ -76,6 +81,7 @@ def ranking_steps(
         dataset: whose label versions.
         versions: label version -> the step that writes it.
         known: label version -> the label ids that it can have.
+        marks: of the label versions that tools make.
 
     Raises:
         UsageError: too few versions could be compared before anything is corrected.
@@ -84,18 +90,26 @@ def ranking_steps(
     if entry is None or WORKLIST not in entry.by:
         return []
     unknown = {entry.better, study.reference} - {entry.worse}
+    if BASE in unknown:
+        unknown |= {name for name, of in marks.items() if of.made_from_reference or of.prompted_from_reference}
+        unknown |= {g.name for g in study.generators if "labels" in g.tool.manifest.needs}
     compared = {v: s for v, s in versions.items() if v == entry.worse or (v not in unknown and is_compared(study, v))}
     if len(compared) < FEWEST:
         raise UsageError(
             f"mix: `worklist` ranks cases by how far {entry.worse} agrees with what the other label versions agree on, "
-            f"before anything is corrected, so without {' and '.join(sorted(unknown))}; it needs at least "
-            f"{FEWEST - 1} others, but has {', '.join(v for v in compared if v != entry.worse) or 'none'}"
+            f"before anything is corrected, so without {', '.join(sorted(unknown & versions.keys()))}; it needs at "
+            f"least {FEWEST - 1} others, but has {', '.join(v for v in compared if v != entry.worse) or 'none'}"
         )
     return [agreement_step(planner, dataset, compared, known, f"before-{entry.name}")]
 
 
 def mixture_steps(
-    planner: Planner, dataset: DatasetCheck, split: Split, folder: str, made: Mapping[str, Step]
+    planner: Planner,
+    dataset: DatasetCheck,
+    split: Split,
+    folder: str,
+    made: Mapping[str, Step],
+    known: Mapping[str, Sequence[int]],
 ) -> dict[str, Step]:
     """The steps that write the mixtures of a split.
 
@@ -105,6 +119,7 @@ def mixture_steps(
         split: whose training cases are mixed.
         folder: of its networks, relative to the run folder.
         made: id -> step, of those that make and score label versions.
+        known: label version -> the label ids that it can have.
 
     Returns:
         Mixture -> the step that writes it.
@@ -121,22 +136,28 @@ def mixture_steps(
     for mixture in list_mixtures(planner.study):
         ranking = _find_ranking(planner.study, entry, mixture.rule, name, made)
         count = count_corrected(mixture.share, len(split.train))
-        settings = {
-            "better": better.output, "worse": worse.output, "rule": mixture.rule, "count": count,
-            "cases": list(split.train), "seed": mixture.seeds[0] if mixture.rule == RANDOM else None,
-            "ranking": ranking.output if ranking else None, "version": entry.worse,
-            "convention": planner.study.content.score.empty,
-        }  # fmt: skip
-        before = [step.fingerprint for step in (better, worse, *([ranking] if ranking else []))]
-        places = {"better": name_output(better.output), "worse": name_output(worse.output)}
+        order = {"rule": mixture.rule, "count": count, "cases": list(split.train)}
+        if ranking is None:
+            order |= {"seed": mixture.seeds[0]}
+        else:
+            order |= {"version": entry.worse, "labels": sorted(set(known[entry.better]) & set(known[entry.worse]))}
+        ranked_by = {} if ranking is None else {"ranking": ranking.output}
         output = f"{folder}/2-labels/{mixture.version}"
+        before = [better.fingerprint, worse.fingerprint, _fingerprint_ranking(planner.study, mixture.rule, ranking)]
         steps[mixture.version] = Step(
             id=name_output(output), kind="mix", output=output, dataset=name, label_version=mixture.version,
-            cases=len(split.train), settings=settings,
+            cases=len(split.train), settings={"better": better.output, "worse": worse.output, **order, **ranked_by},
             needs=tuple(step.id for step in (better, worse, *([ranking] if ranking else []))),
-            fingerprint=digest(["mix", MIX_VERSION, before, {**settings, **places, "ranking": None}]),
+            fingerprint=digest(["mix", MIX_VERSION, before, order, name_output(output)]),
         )  # fmt: skip
     return steps
+
+
+def _fingerprint_ranking(study: Study, rule: str, ranking: Step | None) -> object:
+    """What an order of cases depends on beside the labels; of scores only what changes Dice, so no tolerance."""
+    if ranking is None or rule == WORKLIST:
+        return ranking and ranking.fingerprint
+    return [SCORING_VERSION, *study.content.score.scoring.labelled_slices]
 
 
 def count_corrected(share: float, training_cases: int) -> int:

@@ -105,6 +105,7 @@ def network_steps(
     checked: Mapping[str, DatasetCheck],
     splits: Mapping[str, Sequence[Split]],
     label_steps: Sequence[Step],
+    known: Mapping[str, Mapping[str, Sequence[int]]],
 ) -> list[Step]:
     """Networks on every label version of each dataset; then fine-tuned from these, and from scratch, on each target.
 
@@ -113,6 +114,7 @@ def network_steps(
         checked: dataset name -> its check.
         splits: dataset name -> its split, or those of its folds.
         label_steps: the steps that make the label versions.
+        known: dataset name -> label version -> the label ids that it can have.
     """
     study, steps = training.planner.study, []
     versions = (study.reference, *study.versions)
@@ -128,7 +130,7 @@ def network_steps(
         in_domain_steps = []
         folders = [folder] if len(splits[name]) == 1 else [fold_folder(name, n) for n in range(len(splits[name]))]
         for place, split in zip(folders, splits[name], strict=True):
-            mixtures = mixture_steps(training.planner, checked[name], split, place, labels)
+            mixtures = mixture_steps(training.planner, checked[name], split, place, labels, known[name])
             in_domain = NetworkGroup(
                 place, checked[name], split, version_steps | mixtures, version_steps[study.reference], {}
             )

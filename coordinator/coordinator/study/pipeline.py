@@ -84,30 +84,30 @@ def make_plan(study: Study, checked: Mapping[str, DatasetCheck] | None = None, r
     steps: list[Step] = []
     mappings: dict[str, dict[str, IdMapping]] = {}
     splits: dict[str, tuple[Split, ...]] = {}
+    known: dict[str, dict[str, list[int]]] = {}
+    marks = _find_all_marks(study, has_held_out=study.content.train is not None)
     for name in study.content.datasets:
         dataset = checked[name]
         refuse_unscorable(dataset)
-        mappings[name] = {
-            **{entry.name: _find_set_mapping(study, entry, dataset.labels) for entry in study.content.versions},
-            **{g.name: find_id_mapping(g, dataset.labels, study.data / name) for g in study.generators},
-        }
+        mappings[name] = _find_mappings(study, dataset)
         if study.content.train is not None:
             splits[name] = _split_dataset(study, checked, name, study.content.train)
         steps += label_version_steps(planner, dataset, mappings[name], splits.get(name, ()))
         made = {step.label_version: step for step in steps if step.id.startswith(f"{name}/2-labels/")}
-        steps += ranking_steps(planner, dataset, made, list_known(dataset, made, mappings[name]))
+        known[name] = list_known(dataset, made, mappings[name])
+        steps += ranking_steps(planner, dataset, made, known[name], marks)
     if study.content.train is not None and study.trainer is not None:
         _refuse_lacking_targets(study, mappings)
         for name in study.content.transfer:
             splits[name] = _split_dataset(study, checked, name, study.content.train)
-        steps += network_steps(Training(planner, study.trainer, study.content.train), checked, splits, steps)
+        steps += network_steps(Training(planner, study.trainer, study.content.train), checked, splits, steps, known)
     refuse_clashes(steps)
     return Plan(
         study=study.name,
         data=str(study.data),
         weights=str(study.weights) if planner.weights_present else None,
         steps=tuple(steps),
-        about=_describe_study(study, checked, mappings, splits),
+        about=_describe_study(study, checked, mappings, splits, marks),
     )
 
 
@@ -157,6 +157,14 @@ def _check_label_sets(
         ids = _find_set_mapping(study, entry, dataset.labels).to_target
         cache = folder / f".check-{entry.name}.json"
         yield entry.name, check_label_set(dataset, check.cases, entry.labels, ids, cache)
+
+
+def _find_mappings(study: Study, dataset: DatasetCheck) -> dict[str, IdMapping]:
+    """Label set or generator -> how its label ids become the dataset's."""
+    return {
+        **{entry.name: _find_set_mapping(study, entry, dataset.labels) for entry in study.content.versions},
+        **{g.name: find_id_mapping(g, dataset.labels, study.data / dataset.name) for g in study.generators},
+    }
 
 
 def _find_set_mapping(study: Study, entry: LabelSetEntry, target: dict[int, str]) -> IdMapping:
@@ -213,6 +221,7 @@ def _split_dataset(
         for source in study.content.datasets:
             known.update(find_shared_scans(checked[name], checked[source]))
     dataset, is_compared = checked[name], name in study.content.datasets
+    known.update(case for group in dataset.kept_together if known.intersection(group) for case in group)
     testable = dataset.covered(study.reference)
     together = [tuple(case for case in group if case in testable) for group in dataset.kept_together]
     if train.folds:
@@ -246,6 +255,7 @@ def _describe_study(
     checked: Mapping[str, DatasetCheck],
     mappings: Mapping[str, Mapping[str, IdMapping]],
     splits: Mapping[str, tuple[Split, ...]],
+    marks: Mapping[str, Marks],
 ) -> dict[str, Any]:
     """What the report needs beside results; means are over organs that every generator can give (eq. 3)."""
     datasets = study.content.datasets
@@ -262,7 +272,7 @@ def _describe_study(
             d: [i for i, organ in checked[d].labels.items() if organ not in excluded[d]] for d in datasets
         },
         "excluded_labels": excluded,
-        "marks": {name: asdict(marks) for name, marks in _find_all_marks(study, has_held_out=bool(splits)).items()},
+        "marks": {name: asdict(of) for name, of in marks.items()},
         "mix": describe_mix(study),
         "transfer": list(study.content.transfer),
         "verdict": study.content.verdict.model_dump(),

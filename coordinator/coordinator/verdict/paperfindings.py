@@ -218,7 +218,7 @@ def _arrange(cube: Cube, names: Sequence[Sequence[str]]) -> np.ndarray:
     if not counted.any():
         return np.empty((*tables.shape[:2], 0))
     kept = np.where(counted, tables, np.nan)
-    return np.array([[mean_over_organs(table, cube.groups).by_case for table in column] for column in kept])
+    return np.array([[mean_over_organs(table).by_case for table in column] for column in kept])
 
 
 def _test_ranks(results: Results, plan: TestPlan, dataset: RunDataset) -> Iterator[PaperFinding]:

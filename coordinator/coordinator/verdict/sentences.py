@@ -120,7 +120,9 @@ def format_margin(margin: float) -> str:
 
 
 def format_hours(hours: float) -> str:
-    """Hours; with a decimal below ten."""
+    """Hours; with a decimal below ten, with two digits below a tenth."""
+    if hours < 0.1:
+        return f"{hours:.2g}"
     return f"{hours:,.1f}" if hours < 10 else f"{hours:,.0f}"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from contract.datasets import open_dataset
 from coordinator.datasets.check import check_dataset, find_shared_scans
-from coordinator.datasets.twins import group_equal, values_digest
+from coordinator.datasets.twins import group_equal, join_groups, values_digest
 
 AFFINE = np.array([[-1.5, 0.3, 0, -9], [0.3, 1.4, 0.1, 5], [0, -0.1, 2.5, 40], [0, 0, 0, 1]], np.float64)
 VOXELS = np.random.default_rng(4).integers(-1000, 1500, (7, 6, 5), np.int16)
@@ -93,3 +93,9 @@ def test_one_voxel_makes_another_scan():
 
 def test_cases_that_could_not_be_read_are_nobodys_twins():
     assert group_equal({"a": None, "b": None, "c": "1"}) == []
+
+
+def test_groups_that_share_a_case_are_one():
+    groups = [("a", "b"), ("d", "e"), ("b", "c"), ("x", "y"), ("c", "d")]
+
+    assert join_groups(groups) == [("a", "b", "c", "d", "e"), ("x", "y")]

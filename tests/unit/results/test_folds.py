@@ -1,8 +1,9 @@
 """Runs in folds: every case is tested once, by the networks of its fold."""
 
+import shutil
 from pathlib import Path
 
-from helpers.mixedruns import drop_network, make_mixed_run
+from helpers.mixedruns import fail, make_mixed_run
 
 from coordinator.report import write_report
 from coordinator.results.load import load_run
@@ -24,8 +25,8 @@ def test_all_cases_are_tested_and_each_knows_its_fold(tmp_path: Path):
 
 
 def test_a_seed_that_failed_in_one_fold_is_left_out_of_all_and_named(tmp_path: Path):
-    folder = make_mixed_run(tmp_path / "run", tested=10, folds=5)
-    drop_network(folder, "base", 1, fold=2)
+    folder = make_mixed_run(tmp_path / "run", tested=20, folds=5)
+    fail(folder, "base", 1, fold=2)
     (tmp_path / "report").mkdir()
 
     run = load_run(folder)
@@ -33,7 +34,7 @@ def test_a_seed_that_failed_in_one_fold_is_left_out_of_all_and_named(tmp_path: P
 
     assert [network.name for network in run.failed_networks] == ["word: base, seed 1, fold 2"]
     kept = run.model_scores.filter(version="base")
-    assert (set(kept["seed"]), kept["case"].n_unique()) == ({0, 2}, 10)
+    assert (set(kept["seed"]), kept["case"].n_unique()) == ({0, 2}, 20)
     assert "word: base, seed 1, fold 2, predicts none of the" in page
     assert "2 of 3 seeds" in page
 
@@ -46,3 +47,40 @@ def test_cases_of_one_patient_count_once(tmp_path: Path):
     )
 
     assert finding.cases == 10
+
+
+def test_an_organ_that_is_missed_in_the_few_cases_of_a_fold_is_no_failure(tmp_path: Path):
+    """It was: with many folds, one hard organ left every seed out."""
+    folder = make_mixed_run(tmp_path / "run", tested=20, folds=10)
+    for seed in range(3):
+        fail(folder, "base", seed, fold=seed, labels=[2])
+
+    run = load_run(folder)
+
+    assert run.failed_networks == ()
+    assert run.model_scores.filter(version="base").select("seed", "case").n_unique() == 3 * 20
+
+
+def test_an_organ_that_a_seed_misses_in_all_folds_is_a_failure(tmp_path: Path):
+    folder = make_mixed_run(tmp_path / "run", tested=20, folds=10)
+    for fold in range(10):
+        fail(folder, "base", 1, fold, labels=[2])
+
+    (network,) = load_run(folder).failed_networks
+
+    assert (network.name, network.reason) == (
+        "word: base, seed 1", "predicts spleen in none of the 20 held-out cases that have it",
+    )  # fmt: skip
+
+
+def test_a_seed_that_lacks_a_fold_is_compared_with_none_and_that_is_said(tmp_path: Path):
+    folder = make_mixed_run(tmp_path / "run", tested=10, folds=5)
+    shutil.rmtree(folder / "datasets/word/folds/3/6-predictions/base/seed-1")
+
+    run = load_run(folder)
+
+    assert set(run.model_scores.filter(version="base")["seed"]) == {0, 2}
+    assert (
+        "word: the networks trained on base, seed 1, are compared with none, since only 4 of 5 folds have scores"
+        in run.missing
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from coordinator.statistics.gains import Cube, gain, mean_over_organs
+from coordinator.statistics.gains import Cube, gain, mean_over_organs, merge_groups
 
 
 def cube(base: np.ndarray, version: np.ndarray) -> Cube:
@@ -96,34 +96,36 @@ def test_a_version_of_other_seeds_is_compared_by_its_own_mean():
     assert gain(cube(base, version), "base", "v").mean == pytest.approx(0.2)
 
 
-def test_scans_of_one_patient_count_as_one_case():
+def test_scans_of_one_patient_are_one_case_however_many_they_are():
+    """Weighed by scans, a patient with ten of them made intervals of 95 % that held in 84 % of studies."""
     random = np.random.Generator(np.random.Philox(key=3))
     base, version = random.normal(size=(2, 3, 2, 4))
-    scans = replace(cube(base.repeat(2, axis=0), version.repeat(2, axis=0)), groups=tuple("ppqqrr"))
+    scans = [0, 0, 0, 0, 1, 1, 2]
+    merged = merge_groups(cube(base[scans], version[scans]), dict(zip("abcdefg", "ppppqqr", strict=True)))
 
-    result, alone = gain(scans, "base", "v"), gain(cube(base, version), "base", "v")
+    result, alone = gain(merged, "base", "v"), gain(cube(base, version), "base", "v")
 
     assert result.by_case == pytest.approx(alone.by_case)
-    assert (result.cases, result.freedom) == (tuple("pqr"), pytest.approx(alone.freedom))
+    assert (result.cases, result.freedom) == (("p", "q", "r"), pytest.approx(alone.freedom))
 
 
-def test_the_variance_over_patients_with_gaps_is_that_of_a_cluster_robust_regression():
-    random = np.random.Generator(np.random.Philox(key=4))
-    patients = tuple("aabbbcddeeff")
-    table = random.normal(size=(12, 3)) + random.normal(size=12)[:, None]
-    table[3, 1] = table[9, 2] = np.nan
-    rows, columns = np.nonzero(np.isfinite(table))
-    fit = sm.OLS(table[rows, columns], np.eye(3)[columns]).fit(
-        cov_type="cluster", cov_kwds={"groups": np.array([ord(patients[row]) for row in rows]), "use_correction": False}
-    )
-    contrast = np.full(3, 1 / 3)
+def test_an_organ_of_one_patient_leaves_the_mean_however_many_scans_have_it():
+    """It entered with no error at all: labels were called worth it for three scans of one patient."""
+    base, version = np.full((8, 1, 2), np.nan), np.full((8, 1, 2), np.nan)
+    base[:, 0, 0], version[:, 0, 0] = 0.8, 0.8
+    base[:3, 0, 1], version[:3, 0, 1] = 0.9, 0.1
 
-    mean = mean_over_organs(table, patients)
+    result = gain(merge_groups(cube(base, version), dict.fromkeys("abc", "p")), "base", "v")
 
-    assert mean.by_case.mean() == pytest.approx(float(contrast @ fit.params))
-    # All six patients have every organ, so each organ's factor is 6 / 5.
-    assert mean.by_case.var(ddof=1) / 6 == pytest.approx(float(contrast @ fit.cov_params() @ contrast) * 6 / 5)
-    assert mean.freedom < 5
+    assert (result.mean, result.left_out, len(result.cases)) == (pytest.approx(0.0), (2,), 6)
+
+
+def test_a_group_lies_in_the_fold_of_its_cases():
+    folded = replace(cube(np.ones((4, 1, 1)), np.ones((4, 1, 1))), folds=(0, 1, 1, 0))
+
+    merged = merge_groups(folded, {"b": "p", "c": "p"})
+
+    assert (merged.cases, merged.folds) == (("a", "p", "d"), (0, 1, 0))
 
 
 def test_folds_widen_the_spread_over_cases_and_leave_the_gain():

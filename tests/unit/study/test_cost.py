@@ -199,7 +199,8 @@ def test_the_spread_of_earlier_scores_is_taken_where_there_are_any(study: Callab
         frame.write_parquet(folder / "scores.parquet")
 
     # Gains of 0.1, 0 and -0.1.
-    assert measured_std(made.run_folder, "datasets/toy", "flare21") == pytest.approx(np.std([1, 0, -1], ddof=1) / 10)
+    plan = make_plan(made, runner=NamedCode())
+    assert measured_std(made, plan, "datasets/toy", "toy") == pytest.approx(np.std([1, 0, -1], ddof=1) / 10)
     assert "between cases 10.0 points (measured)" in cost_of(made)[-1]
 
 

@@ -64,7 +64,9 @@ def test_the_file_that_init_prints_is_a_sound_study(study: Path, tools: dict[str
 
 def test_what_the_printed_file_only_suggests_may_be_uncommented(study: Path, tools: dict[str, Tool]) -> None:
     suggested = re.sub(r"^( +)# (\w+: )", r"\1\2", study_template(["word"], "data"), flags=re.MULTILINE)
-    study.write_text(suggested.replace("  seeds: [0, 1, 2]", "  # seeds: [0, 1, 2]"))
+    for other in ("seeds: [0, 1, 2]", "folds: 5"):  # beside `seeds: [0]`, and `holdout`
+        suggested = suggested.replace(f"  {other}", f"  # {other}")
+    study.write_text(suggested)
 
     content = load_study(study, tools).content
 

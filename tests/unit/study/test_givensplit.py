@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,16 @@ def test_cases_that_cannot_be_used_are_left_out_and_those_on_neither_side_are_kn
             Split(("a", "b"), ("c",)),
             check(c=CaseCheck((), (), "i", "l", "c", (1, 2))),
             "spleen: must be in a case of `train`, but only held-out cases have it",
+        ),
+        (
+            Split(("a", "b"), ("c",)),
+            replace(check(), groups={"a": "patient", "c": "patient"}),
+            "networks would be trained on a and tested on c; move them",
+        ),
+        (  # b is on neither side, but is the patient of a and the scan of c
+            Split(("a",), ("c",)),
+            replace(check(c=CaseCheck((), (), "i", "l", "b", (1,))), groups={"a": "patient", "b": "patient"}),
+            "networks would be trained on a and tested on c; move them",
         ),
         (
             Split(("a",), ("d", "e")),

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from coordinator.study.pipeline import make_plan
 from coordinator.study.steps import PLAN, Plan, plan_text
 from coordinator.tools.finding import find_tools
 
+FOLDERS = {"expert": EXPERT, "second": "second", "third": "third"}
 TRAIN = "train: {seeds: [0, 1], holdout: 0.25}\n"
 
 
@@ -32,13 +33,11 @@ def toy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def plan(toy: Path) -> Callable[..., Plan]:
-    def make(mix: str, train: str = TRAIN, reference: str = "expert") -> Plan:
+    def make(mix: str, train: str = TRAIN, reference: str = "expert", sets: Sequence[str] = tuple(FOLDERS)) -> Plan:
         file = toy.parents[1] / "study.yaml"
-        sets = ", ".join(
-            f"{{name: {n}, labels: {f}}}" for n, f in (("expert", EXPERT), ("second", "second"), ("third", "third"))
-        )
+        versions = ", ".join(f"{{name: {name}, labels: {FOLDERS[name]}}}" for name in sets)
         file.write_text(
-            f"name: s\ndatasets: [toy]\nversions: [{sets}]\nreference: {reference}\nmix: {{{mix}}}\n{train}",
+            f"name: s\ndatasets: [toy]\nversions: [{versions}]\nreference: {reference}\nmix: {{{mix}}}\n{train}",
             encoding="utf-8",
         )
         return make_plan(load_study(file, find_tools()), runner=NamedCode())
@@ -52,7 +51,7 @@ def test_a_draw_is_made_for_each_seed_and_other_rules_make_one_mixture_for_all(p
     mixes = {step.label_version: step for step in made.steps if step.kind == "mix"}
     assert list(mixes) == ["fix-random-50-draw-0", "fix-random-50-draw-1", "fix-worst-50", "fix-worklist-50"]
     assert [step.settings["count"] for step in mixes.values()] == [3] * 4
-    assert [step.settings["seed"] for step in mixes.values()] == [0, 1, None, None]
+    assert [step.settings.get("seed") for step in mixes.values()] == [0, 1, None, None]
     assert mixes["fix-worst-50"].settings["ranking"] == "datasets/toy/3-scores/base.parquet"
     networks = [step.id for step in made.steps if "/5-models/fix" in step.id]
     assert networks == [
@@ -128,3 +127,29 @@ def test_each_fold_mixes_its_own_training_cases(plan: Callable[..., Plan]):
 def test_what_can_not_be_mixed_is_refused_in_one_message(plan: Callable[..., Plan], mix: str, more: dict, said: str):
     with pytest.raises(UsageError, match=said):
         plan(f"name: fix, {mix}", **more)
+
+
+@pytest.mark.parametrize("score", ["empty: word", "tolerance_mm: 2", "also_mm: [3]", "distances: true"])
+def test_what_changes_no_dice_redoes_no_mixture(plan: Callable[..., Plan], score: str):
+    """Another convention or tolerance trained all networks on mixtures again."""
+    mix = "name: fix, better: expert, shares: [0.5], by: [random, worst, worklist]"
+
+    before, after = plan(mix), plan(mix, train=f"{TRAIN}score: {{{score}}}\n")
+
+    def fingerprints(made: Plan) -> list[str]:
+        return [step.fingerprint for step in made.steps if step.kind == "mix" or "/5-models/fix" in step.id]
+
+    assert fingerprints(before) == fingerprints(after)
+
+
+def test_the_worklist_knows_no_labels_that_were_made_from_the_better_ones(plan: Callable[..., Plan]):
+    """Tools are shown the dataset's own labels: where these are the better ones, what was made from them is left out."""
+    generators = "generators: [nnunet, {name: by-hand, tool: degrade}]\n"
+
+    with pytest.raises(UsageError, match="so without base, by-hand, nnunet; it needs at least 2 others, but has none"):
+        plan(
+            "name: fix, better: base, worse: second, by: worklist",
+            train=TRAIN + generators,
+            reference="base",
+            sets=["second"],
+        )

@@ -1,6 +1,6 @@
 """Networks of a study: which seeds each has, from which network it is fine-tuned, and how many there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,12 +25,14 @@ def plan(tmp_path: Path) -> Callable[..., Plan]:
     checks = {case: CaseCheck((), (), image_sha256=f"i{case}", labels_sha256=f"l{case}") for case in "abcde"}
     toy = DatasetCheck("toy", {1: "liver"}, tuple("abcde"), checks, {}, ())
 
-    def make(train: str, generators: str = SEVEN, further: str = "") -> Plan:
+    def make(train: str, generators: str = SEVEN, further: str = "", groups: Mapping[str, str] | None = None) -> Plan:
         (tmp_path / "study.yaml").write_text(
             f"name: s\ndatasets: [toy]\ngenerators: [{generators}]\ntrain: {{{train}}}\n{further}", encoding="utf-8"
         )
         return make_plan(
-            load_study(tmp_path / "study.yaml", TOOLS), {"toy": toy, "target": replace(toy, name="target")}, NamedCode()
+            load_study(tmp_path / "study.yaml", TOOLS),
+            {"toy": replace(toy, groups=groups or {}), "target": replace(toy, name="target")},
+            NamedCode(),
         )
 
     return make
@@ -134,3 +136,13 @@ def test_folds_that_say_two_things_are_refused(plan: Callable[..., Plan], train:
 def test_nnunet_that_learns_from_training_cases_alone_is_refused_with_folds(plan: Callable[..., Plan]) -> None:
     with pytest.raises(UsageError, match="but with `folds` every case is held out once; leave one of the two out"):
         plan("folds: 3", "{name: clean, tool: nnunet, options: {folds-over: training}}")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("split", ["holdout: 0.4", "folds: 3"])
+def test_cases_of_a_patient_are_never_on_both_sides(plan: Callable[..., Plan], split: str, seed: int) -> None:
+    made = plan(f"seeds: [0], {split}, split_seed: {seed}", "degrade", groups={"a": "17", "d": "17", "e": "19"})
+
+    splits = made.about["folds"]["toy"] if "folds" in split else [made.about["split"]["toy"]]
+    assert all(({"a", "d"} <= set(each["holdout"])) or ({"a", "d"} <= set(each["train"])) for each in splits)
+    assert made.about["groups"]["toy"] == {"a": "a", "d": "a"}
