@@ -78,7 +78,7 @@ def mix(run: Path, plan: Plan, step: Step, result: Path) -> None:
         CaseError: one of the two lacks labels of a case.
     """
     settings = step.settings
-    chosen = set(_order_cases(run, step)[: settings["count"]])
+    chosen = set(settings["chosen"] if "chosen" in settings else _order_cases(run, step)[: settings["count"]])
     sources = {case: run / settings["better" if case in chosen else "worse"] for case in settings["cases"]}
     if lost := [f"{folder / case}{SUFFIX}" for case, folder in sources.items() if not _has_case(folder, case)]:
         raise CaseError(

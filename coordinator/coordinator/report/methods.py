@@ -100,6 +100,11 @@ def _describe_label_sets(run: Run) -> Iterator[str]:
     if others := [name for name in dict.fromkeys(n for d in run.datasets for n in d.covered) if name != run.reference]:
         kind = "is a label set" if len(others) == 1 else "are label sets"
         yield f"{join_names(others)} {kind} that no tool here made."
+    if completed := [name for name in others if run.made_from_reference(name)]:
+        has = "it has" if len(completed) == 1 else "they have"
+        yield (
+            f"Networks on {join_names(completed)} were trained on mixtures: on the reference labels where {has} none."
+        )
     for dataset in run.datasets:
         partial = {name: len(cases) for name, cases in dataset.covered.items() if len(cases) != dataset.sound_cases}
         if partial:

@@ -19,6 +19,9 @@ class LabelSetEntry(Strict):
     remap: Line | None = Field(
         default=None, description="label map, relative to this file; without one, ids are the dataset's"
     )
+    missing: Literal["reference"] | None = Field(
+        default=None, description="whose labels networks are trained on where the set has none; then it is a mixture"
+    )
 
 
 class MixEntry(Strict):

@@ -170,6 +170,11 @@ class Study:
         return (*(name for name in sets if name != self.reference), *(g.name for g in self.generators))
 
     @property
+    def filled(self) -> tuple[str, ...]:
+        """The label sets that the reference labels complete where networks are trained on them."""
+        return tuple(entry.name for entry in self.content.versions if entry.missing)
+
+    @property
     def tools(self) -> list[Tool]:
         """The tools that it uses, each once."""
         generators = {(tool.name, tool.added and tool.added.image): tool for tool in (g.tool for g in self.generators)}
@@ -236,6 +241,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         for n, w in RESERVED.items()
         if n in names
     ]
+    problems += _find_filling_problems(content, names)
     problems += _find_mix_problems(content, [BASE, *names])
     combined = []
     for generator in generators:
@@ -256,6 +262,11 @@ def trainer_options(train: TrainSettings) -> dict[str, OptionValue]:
     """The study file's `train` section as options of the trainer, without seeds and split."""
     section = train.model_dump(exclude={"holdout", "split_seed", "split", "folds", "seeds", "noise_seeds", "options"})
     return {**{key.replace("_", "-"): value for key, value in section.items()}, **train.options}
+
+
+def filled_name(label_set: str) -> str:
+    """What a label set is called once the reference labels complete it."""
+    return f"{label_set}-with-reference"
 
 
 def find_duplicates(names: Sequence[str]) -> list[str]:
@@ -285,6 +296,15 @@ def _choose_combined(generator: Generator, content: StudyFile, generators: Seque
     if len(set(of)) < FEWEST_COMBINED or len(set(of)) != len(of):
         raise ValueError(f"of: must be at least {FEWEST_COMBINED} different label versions, but is {list(of)}")
     return replace(generator, of=of)
+
+
+def _find_filling_problems(content: StudyFile, versions: Sequence[str]) -> Iterator[str]:
+    """What is wrong with label sets that the reference labels complete."""
+    for entry in (entry for entry in content.versions if entry.missing):
+        if entry.name == content.reference:
+            yield f"versions: {entry.name}: is the reference, so `missing: reference` says nothing; leave it out"
+        if (taken := filled_name(entry.name)) in versions:
+            yield f"versions: the name `{taken}` is taken by what completes {entry.name}; choose another"
 
 
 def _find_mix_problems(content: StudyFile, versions: Sequence[str]) -> Iterator[str]:

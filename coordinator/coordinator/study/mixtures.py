@@ -17,7 +17,7 @@ from contract.records import digest
 from coordinator.datasets.check import DatasetCheck
 from coordinator.scoring.agreement import FEWEST
 from coordinator.study.entries import MixEntry
-from coordinator.study.file import Study
+from coordinator.study.file import Study, filled_name
 from coordinator.study.labelversions import agreement_step, is_compared
 from coordinator.study.marks import Marks
 from coordinator.study.planner import SCORING_VERSION, Planner
@@ -91,8 +91,9 @@ def ranking_steps(
         return []
     unknown = {entry.better, study.reference} - {entry.worse}
     if BASE in unknown:
-        unknown |= {name for name, of in marks.items() if of.made_from_reference or of.prompted_from_reference}
-        unknown |= {g.name for g in study.generators if "labels" in g.tool.manifest.needs}
+        made = {g.name for g in study.generators if "labels" in g.tool.manifest.needs}
+        made |= {n for n, of in marks.items() if of.made_from_reference or of.prompted_from_reference}
+        unknown |= made - set(study.filled)
     compared = {v: s for v, s in versions.items() if v == entry.worse or (v not in unknown and is_compared(study, v))}
     if len(compared) < FEWEST:
         raise UsageError(
@@ -158,6 +159,29 @@ def _fingerprint_ranking(study: Study, rule: str, ranking: Step | None) -> objec
     if ranking is None or rule == WORKLIST:
         return ranking and ranking.fingerprint
     return [SCORING_VERSION, *study.content.score.scoring.labelled_slices]
+
+
+def fill_step(dataset: DatasetCheck, split: Split, folder: str, labels: Step, reference: Step) -> Step:
+    """The step that completes a label set by the reference labels, for the training cases of a split.
+
+    Args:
+        dataset: its check, which knows what the set covers.
+        split: whose training cases are completed.
+        folder: of its networks, relative to the run folder.
+        labels: writes the label set.
+        reference: writes the reference labels.
+    """
+    covered = dataset.label_sets[labels.label_version]
+    order = {"rule": "missing", "cases": list(split.train), "chosen": [c for c in split.train if c in covered]}
+    output = f"{folder}/2-labels/{filled_name(labels.label_version)}"
+    return Step(
+        id=name_output(output), kind="mix", output=output, dataset=dataset.name, label_version=labels.label_version,
+        cases=len(split.train), settings={"better": labels.output, "worse": reference.output, **order},
+        needs=(labels.id, reference.id),
+        fingerprint=digest(
+            ["mix", MIX_VERSION, [labels.fingerprint, reference.fingerprint], order, name_output(output)]
+        ),
+    )  # fmt: skip
 
 
 def count_corrected(share: float, training_cases: int) -> int:

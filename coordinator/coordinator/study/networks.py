@@ -7,7 +7,7 @@ from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import trainer_options
 from coordinator.study.labelversions import SPLIT, base_step, refuse_unscorable
-from coordinator.study.mixtures import list_mixtures, mixture_steps
+from coordinator.study.mixtures import fill_step, list_mixtures, mixture_steps
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.settings import TrainSettings
 from coordinator.study.split import Split
@@ -130,11 +130,11 @@ def network_steps(
         in_domain_steps = []
         folders = [folder] if len(splits[name]) == 1 else [fold_folder(name, n) for n in range(len(splits[name]))]
         for place, split in zip(folders, splits[name], strict=True):
-            mixtures = mixture_steps(training.planner, checked[name], split, place, labels, known[name])
-            in_domain = NetworkGroup(
-                place, checked[name], split, version_steps | mixtures, version_steps[study.reference], {}
-            )
-            in_domain_steps += [*mixtures.values(), *_group_steps(training, in_domain)]
+            reference = version_steps[study.reference]
+            mixed = mixture_steps(training.planner, checked[name], split, place, labels, known[name])
+            mixed |= {v: fill_step(checked[name], split, place, version_steps[v], reference) for v in study.filled}
+            in_domain = NetworkGroup(place, checked[name], split, version_steps | mixed, reference, {})
+            in_domain_steps += [*mixed.values(), *_group_steps(training, in_domain)]
         steps += in_domain_steps
         models = {step.output: step for step in in_domain_steps}
         for target in study.content.transfer:

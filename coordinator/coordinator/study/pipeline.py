@@ -193,6 +193,8 @@ def _describe_coverage(study: Study, dataset: DatasetCheck) -> Iterator[str]:
             use = "tested" if name == study.reference else "trained"
             also = " and trained" if name == study.reference else ""
             networks = f"; networks are {use}{also} on these alone" if study.content.train is not None else ""
+            if networks and name in study.filled:
+                networks = f"; networks are trained on those of {study.reference} where it has none, which is a mixture"
             yield (
                 f"{name} has labels of {len(labels)} of {len(dataset.cases)} cases{networks}; without are "
                 f"{', '.join(lacking)}"
@@ -223,31 +225,36 @@ def _split_dataset(
     dataset, is_compared = checked[name], name in study.content.datasets
     known.update(case for group in dataset.kept_together if known.intersection(group) for case in group)
     testable = dataset.covered(study.reference)
+    complete = [version for version in study.versions if version not in study.filled]
     together = [tuple(case for case in group if case in testable) for group in dataset.kept_together]
     if train.folds:
         folds = draw_folds(testable, train, name, train.folds, together)
-        return tuple(leave_out_unlabelled(fold, dataset, study.reference, study.versions) for fold in folds)
+        return tuple(leave_out_unlabelled(fold, dataset, study.reference, complete) for fold in folds)
     if given := train.given_split(name):
         split = use_given_split(read_given_split(given, study.file.parent), dataset, study.file, known)
     else:
         split = split_cases(testable, train, name, together, known)
     if not is_compared:
         return (split,)
-    labelled = leave_out_unlabelled(split, dataset, study.reference, study.versions)
+    labelled = leave_out_unlabelled(split, dataset, study.reference, complete)
     if given and (problems := list(describe_unlearned(labelled, dataset))):
         raise UsageError(list_problems(f"{study.file}: train.split of {name}, of cases with all labels", problems))
     return (labelled,)
 
 
 def _find_all_marks(study: Study, *, has_held_out: bool) -> dict[str, Marks]:
-    """The marks of all label versions that tools make; a combination has those of what it combines."""
+    """The marks of label versions that tools make, and of sets that the reference labels complete.
+
+    A combination has those of what it combines.
+    """
     is_own = study.reference == BASE
     marks = {study.reference: Marks(made_from_reference=True)}
     for generator in sorted(study.generators, key=lambda generator: bool(generator.of)):
         manifest, options = generator.tool.manifest, generator.options
         found = find_marks(manifest, options, has_held_out=has_held_out, is_shown_reference=is_own)
         marks[generator.name] = join_marks(found, *(marks.get(name, Marks()) for name in generator.of))
-    return {generator.name: marks[generator.name] for generator in study.generators}
+    filled = dict.fromkeys(study.filled, Marks(made_from_reference=True))
+    return filled | {generator.name: marks[generator.name] for generator in study.generators}
 
 
 def _describe_study(
