@@ -17,6 +17,7 @@ name: corrected
 datasets: [toy]
 versions: [{{name: expert, labels: {EXPERT}}}, {{name: second, labels: second}}]
 reference: expert
+mix: {{name: part, better: expert, shares: [0.5], by: worst}}
 train: {{epochs: 1, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0]}}
 run: {{runtime: process, threads: 1}}
 """
@@ -45,6 +46,9 @@ def test_a_datasets_own_labels_are_compared_with_an_experts_where_there_are_both
     assert {network.version for network in loaded.failed_networks} == {"expert", "base", "second"}, (
         "two batches teach nothing"
     )
+    assert set(loaded.mix.cases["version"]) == {"part-worst-50"}
+    assert [network.version for network in loaded.mix.failed_networks] == ["part-worst-50"]
+    assert "worst: can't tell; no network on expert has scores." in page
     others = dict(loaded.agreement.group_by("version").agg(pl.col("others_dice").drop_nans().mean()).iter_rows())
     assert others["base"] == pytest.approx(dice["base"]), "the two others are equal"
     assert others["base"] < others["expert"] == others["second"] < 1

@@ -44,6 +44,7 @@ def verdict(run: Run) -> str:
     return next(finding.outcome for finding in findings(run) if finding.organ is None)
 
 
+@pytest.mark.long
 @pytest.mark.venvs
 def test_mixtures_in_folds_are_trained_tested_and_reported_and_done_once(tmp_path: Path) -> None:
     make_balls(tmp_path / "data" / "balls", cases=5, corrected=4)

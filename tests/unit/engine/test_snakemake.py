@@ -201,3 +201,18 @@ def until(condition: "object", seconds: float = 30) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def test_each_fold_has_its_lists_of_cases_and_generators_have_that_of_all(tmp_path: Path) -> None:
+    folds = [{"train": ["a", "b"], "holdout": ["c"]}, {"train": ["c"], "holdout": ["a", "b"]}]
+    planned = Plan("toy", "/nowhere", None, (), {"cases": {"toy": ["a", "b", "c"]}, "folds": {"toy": folds}})
+
+    snakemake.write_plan(tmp_path, planned)
+
+    folder = tmp_path / "datasets/toy"
+    assert (folder / "split/all.txt").read_text() == "a\nb\nc\n"
+    assert not (folder / "split/train.txt").exists()
+    for number, fold in enumerate(folds):
+        split = folder / f"folds/{number}/split"
+        assert (split / "holdout.txt").read_text().split() == fold["holdout"]
+        assert json.loads((split / "split.json").read_text()) == fold
