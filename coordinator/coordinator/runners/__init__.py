@@ -4,6 +4,7 @@ Invocation ──► choose ──┬──► docker  ──► sandbox    a co
                         └──► process                the tool's own virtual environment
 images         foreign images: which one a name means, and whether it is the one that was added
 view           what a tool may read, in every runner
+outfolder      what a tool may leave in its folder of results
 stopping       SIGTERM, and how long a tool may take to end
 toolsources    what a tool is built from, and its digests
 gpus           which GPUs there are; leases
