@@ -13,8 +13,11 @@ from contract.yamlnodes import show_text
 from coordinator.runners.docker import DockerRunner
 from coordinator.tools.added import AddedTool, split_name
 from coordinator.tools.finding import Tool
+from coordinator.tools.timelimit import within_seconds
 
 NAME = re.compile("[!-~]{1,200}")
+PARSE_S = 10
+"""A manifest whose patterns take longer to match its defaults is refused."""
 
 
 def find_image(client: DockerClient, name: str) -> Image | None:
@@ -37,11 +40,15 @@ def find_image(client: DockerClient, name: str) -> Image | None:
 
 
 def parse_described(output: str) -> Manifest:
-    """Parse what `describe` printed.
+    """Parse what `describe` printed, within a few seconds.
 
     Raises:
         ValueError: it is no sound manifest; the message names the first problems.
     """
+    return within_seconds(PARSE_S, _parse, output)
+
+
+def _parse(output: str) -> Manifest:
     try:
         return Manifest.model_validate_json(output)
     except ValidationError as error:

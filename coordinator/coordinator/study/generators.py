@@ -17,6 +17,10 @@ from contract.yamlnodes import show_text
 from coordinator.study.entries import NAME
 from coordinator.tools.added import PREFIX, find_added
 from coordinator.tools.finding import Tool
+from coordinator.tools.timelimit import within_seconds
+
+OPTIONS_S = 10
+"""For the options of a foreign image, whose patterns may take any time."""
 
 
 class GeneratorEntry(Strict):
@@ -66,7 +70,7 @@ def resolve_generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool], ad
     tool = _find_image_tool(entry, tools, added) if is_image else _find_generator(entry, tools)
     manifest = tool.manifest
     chosen = entry.variant or manifest.default_variant
-    problems = manifest.option_problems(entry.options)
+    problems = _option_problems(tool, entry.options)
     try:
         manifest.variant(chosen)
     except ValueError as error:
@@ -80,6 +84,16 @@ def resolve_generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool], ad
         raise ValueError(*problems)
     options = manifest.complete_options(dict(entry.options))
     return Generator(entry.name, tool, chosen, options, tuple(entry.of))
+
+
+def _option_problems(tool: Tool, options: Mapping[str, OptionValue]) -> list[str]:
+    """All that is wrong with the options; those of a foreign image are checked within a few seconds."""
+    if tool.added is None:
+        return tool.manifest.option_problems(options)
+    try:
+        return within_seconds(OPTIONS_S, tool.manifest.option_problems, options)
+    except ValueError as error:
+        return [f"options of {tool.name} must be checked by the patterns of its manifest, but {error}"]
 
 
 def _find_generator(entry: GeneratorEntry, tools: Mapping[str, Tool]) -> Tool:

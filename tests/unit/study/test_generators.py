@@ -10,6 +10,7 @@ from helpers.planning import NamedCode
 
 from contract.errors import UsageError
 from coordinator.runners.choose import choose_runner
+from coordinator.study import generators
 from coordinator.study.file import Study, load_study
 from coordinator.study.labelmappings import find_id_mapping
 from coordinator.study.pipeline import make_plan
@@ -83,6 +84,17 @@ def test_an_image_may_not_be_called_as_a_tool_of_ours(load: Callable[..., Study]
 
     with pytest.raises(UsageError, match="image:lab/seg:1 calls itself degrade, which is the name of a tool of ours"):
         load(MINE)
+
+
+def test_an_option_whose_pattern_never_ends_is_refused(
+    load: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(generators, "OPTIONS_S", 0.5)
+    options = {"name": {"type": "str", "default": "a", "pattern": "(a+)+", "help": "a name"}}
+    keep_added(tmp_path / "tools", make_added(manifest=make_manifest(options=options)))
+
+    with pytest.raises(UsageError, match=r"options of brightness must be checked .* takes longer than 0.5 s"):
+        load(f'{{name: mine, tool: "image:lab/seg:1", options: {{name: {"a" * 40}!}}}}')
 
 
 def test_processes_run_no_image(load: Callable[..., Study]):
