@@ -177,7 +177,8 @@ class Study:
     @property
     def tools(self) -> list[Tool]:
         """The tools that it uses, each once."""
-        generators = {(tool.name, tool.added and tool.added.image): tool for tool in (g.tool for g in self.generators)}
+        used = [generator.tool for generator in self.generators]
+        generators = {(tool.name, tool.added and (tool.added.image, tool.added.id)): tool for tool in used}
         return [*generators.values(), *([self.trainer] if self.trainer else [])]
 
     @property

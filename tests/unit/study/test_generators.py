@@ -1,6 +1,7 @@
 """Foreign images as generators of a study: what a study file may name, and what a plan then holds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,16 @@ def test_two_images_of_one_name_are_two_tools(load: Callable[..., Study], tmp_pa
 
     assert [tool.manifest.version for tool in study.tools] == ["2.0.0", "3.0.0"]
     assert {name: added.id for name, added in study.added.items()} == {"mine": ID, "newer": OTHER_ID}
+
+
+def test_two_images_under_one_tag_are_two_tools(load: Callable[..., Study]):
+    study = load(MINE, '{name: newer, tool: "image:lab/seg:1"}')
+    first, second = study.generators
+    other = replace(second.tool, added=make_added(id=OTHER_ID))
+
+    tools = replace(study, generators=[first, replace(second, tool=other)]).tools
+
+    assert [tool.added.id for tool in tools if tool.added] == [ID, OTHER_ID]
 
 
 def test_a_plan_holds_what_is_kept_of_an_image_and_its_steps_name_it(load: Callable[..., Study], tmp_path: Path):
