@@ -8,7 +8,7 @@ from pathlib import Path
 
 import docker
 import pytest
-from helpers.added import make_added
+from helpers.added import OTHER_ID, make_added
 from helpers.registry import registry
 
 from contract.errors import UsageError
@@ -77,6 +77,9 @@ def test_an_image_is_found_by_the_digest_that_a_registry_gave(image: str, engine
         digests = tuple(engine.images.get(image).attrs["RepoDigests"])
         added = make_added(f"{repository}:1", id=image, digests=digests)
         found = find_image(engine, added.pinned)
+        elsewhere = make_added(added.pinned, id=OTHER_ID, digests=digests)
+        with pytest.raises(UsageError, match=f"this machine's architecture, .* it is {image}; `coordinator tool add"):
+            refuse_changed(DockerRunner(), Tool(Path(), elsewhere.manifest, elsewhere), elsewhere)
         engine.images.remove(f"{repository}:1")
 
     assert digests, pushed
