@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from helpers.checking import check_rules, problems_by_rule
 
 from coordinator.cli.tool import tool
+from coordinator.conformance.check import _open_session, _try_rule, read_manifest
+from coordinator.conformance.rules import RULES
 from coordinator.conformance.targets import LOCKS, UID, ImageTarget
 from coordinator.runners.docker import DockerRunner, image_name
 from coordinator.tools.finding import Tool
@@ -40,7 +42,7 @@ def make_image(probe_image: str, engine: docker.DockerClient, tmp_path: Path) ->
         (tmp_path / "Dockerfile").write_text("\n".join(steps), encoding="utf-8")
         image, _ = engine.images.build(path=str(tmp_path), rm=True)
         images.append(str(image.id))
-        return ImageTarget(images[-1], engine)
+        return ImageTarget(images[-1], engine, is_foreign=False)
 
     yield make_broken
     for image in images:
@@ -73,6 +75,43 @@ def test_the_lock_that_an_image_cannot_live_with_is_found(
     assert all(
         "runs where it has that, but fails without (" in problem for problem in problems_by_rule(results).values()
     )
+
+
+WANTS_ROOT = """
+import os, sys
+from pathlib import Path
+if sys.argv[1] == "describe":
+    print(Path("/describe.json").read_text())
+else:
+    Path(f"/out/ran-as-{os.getuid()}").touch()
+    sys.exit(os.getuid() != 0)
+"""
+"""A program that works for root alone, and leaves a trace of each user that it ran as."""
+
+
+@pytest.fixture
+def root_only(engine: docker.DockerClient, base_image: str, tmp_path: Path) -> Iterator[str]:
+    """Id of a foreign image with that program."""
+    shutil.copy(ROOT / "tests/foreign/describe.json", tmp_path)
+    (tmp_path / "tool.py").write_text(WANTS_ROOT)
+    recipe = [f"FROM {base_image}", "COPY describe.json tool.py /", 'ENTRYPOINT ["python", "/tool.py"]']
+    (tmp_path / "Dockerfile").write_text("\n".join(recipe))
+    image, _ = engine.images.build(path=str(tmp_path), rm=True)
+    yield str(image.id)
+    engine.images.remove(image.id, force=True)
+
+
+def test_a_foreign_image_that_fails_is_never_run_without_its_locks(root_only: str, engine: docker.DockerClient):
+    target = ImageTarget(root_only, engine)
+    manifest = read_manifest(target, None)
+
+    with _open_session(target, manifest, "v1", None) as session:
+        broken = {rule.id for rule in RULES if _try_rule(rule, session, lambda line: None).problem}
+        users = {path.name for path in session.work.rglob("ran-as-*")}
+
+    assert users == {f"ran-as-{UID}"}
+    assert "run" in broken
+    assert not broken & set(LOCKS)
 
 
 def test_an_image_that_is_no_tool_fails_at_describe(engine: docker.DockerClient, base_image: str):

@@ -56,6 +56,21 @@ def test_a_step_that_reads_labels_is_redone_when_their_meaning_changes(stepped: 
     assert "already done" not in other.stderr
 
 
+@pytest.mark.parametrize(("labels", "done_again"), [("from-dataset", True), ("{1: bright}", False)])
+def test_a_step_of_a_tool_that_finds_organs_by_their_names_is_redone_when_they_have_others(
+    stepped: Place, labels: str, done_again: bool
+) -> None:
+    manifest = stepped.tool / "manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("{1: bright}", labels))
+    stepped.run("--step", "count")
+    (stepped.dataset / "dataset.yaml").write_text("name: toy\nlabels: {1: dark}\n")
+
+    again = stepped.run("--step", "count")
+
+    assert again.returncode == 0, again.stderr
+    assert ("already done" not in again.stderr) == done_again
+
+
 def test_one_step_reads_the_results_of_another_below_inputs(stepped: Place) -> None:
     alone = stepped.run("--step", "mark")
     counted = stepped.data / "counted"

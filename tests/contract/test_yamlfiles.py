@@ -86,3 +86,12 @@ def test_a_mistake_in_a_manifest_is_named(key: str, value: str, message: str, tm
 
     with pytest.raises(UsageError, match=message):
         load_manifest(folder)
+
+
+def test_of_many_valid_names_the_nearest_are_listed():
+    names = [f"{number:05}" for number in range(20)]
+
+    assert yamlfiles.did_you_mean("xyz", names) == f"valid: {', '.join(names)}"
+    assert yamlfiles.did_you_mean("xyz", [*names, "x"]) == "did you mean `x`?"
+    assert yamlfiles.did_you_mean("xyyz", [*names, "k", "z"]).startswith("valid: z, ")
+    assert yamlfiles.did_you_mean("xyyz", [*names, "k", "z"]).endswith(", and 2 more")

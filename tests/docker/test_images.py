@@ -1,16 +1,19 @@
 """Names of images in a real engine: tags, ids, digests of a registry; and what stays of a foreign image's container."""
 
 import io
+import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
-from helpers.added import make_added
+from helpers.added import OTHER_ID, make_added
 from helpers.registry import registry
 
 from contract.errors import UsageError
+from coordinator.conformance.targets import ImageTarget
+from coordinator.runners import describing
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.images import find_image, refuse_changed
 from coordinator.tools.finding import Tool
@@ -74,6 +77,9 @@ def test_an_image_is_found_by_the_digest_that_a_registry_gave(image: str, engine
         digests = tuple(engine.images.get(image).attrs["RepoDigests"])
         added = make_added(f"{repository}:1", id=image, digests=digests)
         found = find_image(engine, added.pinned)
+        elsewhere = make_added(added.pinned, id=OTHER_ID, digests=digests)
+        with pytest.raises(UsageError, match=f"this machine's architecture, .* it is {image}; `coordinator tool add"):
+            refuse_changed(DockerRunner(), Tool(Path(), elsewhere.manifest, elsewhere), elsewhere)
         engine.images.remove(f"{repository}:1")
 
     assert digests, pushed
@@ -104,3 +110,34 @@ def test_the_volumes_of_a_foreign_image_go_with_its_container(engine: docker.Doc
     engine.images.remove(tag)
 
     assert {volume.name for volume in engine.volumes.list()} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sleep 600", "`describe` must end within 2 s, but does not"),
+        ("yes 1234567890", "`describe` must end within 2 s, but does not"),
+        ("yes 1234567890 | head -c 1000001", "`describe` must print at most 1,000,000 bytes, but prints more"),
+        ("yes 1234567890 | head -c 40000000", "`describe` must print at most 1,000,000 bytes, but prints more"),
+    ],
+)
+def test_a_description_without_end_is_refused(
+    command: str, message: str, engine: docker.DockerClient, base_image: str, monkeypatch: pytest.MonkeyPatch
+):
+    if "head" not in command:
+        monkeypatch.setattr(describing, "DESCRIBE_S", 2)
+    tag = "label-quality-test/endless:1"
+    added = make_added(
+        tag, id=build(engine, tag, f"FROM {base_image}", f"ENTRYPOINT {json.dumps(['sh', '-c', command])}")
+    )
+    runs = [
+        lambda: DockerRunner().describe(Tool(Path(), added.manifest, added)),
+        ImageTarget(added.id, engine).describe,
+    ]
+
+    for describe in runs:
+        with pytest.raises(UsageError, match=message):
+            describe()
+    engine.images.remove(tag)
+
+    assert not engine.containers.list(all=True, filters={"ancestor": added.id})

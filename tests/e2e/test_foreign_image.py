@@ -190,16 +190,49 @@ def test_the_old_image_runs_on_by_its_id_whatever_its_tag_means_now(
 def test_added_again_after_a_change_it_labels_the_cases_again(
     project: Project, engine: docker.DockerClient, tmp_path: Path
 ):
-    study = project.study(TAG)
-    shutil.copytree(project.folder / "tools", tmp_path / "tools")
-    study.write_text(f"{study.read_text()}tools: {tmp_path / 'tools'}\n")
+    folder = shutil.copytree(project.folder, tmp_path / "project", symlinks=True)
+    (folder / "study.yaml").write_text(STUDY.format(image=TAG, runtime="auto"))
 
-    with changed(engine, project, tmp_path / "stranger", "segment.py", ">= lowest_hu", "> lowest_hu"):
-        run_coordinator("tool", "add", TAG, "--skip-check", "--tools", tmp_path / "tools")
-        done = run_coordinator("run", study, "--dry-run")
+    with changed(engine, project, tmp_path / "stranger", "segment.py", ">= lowest_hu", "< lowest_hu") as now:
+        run_coordinator("tool", "add", TAG, "--skip-check", "--tools", folder / "tools")
+        done = run_coordinator("run", folder / "study.yaml")
 
-    assert done.stdout.split() == ["phantom/1-raw/mine", "phantom/2-labels/mine", "phantom/3-scores/mine"]
+    assert done.returncode == 0, done.stderr
     assert f"mine: image {TAG} was not checked against the tool contract" in done.stderr
+    results = folder / "runs/foreign/datasets/phantom/1-raw/mine"
+    assert json.loads((results / "run.json").read_text())["image_id"] == now
+    for case in ("phantom_001", "phantom_002"):
+        voxels = np.asarray(nib.load(folder / f"data/phantom/images/{case}.nii.gz").dataobj)
+        labels = np.asarray(nib.load(results / f"{case}.nii.gz").dataobj)
+        np.testing.assert_array_equal(labels, voxels < LOWEST_HU)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "write(file, gzip.compress(segment(content, lowest_hu), mtime=0))",
+            "file.symlink_to('/etc/hostname')",
+            "must be a file or a folder",
+        ),
+        ('"outputs": {f"{case}.nii.gz": line["output_sha256"]', '"outputs": {f"{case}.nii.gz": None', "but have None"),
+        ('os.environ.get("TOOL_IMAGE_ID")', '"sha256:0"', "the image that ran, but it is sha256:0"),
+    ],
+    ids=["link", "digest", "image"],
+)
+def test_what_it_may_not_hand_in_fails_its_step(
+    old: str, new: str, message: str, project: Project, engine: docker.DockerClient, tmp_path: Path
+):
+    folder = shutil.copytree(project.folder, tmp_path / "project", symlinks=True)
+    (folder / "study.yaml").write_text(STUDY.format(image=TAG, runtime="auto"))
+
+    with changed(engine, project, tmp_path / "stranger", "segment.py", old, new):
+        run_coordinator("tool", "add", TAG, "--skip-check", "--tools", folder / "tools")
+        done = run_coordinator("run", folder / "study.yaml")
+
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+    assert not (folder / "runs/foreign/datasets/phantom/1-raw/mine").exists()
 
 
 def test_a_kept_manifest_that_the_image_does_not_print_is_refused(project: Project, tmp_path: Path):

@@ -17,6 +17,7 @@ from cads_tool.parts import MODEL, Part
 from cads_tool.spacing import SPACING_MM
 from contract import LabelMap
 from contract.pickles import plain_data_only
+from contract.plans import refuse_programs
 
 ADVICE = "remove it and fetch the weights again"
 CHECKPOINT = "fold_all/checkpoint_final.pth"
@@ -62,6 +63,7 @@ def read_network(part: Part, device: torch.device) -> Network:
     Raises:
         UsageError: a file is missing or damaged, holds a program, or does not fit to the others.
     """
+    refuse_programs(part.folder / "plans.json", ADVICE)
     with plain_data_only(part.folder / CHECKPOINT, torch.serialization.safe_globals, ADVICE), silence_output():
         predictor = nnUNetPredictor(tile_step_size=TILE_STEP, use_mirroring=False, device=device, allow_tqdm=False)
         dataset = json.loads((part.folder / "dataset.json").read_bytes())

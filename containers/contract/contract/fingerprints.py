@@ -36,10 +36,9 @@ def _input_digest(folder: Path) -> object:
 def case_fingerprint(context: Context, parts: Mapping[str, object], case: str, image_sha256: str) -> str:
     """Digest of all that a case's result depends on: the common parts, image, labels and label table."""
     parts = {**parts, "image": image_sha256}
-    table = context.manifest.variant(context.arguments.variant).labels
     if "labels" in context.reads:
         parts["labels"] = input_digest(context.dataset.label(case))
-    if "labels" in context.reads or table == "from-dataset":  # a tool may look for the organs by their names alone
+    if _depends_on_organs(context):
         parts["organs"] = _label_table(context)
     return records.digest(parts)
 
@@ -51,9 +50,15 @@ def job_fingerprint(context: Context) -> str:
         "names": list(context.cases),
         "images": [input_digest(dataset.image(case)) for case in context.cases] if "images" in reads else [],
         "labels": [input_digest(dataset.label(case)) for case in context.cases] if "labels" in reads else [],
-        "organs": _label_table(context) if "labels" in reads else {},
+        "organs": _label_table(context) if _depends_on_organs(context) else {},
     }
     return records.digest({**common_parts(context), "cases": cases})
+
+
+def _depends_on_organs(context: Context) -> bool:
+    """Whether results depend on the dataset's names of organs: a tool may look for organs by their names alone."""
+    table = context.manifest.variant(context.arguments.variant).labels
+    return "labels" in context.reads or table == "from-dataset"
 
 
 def input_digest(path: Path) -> str:

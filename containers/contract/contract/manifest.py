@@ -191,9 +191,11 @@ class Resources(yamlfiles.Strict):
 
     cpus: int = Field(default=1, ge=1, le=1024)
     memory_gb: float = Field(default=4, gt=0, le=100_000)
-    shm_mb: int = Field(default=64, ge=64, le=1_000_000)
-    tmp_mb: int = Field(default=1024, ge=64, le=1_000_000, description="most that it may hold in /tmp, which is memory")
-    processes: int = Field(default=1024, ge=64, description="most processes and threads at once; a bound on accidents")
+    shm_mb: int = Field(default=64, ge=64, le=65_536)
+    tmp_mb: int = Field(default=1024, ge=64, le=65_536, description="most that it may hold in /tmp, which is memory")
+    processes: int = Field(
+        default=1024, ge=64, le=16_384, description="most processes and threads at once; a bound on accidents"
+    )
     gpu: Literal["none", "optional", "required"] = "none"
     gpu_memory_gb: float = Field(default=0, ge=0, le=10_000)
 

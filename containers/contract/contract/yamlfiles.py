@@ -34,6 +34,8 @@ class Strict(BaseModel):
 
 MOST_LOCATED = 100
 """Errors of a file that are looked up in it; of more, the number is told."""
+MOST_NAMES = 20
+"""Valid names that a message lists; of more, the number is told."""
 Described = TypeVar("Described", bound=BaseModel)
 Item = TypeVar("Item")
 
@@ -99,11 +101,14 @@ def as_scalar(text: str) -> str:
 
 
 def did_you_mean(name: str, valid: typing.Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest valid one, or all of them."""
+    """The end of a message about an unknown name: the nearest valid one, or all of them; of many, the nearest."""
     names = sorted(valid)
     near = difflib.get_close_matches(name[:200], names, n=1, cutoff=0.5)
     if near:
         return f"did you mean `{near[0]}`?"
+    if len(names) > MOST_NAMES:
+        nearest = difflib.get_close_matches(name[:200], names, n=MOST_NAMES, cutoff=0)
+        return f"valid: {', '.join(nearest)}, and {len(names) - len(nearest)} more"
     return f"valid: {', '.join(names)}" if names else "there is none"
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from contract.pickles import plain_data_only
+from contract.plans import refuse_programs
 from nninteractive_tool.prompts import Mask, Prompt
 
 ADVICE = "remove it and fetch the weights again"
@@ -64,6 +65,7 @@ def load_session(model: Path, device: torch.device, threads: int, *, autozoom: b
     """
     from nnInteractive.inference.inference_session import nnInteractiveInferenceSession
 
+    refuse_programs(model / "plans.json", ADVICE)
     with silence_output():
         upstream = nnInteractiveInferenceSession(
             device=device, torch_n_threads=threads, do_autozoom=autozoom, enable_undo=False

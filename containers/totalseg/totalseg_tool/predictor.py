@@ -23,6 +23,7 @@ from nnunetv2.training.nnUNetTrainer.variants.training_length.nnUNetTrainer_Xepo
 from totalsegmentator import nnunet as package
 
 from contract.pickles import plain_data_only
+from contract.plans import refuse_programs
 
 TRAINERS = (nnUNetTrainerNoMirroring, nnUNetTrainer_4000epochs_NoMirroring)
 """Classes that the checkpoints of task `total` name; nnU-Net's search for a class by name imports torchvision."""
@@ -59,6 +60,7 @@ class Predictors:
         Raises:
             UsageError: the folder does not hold such a model.
         """
+        refuse_programs(Path(folder).resolve() / "plans.json", ADVICE)
         reader = nnUNetPredictor(device=torch.device("cpu"))
         with plain_data_only(Path(folder).resolve(), torch.serialization.safe_globals, ADVICE):
             reader.initialize_from_trained_model_folder(folder, folds, "checkpoint_final.pth")

@@ -6,7 +6,6 @@ read from the file of weights, so that a smaller network in the same layout goes
 
 import json
 import operator
-import pydoc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -17,6 +16,7 @@ import torch
 
 from contract import UsageError
 from contract.pickles import plain_data_only
+from contract.plans import LAYERS, refuse_programs
 
 ADVICE = "remove it and fetch the weights again"
 CONFIGURATION = "3d_fullres"
@@ -77,33 +77,21 @@ def _read_plans(file: Path) -> tuple[Shape3, dict[str, Any]]:
     """Patch and architecture; names of torch's layers become the layers.
 
     Raises:
-        UsageError: these are no plans of VoxTell.
+        UsageError: these are no plans of VoxTell, or they name something else than layers.
     """
+    refuse_programs(file, ADVICE)
     try:
         configuration = json.loads(file.read_bytes())["configurations"][CONFIGURATION]
         architecture = dict(configuration["architecture"]["arch_kwargs"])
         for key in configuration["architecture"]["_kw_requires_import"]:
-            architecture[key] = _find_layer(architecture[key])
+            name = architecture[key]
+            architecture[key] = name and getattr(torch.nn, LAYERS[name])
         z, y, x = (int(voxels) for voxels in configuration["patch_size"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{file}: must be the plans of VoxTell, but: {type(error).__name__} {error}; {ADVICE}"
         ) from None
     return (z, y, x), architecture
-
-
-def _find_layer(name: str | None) -> object:
-    """A layer by its name, None where there is none.
-
-    Raises:
-        ValueError: it is none of torch's; importing anything else would run it.
-    """
-    if name is None:
-        return None
-    layer = pydoc.locate(name) if name.startswith("torch.nn.") else None
-    if layer is None:
-        raise ValueError(f"{name} is none of torch's layers")
-    return layer
 
 
 def _read_parameters(file: Path) -> Parameters:

@@ -34,9 +34,14 @@ def add_image(name: str, folder: Path, request: CheckRequest, *, skip_check: boo
         Whether it was added.
 
     Raises:
-        UsageError: there is no such image, it does not describe itself soundly, or it can be no generator here.
+        UsageError: there is no such image, it does not describe itself soundly, it can be no generator here, or a
+            variant is named although none is checked.
     """
     refuse_dataset_folder(folder)
+    if skip_check and request.variant is not None:
+        raise UsageError(
+            f"--variant {request.variant}: names what to check, but --skip-check checks nothing; leave out one of them"
+        )
     client = DockerRunner().client
     image = find_image(client, name.removeprefix(PREFIX))
     if image is None:

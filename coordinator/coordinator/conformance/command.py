@@ -128,7 +128,8 @@ def _find_image(name: str) -> Target:
     try:
         image = find_image(runner.client, name)
     except UsageError as error:
-        raise UsageError(f"{problem}; {hint} Images were not looked for: {error}") from None
+        end = "" if hint.endswith("?") else "."
+        raise UsageError(f"{problem}; {hint}{end} Images were not looked for: {error}") from None
     if image is None:
         raise UsageError(f"{problem}; {hint}")
     return ImageTarget(str(image.id), runner.client)
@@ -138,7 +139,7 @@ def _choose_targets(tool: Tool, runtime: str) -> Iterator[Target]:
     """Yield a target for the requested runtime; for `all`, one for each runtime that the tool is built for."""
     docker, process = DockerRunner(), ProcessRunner()
     if runtime == "docker" or (runtime == "all" and is_built(docker, tool)):
-        yield ImageTarget(docker.code_id(tool), docker.client)
+        yield ImageTarget(docker.code_id(tool), docker.client, is_foreign=False)
     if runtime == "process" or (runtime == "all" and is_built(process, tool)):
         process.code_id(tool)
         yield ProcessTarget(tool)

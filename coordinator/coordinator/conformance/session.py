@@ -9,6 +9,7 @@ WORK/<place>/<step>/out/check/<label version>/    results
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from contract.manifest import OUTSIDE_INPUTS, Manifest
 from coordinator.conformance.data import CASES, NAME, CheckData, Kind
 from coordinator.conformance.targets import RunOutcome, RunRequest, Target, files_below
 from coordinator.runners import Invocation
+from coordinator.runners.outfolder import find_irregular
 from coordinator.tools.finding import Tool
 from coordinator.tools.options import option_arguments
 
@@ -138,9 +140,9 @@ class CheckSession:
 
     @cached_property
     def open_locks(self) -> frozenset[str]:
-        """The locks that must stay open for the tool to run, found one by one."""
+        """The locks that must stay open for the tool to run, found one by one; none of a foreign image is opened."""
         locks = frozenset(self.target.locks)
-        if not locks or self._is_complete(self.locked_chain):
+        if not locks or self.target.is_foreign or self._is_complete(self.locked_chain):
             return frozenset()
         if not self._is_complete(self.run_chain("open", open_locks=locks)):
             return frozenset()
@@ -192,11 +194,15 @@ class CheckSession:
             data=self.data.root(trial.kind), dataset=NAME, shows_labels="labels" in reads,
             inputs=self.inputs(trial.step, self.undisturbed if trial.step else ()) if inputs is None else inputs,
             out=folder / "out", log=folder / "log.txt", weights=trial.weights or self.weights,
-            gpus=(0,) if manifest.resources.gpu == "required" else (),
+            gpus=(0,) if manifest.resources.gpu == "required" else (), is_foreign=self.target.is_foreign,
         )  # fmt: skip
         locks = self.open_locks if open_locks is None else open_locks
         outcome = self.target.run(RunRequest(invocation, locks, trial.environment, trial.should_stop))
         self.strays.update(outcome.strays)
+        with suppress(PermissionError):
+            if odd := find_irregular(invocation.out):
+                name = odd.relative_to(invocation.out)
+                raise RuleBroken(f"may write files and folders alone, but {name} is a link or something else")
         return StepResult(trial.step, trial.place, outcome, self.results_folder(trial.place, trial.step))
 
     def inputs(self, step: str | None, results: "Chain | list[StepResult]") -> dict[str, Path]:

@@ -1,8 +1,8 @@
 """The targets of a check: an image, known only by its `describe`; or a folder's tool as a process.
 
-Both run the same invocations. A container is restricted by locks that can be opened one by one, so that the lock under
-which a tool fails can be found. A process is not restricted, but files that it leaves outside of /out and /tmp are
-found.
+Both run the same invocations. A container is restricted by locks. Those of a tool of ours can be opened one by one, so
+that the lock under which it fails can be found; a foreign image never runs without all of them. A process is not
+restricted, but files that it leaves outside of /out and /tmp are found.
 """
 
 import os
@@ -22,7 +22,7 @@ from docker.models.containers import Container
 
 from contract.errors import UsageError
 from coordinator.runners import Invocation
-from coordinator.runners.docker import remove_container
+from coordinator.runners.describing import DESCRIBE_LOG, exit_code, read_description, remove_container
 from coordinator.runners.process import ProcessRunner
 from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S
@@ -100,6 +100,10 @@ class Target(Protocol):
         """The `LOCKS` that restrict it."""
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether nothing but an image is known of it; then it never runs without its locks."""
+
+    @property
     def owner(self) -> int | None:
         """The user id that files in /out must have; None where it can't be known."""
 
@@ -128,6 +132,7 @@ class ProcessTarget:
     tool: Tool
     runtime: str = "process"
     locks: tuple[str, ...] = ()
+    is_foreign: bool = False
     owner: int | None = None
     image_id: str | None = None
 
@@ -166,10 +171,11 @@ class ProcessTarget:
 
 @dataclass(frozen=True, slots=True)
 class ImageTarget:
-    """A Docker image, run as a user that the image does not know."""
+    """A Docker image, run as a user that the image does not know; not foreign where its sources are here."""
 
     image_id: str
     client: DockerClient
+    is_foreign: bool = True
     runtime: str = "docker"
     locks: tuple[str, ...] = tuple(LOCKS)
 
@@ -181,19 +187,8 @@ class ImageTarget:
 
     def describe(self) -> str:
         """Return the output of `describe`, run in a container without mounts."""
-        container = self._container(Sandbox(self.image_id).container_settings(("describe",)))
-        try:
-            container.start()
-            code, _ = _wait_for_end(lambda: _exit_code(container), container.kill, lambda: False)
-            if code != 0:
-                raise UsageError(
-                    f"`describe` must end with exit code 0, but ends with {code}: {_log(container).strip()[-300:]}"
-                )
-            return container.logs(stderr=False).decode()
-        except APIError as error:
-            raise UsageError(f"the image must start, but: {error.explanation}") from None
-        finally:
-            remove_container(container)
+        settings = Sandbox(self.image_id).container_settings(("describe",))
+        return read_description(self._container(settings | {"log_config": DESCRIBE_LOG}))
 
     def run(self, request: RunRequest) -> RunOutcome:
         """Run it behind all locks except the open ones."""
@@ -206,7 +201,7 @@ class ImageTarget:
         container = self._container(settings, request.open_locks)
         try:
             container.start()
-            code, after_sigterm_s = _wait_for_end(lambda: _exit_code(container), container.kill, request.should_stop)
+            code, after_sigterm_s = _wait_for_end(lambda: exit_code(container), container.kill, request.should_stop)
             return RunOutcome(code, _log(container), time.monotonic() - begin, after_sigterm_s)
         finally:
             remove_container(container)
@@ -246,12 +241,6 @@ def _wait_for_end(
             deadline = float("inf")
         time.sleep(0.05)
     return code, time.monotonic() - stopped_at if stopped_at else 0.0
-
-
-def _exit_code(container: Container) -> int | None:
-    container.reload()
-    state = container.attrs["State"]
-    return int(state["ExitCode"]) if state["Status"] == "exited" else None
 
 
 def _log(container: Container) -> str:

@@ -21,13 +21,9 @@ from contract.oserrors import describe_os_error
 from coordinator.engine import inputs, outputs
 from coordinator.engine.inputs import Reading
 from coordinator.engine.locks import hold_lock
-from coordinator.engine.outputs import ChangedError
+from coordinator.engine.outputs import ChangedError, StepFailedError
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
-
-
-class StepFailedError(Exception):
-    """A step has no output; the message says why, and where the log is."""
 
 
 def execute(run: Path, step_id: str) -> int:
@@ -102,20 +98,23 @@ def _do_tool(plan: Plan, reading: Reading, lock: int) -> Summary:
     import shutil
 
     from coordinator.engine.run_tool import run_tool
+    from coordinator.engine.toolresults import begin_results, refuse_irregular, refuse_unsound
 
     run, step = reading.run, reading.step
     part = steps.part_folder(run, step)
     result = part / "out" / step.dataset / step.label_version
     if step.shared and _link_shared(run, step):
         return {"shared": True}
-    _move_old_output(run / step.output, result)
+    begin_results(part, result, run / step.output, step.image)
     code = run_tool(run, plan, step, part / "out", lock)
+    refuse_irregular(part, str(step.tool))
     _refuse_changes(reading, result)
     written = outputs.read_outputs(result)
     if code not in {ExitCode.DONE, ExitCode.CASES_FAILED}:
         raise StepFailedError(f"{step.tool} ended with exit code {code}: {_last_line(run, step)}")
     if not written:
         raise StepFailedError(f"{step.tool} wrote no case: {_last_line(run, step)}")
+    refuse_unsound(result, str(step.tool), step.image)
     _remove_unrecorded(result, set(written))
     if step.shared:
         _share(run, step, result)
@@ -223,13 +222,6 @@ def _link(output: Path, folder: Path) -> None:
     fresh.symlink_to(os.path.relpath(folder, output.parent))
     fresh.replace(output)
     atomic.sync(output.parent)
-
-
-def _move_old_output(output: Path, result: Path) -> None:
-    """Let a tool start from an output that is out of date: it redoes only the cases whose input changed."""
-    result.parent.mkdir(parents=True, exist_ok=True)
-    if output.exists() and not output.is_symlink() and not result.exists():
-        output.rename(result)
 
 
 def _remove_unrecorded(result: Path, outputs: set[str]) -> None:

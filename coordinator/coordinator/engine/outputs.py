@@ -34,6 +34,10 @@ class ChangedError(Exception):
     """What a step reads is not what was planned; it is done again after another look at all files."""
 
 
+class StepFailedError(Exception):
+    """A step has no output; the message says why, and where the log is."""
+
+
 class Record(NamedTuple):
     """What is known of a step that was done.
 

@@ -53,6 +53,7 @@ def run_tool(run: Path, plan: Plan, step: Step, out: Path, lock: int) -> int:
                 gpus=devices,
                 held_files=(lock, *devices.files),
                 cases=frozenset(cases) if (cases := plan.about.get("cases", {}).get(step.dataset)) else None,
+                is_foreign=step.image is not None,
             )
         )
 

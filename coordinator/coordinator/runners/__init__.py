@@ -3,7 +3,9 @@
 Invocation ──► choose ──┬──► docker  ──► sandbox    a container and its restrictions
                         └──► process                the tool's own virtual environment
 images         foreign images: which one a name means, and whether it is the one that was added
+describing     what `describe` of an image prints, within bounds
 view           what a tool may read, in every runner
+outfolder      what a tool may leave in its folder of results
 stopping       SIGTERM, and how long a tool may take to end
 toolsources    what a tool is built from, and its digests
 gpus           which GPUs there are; leases
@@ -38,6 +40,7 @@ class Invocation:
         gpus: indices of the leased GPUs; empty for none.
         held_files: descriptors of locks that must stay held while the tool runs.
         cases: those that the tool may see; all of the dataset where it is None.
+        is_foreign: whether it is a stranger's image, which may see its own folder of weights alone.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Invocation:
     gpus: tuple[int, ...] = ()
     held_files: tuple[int, ...] = ()
     cases: frozenset[str] | None = None
+    is_foreign: bool = False
 
 
 class Runner(Protocol):

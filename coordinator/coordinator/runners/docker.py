@@ -20,6 +20,7 @@ from docker.models.images import Image
 
 from contract.errors import UsageError
 from coordinator.runners import Invocation
+from coordinator.runners.describing import DESCRIBE_LOG, read_description, remove_container
 from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S, raise_on_sigterm
 from coordinator.runners.toolsources import dockerfile, git_revision, image_digest
@@ -123,17 +124,13 @@ class DockerRunner:
         """Return the output of `<tool> describe`, run in a container without mounts.
 
         Raises:
-            UsageError: the image is missing or out of date, or `describe` fails.
+            UsageError: the image is missing or out of date, or `describe` fails, prints too much or takes too long.
         """
-        container = Sandbox(image=self.code_id(tool)).create_container(self.client, ("describe",), {})
+        settings = Sandbox(image=self.code_id(tool)).container_settings(("describe",))
         try:
-            container.start()
-            code = container.wait()["StatusCode"]
-            if code != 0:
-                raise UsageError(f"{tool.name} describe: must end with exit code 0, but ends with {code}")
-            return container.logs(stderr=False).decode()
-        finally:
-            remove_container(container)
+            return read_description(self.client.containers.create(**settings | {"log_config": DESCRIBE_LOG}))
+        except UsageError as error:
+            raise UsageError(f"{tool.name}: {error}") from None
 
     def run(self, invocation: Invocation) -> int:
         """Run a tool to its end, or take over a running container of the same step; return its exit code.
@@ -207,11 +204,6 @@ class DockerRunner:
                 ) from None
             raise
         return container
-
-
-def remove_container(container: Container) -> None:
-    """Remove a container, and the volumes that Docker made for a `VOLUME` of its image."""
-    container.remove(force=True, v=True)
 
 
 def _follow(container: Container, log: Path) -> None:

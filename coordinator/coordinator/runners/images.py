@@ -13,8 +13,11 @@ from contract.yamlnodes import show_text
 from coordinator.runners.docker import DockerRunner
 from coordinator.tools.added import AddedTool, split_name
 from coordinator.tools.finding import Tool
+from coordinator.tools.timelimit import within_seconds
 
 NAME = re.compile("[!-~]{1,200}")
+PARSE_S = 10
+"""A manifest whose patterns take longer to match its defaults is refused."""
 
 
 def find_image(client: DockerClient, name: str) -> Image | None:
@@ -37,11 +40,15 @@ def find_image(client: DockerClient, name: str) -> Image | None:
 
 
 def parse_described(output: str) -> Manifest:
-    """Parse what `describe` printed.
+    """Parse what `describe` printed, within a few seconds.
 
     Raises:
         ValueError: it is no sound manifest; the message names the first problems.
     """
+    return within_seconds(PARSE_S, _parse, output)
+
+
+def _parse(output: str) -> Manifest:
     try:
         return Manifest.model_validate_json(output)
     except ValidationError as error:
@@ -63,8 +70,8 @@ def refuse_changed(runner: DockerRunner, tool: Tool, added: AddedTool) -> None:
         )
     if image.id != added.id:
         raise UsageError(
-            f"image {added.image}: must be {added.id}, as it was when it was added, but it changed, and is {image.id} "
-            f"now; `coordinator tool add {added.image}` checks and adds it again"
+            f"image {added.image}: must be {added.id}, as it was when it was added, but {_describe_difference(added)} "
+            f"{image.id}; `coordinator tool add {added.image}` checks and adds it again"
         )
     try:
         described = parse_described(runner.describe(tool))
@@ -77,6 +84,14 @@ def refuse_changed(runner: DockerRunner, tool: Tool, added: AddedTool) -> None:
             f"{', '.join(keys)} {'differs' if len(keys) == 1 else 'differ'}; `coordinator tool add {added.image}` "
             "checks and adds it again"
         )
+
+
+def _describe_difference(added: AddedTool) -> str:
+    """Why an image has another id now; a registry's digest stays, but may list an image for each architecture."""
+    _, digest = split_name(added.image)
+    if digest and digest != added.id:
+        return "this machine's architecture, or image store, is another one, and it is"
+    return "it changed, and now is"
 
 
 def _describe_others(runner: DockerRunner, added: AddedTool) -> str:

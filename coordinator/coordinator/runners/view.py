@@ -1,6 +1,8 @@
 """The files and thread variables that a tool gets, the same in every runner.
 
 /data/<dataset>/dataset.yaml  /data/<dataset>/images  [/data/<dataset>/labels]  /in/<name>  [/weights]
+
+A foreign image sees /weights/<its name> alone.
 """
 
 from collections.abc import Collection, Mapping
@@ -31,7 +33,11 @@ def readable_paths(invocation: Invocation) -> dict[str, Path]:
     for name, folder in invocation.inputs.items():
         paths |= {f"/in/{name}{tail}": source for tail, source in _list_entries(folder).items()}
     if invocation.weights is not None:
-        paths["/weights"] = invocation.weights
+        own = invocation.weights / invocation.tool.name
+        if not invocation.is_foreign:
+            paths["/weights"] = invocation.weights
+        elif own.exists():
+            paths[f"/weights/{own.name}"] = own
     return {target: _resolve_existing(source) for target, source in paths.items()}
 
 

@@ -19,7 +19,7 @@ from contract.yamlfiles import Items, Line, Strict, did_you_mean
 from contract.yamlnodes import show_text
 from contract.yamltext import list_problems
 from coordinator.study.entries import NAME, LabelSetEntry, MixEntry
-from coordinator.study.generators import Generator, GeneratorEntry, resolve_generator
+from coordinator.study.generators import Generator, GeneratorEntry, find_shared_names, resolve_generator
 from coordinator.study.settings import RunSettings, ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.steps import BASE
 from coordinator.tools.added import AddedTool
@@ -177,7 +177,8 @@ class Study:
     @property
     def tools(self) -> list[Tool]:
         """The tools that it uses, each once."""
-        generators = {(tool.name, tool.added and tool.added.image): tool for tool in (g.tool for g in self.generators)}
+        used = [generator.tool for generator in self.generators]
+        generators = {(tool.name, tool.added and (tool.added.image, tool.added.id)): tool for tool in used}
         return [*generators.values(), *([self.trainer] if self.trainer else [])]
 
     @property
@@ -242,6 +243,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         if n in names
     ]
     problems += _find_filling_problems(content, names)
+    problems += find_shared_names(generators)
     problems += _find_mix_problems(content, [BASE, *names])
     combined = []
     for generator in generators:

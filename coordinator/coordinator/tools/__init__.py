@@ -4,6 +4,7 @@ containers/*/manifest.yaml ──► finding ──► tools by name
 TOOLS/*.tool.json ◄──► added ──► images that were checked
 templates/ ──► new ──► the folder of a new tool
 options ──► arguments of a tool's command line
+timelimit ──► work that a foreign manifest could make endless
 """
 
 from typing import TYPE_CHECKING

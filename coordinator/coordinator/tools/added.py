@@ -12,13 +12,14 @@ An image has up to three names, and a study may use any of them:
 import json
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from contract import atomic, statefiles
 from contract.errors import UsageError
 from contract.manifest import Manifest
+from contract.records import digest
 from contract.yamlfiles import Items, Line, Strict, did_you_mean
 from contract.yamlnodes import show_text
 
@@ -26,6 +27,8 @@ PREFIX = "image:"
 """How `tool` of a study file begins where it names an image."""
 SUFFIX = ".tool.json"
 """Of the files; others in the folder are left alone."""
+MOST_LETTERS = 200
+"""Of a file's name without its suffix; a longer one ends with a digest. File systems take 255 bytes."""
 DIGEST = r"^sha256:[0-9a-f]{64}$"
 DOCKER_HUB = ("index.docker.io/", "docker.io/", "library/")
 """What names of images begin with that Docker shows without."""
@@ -51,6 +54,14 @@ class AddedTool(Strict):
     skip_check: bool = Field(default=False, description="whether variants may be used that were not checked")
     added: Line = Field(description="date and time, UTC")
     coordinator: Line = Field(default_factory=lambda: version("label-quality-coordinator"))
+
+    @field_validator("checks")
+    @classmethod
+    def _refuse_unsound(cls, checks: dict[str, tuple[CheckedRule, ...]]) -> dict[str, tuple[CheckedRule, ...]]:
+        for variant, rules in checks.items():
+            if any(rule.holds is False for rule in rules) or not any(rule.holds for rule in rules):
+                raise ValueError(f"all rules that say something of variant {variant} must hold, and one must at least")
+        return checks
 
     @property
     def pinned(self) -> str:
@@ -113,19 +124,39 @@ def parse_added(content: bytes) -> AddedTool:
 
 
 def added_file(folder: Path, image: str) -> Path:
-    """The file about an added image."""
-    return folder / f"{quote(image, safe='', errors='surrogateescape')}{SUFFIX}"
+    """The file about an added image, the same for all spellings of its name."""
+    name = quote(_spell(image), safe="", errors="surrogateescape")
+    if len(name) > MOST_LETTERS:
+        name = f"{name[: MOST_LETTERS - 20]}-{digest(name)[:16]}"
+    return folder / f"{name}{SUFFIX}"
 
 
 def keep_added(folder: Path, added: AddedTool) -> Path:
     """Write down an added tool and return the file; checks of other variants of the same image stay."""
     file = added_file(folder, added.image)
-    before = statefiles.read(file, parse_added)
-    if before is not None and before.id == added.id:
-        added = added.model_copy(update={"checks": before.checks | added.checks})
+    spellings = _list_spellings(folder, added.image)
+    for before in (statefiles.read(spelling, parse_added) for spelling in spellings):
+        if before is not None and before.id == added.id:
+            added = added.model_copy(update={"checks": before.checks | added.checks})
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write_json(file, added.model_dump(mode="json"))
+    for spelling in set(spellings) - {file}:
+        spelling.unlink()
     return file
+
+
+def _spell(image: str) -> str:
+    """The one spelling of a name: as Docker completes it, without what it is shown without."""
+    repository, digest = split_name(image)
+    return complete_name(image) if not digest else f"{repository}@{digest}" if repository else digest
+
+
+def _list_spellings(folder: Path, image: str) -> list[Path]:
+    """The files about an image, also those under other spellings of its name, as an earlier release made them."""
+    file, name = added_file(folder, image), _spell(image)
+    others = (path for path in sorted(folder.glob(f"[!.]*{SUFFIX}")) if path != file)
+    named = [path for path in others if _spell(unquote(path.name.removesuffix(SUFFIX))) == name]
+    return [*named, *([file] if file.is_file() else [])]
 
 
 def list_added(folder: Path) -> list[AddedTool]:
@@ -141,7 +172,10 @@ def list_added(folder: Path) -> list[AddedTool]:
 
 
 def find_added(folder: Path, image: str, variant: str | None = None) -> AddedTool:
-    """Find an added tool by any name of its image; of several records, one with a check of the variant.
+    """Find an added tool by any name of its image.
+
+    A name without a digest is the image that was added last under it. Of several records of one image, one with a check
+    of the variant is taken.
 
     Args:
         folder: of added tools.
@@ -162,7 +196,9 @@ def find_added(folder: Path, image: str, variant: str | None = None) -> AddedToo
             f"image {show_text(image, 200)} was never added to {folder}, so nothing is known of it{near}; "
             f"`coordinator tool add {show_text(image, 200)}` checks it and adds it"
         )
-    best = max(found, key=lambda each: ((variant or each.manifest.default_variant) in each.checks, each.added))
+    newest = max(found, key=lambda each: each.added)
+    same = [each for each in found if each.id == newest.id]
+    best = max(same, key=lambda each: ((variant or each.manifest.default_variant) in each.checks, each.added))
     return best.model_copy(update={"image": image})
 
 
@@ -172,13 +208,14 @@ def remove_added(folder: Path, image: str) -> Path:
     Raises:
         UsageError: it was never added.
     """
-    file = added_file(folder, image)
-    if not file.is_file():
+    files = _list_spellings(folder, image)
+    if not files:
         names = [each.image for each in list_added(folder)]
         near = f"; {did_you_mean(image, names)}" if names else ""
         raise UsageError(f"image {image} was never added to {folder}{near}")
-    file.unlink()
-    return file
+    for file in files:
+        file.unlink()
+    return files[-1]
 
 
 def read_record(record: object) -> AddedTool:

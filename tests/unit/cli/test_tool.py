@@ -71,6 +71,11 @@ def test_add_without_an_engine_says_what_to_do_and_keeps_nothing(tmp_path: Path)
     assert not (tmp_path / "tools").exists()
 
 
+def test_add_does_not_take_a_variant_that_it_would_not_check(tmp_path: Path):
+    with pytest.raises(UsageError, match="--variant v1: names what to check, but --skip-check checks nothing"):
+        call("add", "lab/seg:1", "--variant", "v1", "--skip-check", "--tools", str(tmp_path / "tools"))
+
+
 def test_check_of_a_folder_finds_nothing_wrong_with_a_sound_one():
     output = call("check", "probe", "--only", "folder")
 

@@ -20,6 +20,20 @@ def test_what_is_missing_is_named(probe: Tool, tiny: Path, tmp_path: Path):
         readable_paths(invocation)
 
 
+def test_a_foreign_image_sees_its_own_weights_alone(probe: Tool, tiny: Path, tmp_path: Path):
+    (tmp_path / "weights/medsam").mkdir(parents=True)
+    (tmp_path / "weights/probe").mkdir()
+    ours = replace(make_invocation(probe, tiny, tmp_path / "run"), weights=tmp_path / "weights")
+    foreign = replace(ours, is_foreign=True)
+
+    shown = {path: source for path, source in readable_paths(foreign).items() if path.startswith("/weights")}
+    (tmp_path / "weights/probe").rmdir()
+
+    assert shown == {"/weights/probe": tmp_path / "weights/probe"}
+    assert not any(path.startswith("/weights") for path in readable_paths(foreign))
+    assert readable_paths(ours)["/weights"] == tmp_path / "weights"
+
+
 def test_links_are_shown_as_what_they_point_to(probe: Tool, tiny: Path, tmp_path: Path):
     images = tmp_path / "tiny/images"
     images.mkdir(parents=True)

@@ -1,6 +1,7 @@
 """Foreign images as generators of a study: what a study file may name, and what a plan then holds."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from helpers.planning import NamedCode
 
 from contract.errors import UsageError
 from coordinator.runners.choose import choose_runner
+from coordinator.study import generators
 from coordinator.study.file import Study, load_study
 from coordinator.study.labelmappings import find_id_mapping
 from coordinator.study.pipeline import make_plan
@@ -85,6 +87,17 @@ def test_an_image_may_not_be_called_as_a_tool_of_ours(load: Callable[..., Study]
         load(MINE)
 
 
+def test_an_option_whose_pattern_never_ends_is_refused(
+    load: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(generators, "OPTIONS_S", 0.5)
+    options = {"name": {"type": "str", "default": "a", "pattern": "(a+)+", "help": "a name"}}
+    keep_added(tmp_path / "tools", make_added(manifest=make_manifest(options=options)))
+
+    with pytest.raises(UsageError, match=r"options of brightness must be checked .* takes longer than 0.5 s"):
+        load(f'{{name: mine, tool: "image:lab/seg:1", options: {{name: {"a" * 40}!}}}}')
+
+
 def test_processes_run_no_image(load: Callable[..., Study]):
     with pytest.raises(UsageError, match="image lab/seg:1: needs the runtime docker, but it is process"):
         choose_runner("process", load(MINE, "degrade").tools)
@@ -107,6 +120,34 @@ def test_two_images_of_one_name_are_two_tools(load: Callable[..., Study], tmp_pa
 
     assert [tool.manifest.version for tool in study.tools] == ["2.0.0", "3.0.0"]
     assert {name: added.id for name, added in study.added.items()} == {"mine": ID, "newer": OTHER_ID}
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [{"labels": {"1": "skull"}}, {"weights": [{"file": "net.pt", "licence": "MIT", "page": "https://x.org"}]}],
+)
+def test_two_images_of_one_name_must_have_the_same_labels_and_weights(
+    variant: dict[str, object], load: Callable[..., Study], tmp_path: Path
+):
+    variants = {"v1": {"summary": "another", "labels": {"1": "bone"}} | variant}
+    keep_added(tmp_path / "tools", make_added("lab/seg:2", id=OTHER_ID, manifest=make_manifest(
+        variants=variants | {"v2": {"summary": "the same", "labels": {"1": "bone"}}}
+    )))  # fmt: skip
+
+    with pytest.raises(
+        UsageError, match="generators: mine, newer: two images that call themselves brightness must have"
+    ):
+        load(MINE, '{name: newer, tool: "image:lab/seg:2"}')
+
+
+def test_two_images_under_one_tag_are_two_tools(load: Callable[..., Study]):
+    study = load(MINE, '{name: newer, tool: "image:lab/seg:1"}')
+    first, second = study.generators
+    other = replace(second.tool, added=make_added(id=OTHER_ID))
+
+    tools = replace(study, generators=[first, replace(second, tool=other)]).tools
+
+    assert [tool.added.id for tool in tools if tool.added] == [ID, OTHER_ID]
 
 
 def test_a_plan_holds_what_is_kept_of_an_image_and_its_steps_name_it(load: Callable[..., Study], tmp_path: Path):

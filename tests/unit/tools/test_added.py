@@ -1,5 +1,6 @@
 """What is kept of foreign images, and by which names it is found again."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,50 @@ def test_a_check_counts_by_whichever_name_the_image_was_added(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    "spelling", ["lab/seg", "lab/seg:latest", "docker.io/lab/seg", "index.docker.io/lab/seg:latest"]
+)
+def test_all_spellings_of_a_name_are_one_record(spelling: str, tmp_path: Path):
+    keep_added(tmp_path, make_added("lab/seg"))
+
+    keep_added(tmp_path, make_added(spelling, id=OTHER_ID, checks={}, skip_check=True))
+
+    (kept,) = list_added(tmp_path)
+    assert (kept.image, kept.id) == (spelling, OTHER_ID)
+    assert find_added(tmp_path, "lab/seg:latest", "v1").id == OTHER_ID
+    remove_added(tmp_path, "docker.io/lab/seg:latest")
+    assert list_added(tmp_path) == []
+
+
+def test_records_of_other_spellings_by_an_earlier_release_are_replaced(tmp_path: Path):
+    keep_added(tmp_path, make_added("lab/seg:latest")).rename(tmp_path / "docker.io%2Flab%2Fseg.tool.json")
+    checks = {"v2": make_added().checks["v1"]}
+
+    file = keep_added(tmp_path, make_added("lab/seg", checks=checks))
+
+    assert list(tmp_path.iterdir()) == [file]
+    assert list_added(tmp_path)[0].checks.keys() == {"v1", "v2"}
+
+
+def test_by_a_tag_the_image_is_found_that_was_added_last_whatever_was_checked(tmp_path: Path):
+    newer = make_added("lab/seg", id=OTHER_ID, checks={}, skip_check=True, added="2026-04-01T10:00:00+00:00")
+    keep_added(tmp_path, make_added("lab/seg")).rename(tmp_path / "lab%2Fseg.tool.json")
+    (tmp_path / "docker.io%2Flab%2Fseg.tool.json").write_text(newer.model_dump_json())
+
+    assert {find_added(tmp_path, "lab/seg", variant).id for variant in (None, "v1", "v2")} == {OTHER_ID}
+
+
+@pytest.mark.parametrize(
+    "image", ["registry.example/" + "a/" * 85 + "seg:1", f"registry.example/{'a/' * 50}seg@{ID}", "%" * 200]
+)
+def test_a_name_may_be_as_long_as_docker_has_it(image: str, tmp_path: Path):
+    keep_added(tmp_path, make_added(image))
+
+    assert find_added(tmp_path, image).id == ID
+    remove_added(tmp_path, image)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("added", "expected"),
     [
         (make_added(), f"lab/seg@{ID}"),
@@ -134,6 +179,12 @@ def test_the_check_is_told_in_words():
         (lambda text: "{}", "image: Field required"),
         (lambda text: text.replace(ID, "latest"), "id: String should match pattern"),
         (lambda text: text.replace('"contract": 1', '"contract": 7'), "manifest.contract: Input should be 1"),
+        (lambda text: text.replace('"holds": true', '"holds": false', 1), "checks: Value error, all rules that say"),
+        (lambda text: text.replace('"holds": true', '"holds": null'), "checks: Value error, all rules that say"),
+        (
+            lambda text: re.sub(r'"v1": \[\s*{\s*"rule".*?\]', '"v1": []', text, flags=re.DOTALL),
+            "of variant v1 must hold",
+        ),
         (lambda text: text.replace('"skip_check"', '"skip_cheque"'), "skip_cheque: Extra inputs are not permitted"),
     ],
 )

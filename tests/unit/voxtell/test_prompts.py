@@ -51,15 +51,48 @@ def test_an_option_gives_other_prompts_and_leaves_organs_out():
     assert choose_prompts(organs, "gut = Small Bowel;rectum=", PUBLISHED) == {1: "liver", 2: "small bowel"}
 
 
-def test_a_prompt_for_an_organ_that_the_dataset_has_not_is_named(capsys: pytest.CaptureFixture[str]):
-    choose_prompts({1: "liver"}, "spleeen=spleen", PUBLISHED)
+def test_a_prompt_for_an_organ_that_the_dataset_has_not_is_refused():
+    with pytest.raises(UsageError, match="--prompts: the dataset has no organ 'spleeen'; did you mean `spleen`?"):
+        choose_prompts({1: "liver", 2: "spleen"}, "spleeen=spleen", PUBLISHED)
 
-    assert "the dataset has no organ 'spleeen'" in capsys.readouterr().err
+
+def test_organs_of_the_option_are_found_whatever_their_case():
+    assert choose_prompts({1: "Liver", 2: "spleen"}, "liver=Aorta;SPLEEN=", PUBLISHED) == {1: "aorta"}
+
+
+@pytest.mark.parametrize(
+    ("organs", "option", "names"),
+    [
+        ({1: "adrenal", 2: "adrenal_glands"}, "", "adrenal, adrenal_glands"),
+        ({5: "tumour", 3: "liver"}, "tumour=liver", "liver, tumour"),
+        ({1: "kidney_left", 2: "Kidney Left"}, "", "kidney_left, Kidney Left"),
+    ],
+)
+def test_one_prompt_for_two_organs_is_refused(organs: dict[int, str], option: str, names: str):
+    last = names.rpartition(", ")[2]
+
+    with pytest.raises(UsageError, match=rf"^{names}: must have different prompts, .*leave one out .* '{last}='$"):
+        choose_prompts(organs, option, PUBLISHED)
+
+
+def test_an_organ_without_a_prompt_shares_none():
+    assert choose_prompts({1: "kidney_left", 2: "Kidney Left"}, "kidney left=", PUBLISHED) == {1: "left kidney"}
 
 
 def test_a_prompt_without_an_embedding_is_refused_with_one_like_it():
     with pytest.raises(UsageError, match=r"kidny_left: its prompt must be .* 'left kidny' is none.*left kidney"):
         choose_prompts({1: "kidny_left"}, "", PUBLISHED)
+
+
+def test_of_thousands_of_prompts_the_nearest_are_named():
+    published = PUBLISHED | {f"structure {number}" for number in range(14_000)}
+
+    with pytest.raises(UsageError) as caught:
+        choose_prompts({1: "xyzzy"}, "", published)
+
+    message = str(caught.value)
+    assert ", and 14006 more. Name another with --prompts 'xyzzy=…'" in message
+    assert len(message) < 1000
 
 
 @pytest.mark.parametrize(("organs", "option"), [({}, ""), ({1: "liver"}, "liver=")])

@@ -127,7 +127,7 @@ def test_code_in_a_checkpoint_is_never_run(python: Path, phantom: Dataset, weigh
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('"torch.nn.LeakyReLU"', '"os.abort"', "os.abort is none of torch's layers"),
+        ('"torch.nn.LeakyReLU"', '"os.abort"', "must name layers and networks of nnU-Net alone, but names os.abort; "),
         ('"n_blocks_per_stage"', '"n_blocks"', "must be those of the network in plans.json, but: "),
         ('"patch_size"', '"size"', "must be the plans of VoxTell, but: KeyError 'patch_size'"),
     ],
