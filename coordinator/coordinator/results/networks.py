@@ -139,15 +139,16 @@ def _judge_folds(dataset: RunDataset, groups: Sequence[NetworkGroup], records: R
         return
     failed = {(n.version, n.seed) for n in records.failed_networks if (n.dataset, n.target) == (dataset.name, None)}
     networks: dict[tuple[str, int], list[pl.DataFrame]] = {}
-    for scores in records.model_scores:
-        networks.setdefault((scores["version"][0], scores["seed"][0]), []).append(scores)
     kept = []
+    for scores in records.model_scores:
+        if scores["dataset"][0] == dataset.name:
+            networks.setdefault((scores["version"][0], scores["seed"][0]), []).append(scores)
+        else:
+            kept.append(scores)
     for (version, seed), parts in networks.items():
-        if parts[0]["dataset"][0] != dataset.name:
-            kept += parts
-        elif (version, seed) in failed:
+        if (version, seed) in failed:
             continue
-        elif len(parts) < len(groups):
+        if len(parts) < len(groups):
             records.missing.append(
                 f"{dataset.name}: the networks trained on {version}, seed {seed}, are compared with none, since only "
                 f"{len(parts)} of {len(groups)} folds have scores"

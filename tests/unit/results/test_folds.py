@@ -1,5 +1,6 @@
 """Runs in folds: every case is tested once, by the networks of its fold."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -37,6 +38,28 @@ def test_a_seed_that_failed_in_one_fold_is_left_out_of_all_and_named(tmp_path: P
     assert (set(kept["seed"]), kept["case"].n_unique()) == ({0, 2}, 20)
     assert "word: base, seed 1, fold 2, predicts none of the" in page
     assert "2 of 3 seeds" in page
+
+
+def test_each_dataset_is_judged_by_its_own_folds(tmp_path: Path):
+    """Networks of one name and seed on two datasets were taken for the folds of one."""
+    folder = make_mixed_run(tmp_path / "run", tested=20, folds=5)
+    fail(folder, "base", 1, fold=2)
+    plan = json.loads((folder / "plan.json").read_text())
+    for key in ("versions", "cases", "labels", "common_labels", "covered", "groups", "folds"):
+        plan[key] = {"other": plan[key]["word"], "word": plan[key]["word"]}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    shutil.copytree(folder / "datasets/word", folder / "datasets/other")
+    shutil.rmtree(folder / "datasets/other/folds/0/6-predictions/base/seed-0")
+
+    run = load_run(folder)
+
+    assert [network.name for network in run.failed_networks] == [
+        "other: base, seed 1, fold 2",
+        "word: base, seed 1, fold 2",
+    ]
+    kept = {name: set(run.model_scores.filter(dataset=name, version="base")["seed"]) for name in ("other", "word")}
+    assert kept == {"other": {2}, "word": {0, 2}}
+    assert run.model_scores.filter(dataset="word", version="base", seed=0)["case"].n_unique() == 20
 
 
 def test_cases_of_one_patient_count_once(tmp_path: Path):
