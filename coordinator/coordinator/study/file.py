@@ -19,7 +19,7 @@ from contract.yamlfiles import Items, Line, Strict, did_you_mean
 from contract.yamlnodes import show_text
 from contract.yamltext import list_problems
 from coordinator.study.entries import NAME, LabelSetEntry, MixEntry
-from coordinator.study.generators import Generator, GeneratorEntry, resolve_generator
+from coordinator.study.generators import Generator, GeneratorEntry, find_shared_names, resolve_generator
 from coordinator.study.settings import RunSettings, ScoreSettings, TrainSettings, VerdictSettings
 from coordinator.study.steps import BASE
 from coordinator.tools.added import AddedTool
@@ -242,7 +242,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         for n, w in RESERVED.items()
         if n in names
     ]
-    problems += _find_filling_problems(content, names)
+    problems += [*_find_filling_problems(content, names), *find_shared_names(generators)]
     problems += _find_mix_problems(content, [BASE, *names])
     combined = []
     for generator in generators:

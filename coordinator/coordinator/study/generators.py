@@ -4,7 +4,7 @@ medsam-lite                                            a tool of ours, and one o
 {name: mine, tool: "image:lab/seg@sha256:…", …}        a foreign image, which `coordinator tool add` checked
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from contract.manifest import OptionValue
 from contract.yamlfiles import Items, Line, Strict, did_you_mean
 from contract.yamlnodes import show_text
 from coordinator.study.entries import NAME
-from coordinator.tools.added import PREFIX, find_added
+from coordinator.tools.added import PREFIX, AddedTool, find_added
 from coordinator.tools.finding import Tool
 from coordinator.tools.timelimit import within_seconds
 
@@ -84,6 +84,27 @@ def resolve_generator(entry: str | GeneratorEntry, tools: Mapping[str, Tool], ad
         raise ValueError(*problems)
     options = manifest.complete_options(dict(entry.options))
     return Generator(entry.name, tool, chosen, options, tuple(entry.of))
+
+
+def find_shared_names(generators: Iterable[Generator]) -> Iterator[str]:
+    """Say of which foreign images one name in the manifest stands for two label tables or two sets of weights.
+
+    `remaps/<name>.yaml` and `weights/<name>` are found by that name, so one image would get what is another's.
+    """
+    first: dict[str, Generator] = {}
+    for generator in generators:
+        added = generator.tool.added
+        other = first.setdefault(added.manifest.name, generator).tool.added if added else None
+        if added and other and added.id != other.id and _tables(added) != _tables(other):
+            yield (
+                f"generators: {first[added.manifest.name].name}, {generator.name}: two images that call themselves "
+                f"{added.manifest.name} must have the same labels and weights, but have not, and "
+                "label mappings and folders of weights are found by that name; give one of them another"
+            )
+
+
+def _tables(added: AddedTool) -> dict[str, object]:
+    return {name: (variant.labels, variant.weights) for name, variant in added.manifest.variants.items()}
 
 
 def _option_problems(tool: Tool, options: Mapping[str, OptionValue]) -> list[str]:

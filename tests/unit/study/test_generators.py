@@ -122,6 +122,24 @@ def test_two_images_of_one_name_are_two_tools(load: Callable[..., Study], tmp_pa
     assert {name: added.id for name, added in study.added.items()} == {"mine": ID, "newer": OTHER_ID}
 
 
+@pytest.mark.parametrize(
+    "variant",
+    [{"labels": {"1": "skull"}}, {"weights": [{"file": "net.pt", "licence": "MIT", "page": "https://x.org"}]}],
+)
+def test_two_images_of_one_name_must_have_the_same_labels_and_weights(
+    variant: dict[str, object], load: Callable[..., Study], tmp_path: Path
+):
+    variants = {"v1": {"summary": "another", "labels": {"1": "bone"}} | variant}
+    keep_added(tmp_path / "tools", make_added("lab/seg:2", id=OTHER_ID, manifest=make_manifest(
+        variants=variants | {"v2": {"summary": "the same", "labels": {"1": "bone"}}}
+    )))  # fmt: skip
+
+    with pytest.raises(
+        UsageError, match="generators: mine, newer: two images that call themselves brightness must have"
+    ):
+        load(MINE, '{name: newer, tool: "image:lab/seg:2"}')
+
+
 def test_two_images_under_one_tag_are_two_tools(load: Callable[..., Study]):
     study = load(MINE, '{name: newer, tool: "image:lab/seg:1"}')
     first, second = study.generators
