@@ -242,8 +242,7 @@ def load_study(file: Path | str, tools: Mapping[str, Tool] | None = None) -> Stu
         for n, w in RESERVED.items()
         if n in names
     ]
-    problems += _find_filling_problems(content, names)
-    problems += find_shared_names(generators)
+    problems += [*_find_filling_problems(content, names), *find_shared_names(generators)]
     problems += _find_mix_problems(content, [BASE, *names])
     combined = []
     for generator in generators:
