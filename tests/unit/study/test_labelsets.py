@@ -7,16 +7,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.labelsets import EXPERT, make_relabelled_phantom
-from helpers.planning import NamedCode
+from helpers.labelsets import EXPERT
 
-from contract.datasets import case_names
 from contract.errors import UsageError
-from coordinator.engine.execute import execute
 from coordinator.study.cost import describe_cost
 from coordinator.study.file import load_study
-from coordinator.study.pipeline import check_datasets, make_plan
-from coordinator.study.steps import PLAN, Plan, plan_text
+from coordinator.study.pipeline import check_datasets
+from coordinator.study.steps import Plan
 from coordinator.tools.finding import find_tools
 
 SETS = f"versions: [{{name: expert, labels: {EXPERT}}}]\n"
@@ -26,24 +23,6 @@ labels: {11: leber, 12: milz}
 map: {liver: [leber], spleen: [milz]}
 unavailable: {kidney_right: not drawn, kidney_left: not drawn, stomach: not drawn, aorta: not drawn, pancreas: not drawn}
 """
-
-
-@pytest.fixture
-def toy(tmp_path: Path) -> Path:
-    """The folder of a dataset of six cases, of which an expert has labelled the first four."""
-    make_relabelled_phantom(tmp_path / "data" / "toy", cases=6, corrected=4, shape=(16, 16, 8))
-    return tmp_path / "data" / "toy"
-
-
-@pytest.fixture
-def plan(toy: Path) -> Callable[..., Plan]:
-    def make(text: str) -> Plan:
-        file = toy.parents[1] / "study.yaml"
-        datasets = "" if "datasets:" in text else "datasets: [toy]\n"
-        file.write_text(f"name: s\n{datasets}{text}", encoding="utf-8")
-        return make_plan(load_study(file, find_tools()), runner=NamedCode())
-
-    return make
 
 
 def cases(*numbers: int) -> list[str]:
@@ -313,56 +292,3 @@ def test_cases_of_which_only_one_version_has_labels_are_not_combined(plan: Calla
 def test_what_cannot_be_combined_is_named(plan: Callable[..., Plan], generators: str, said: str):
     with pytest.raises(UsageError, match=said):
         plan(f"{SETS}generators: {generators}\n")
-
-
-def test_a_set_that_the_reference_completes_leaves_no_training_case_out(plan: Callable[..., Plan], toy: Path):
-    sets = SETS.replace("}]", ", missing: reference}]")
-
-    made = plan(f"{sets}{TRAIN}")
-
-    split = made.about["split"]["toy"]
-    assert len(split["train"]) + len(split["holdout"]) == 6
-    filled = made.step("toy/2-labels/expert-with-reference")
-    assert filled.settings["cases"] == split["train"]
-    assert filled.settings["chosen"] == [case for case in split["train"] if case in cases(1, 2, 3, 4)]
-    assert made.step("toy/4-store/expert").inputs["labels"] == "datasets/toy/2-labels/expert-with-reference"
-    assert made.step("toy/3-scores/expert").settings["prediction"] == "datasets/toy/2-labels/expert"
-    assert made.about["marks"]["expert"]["made_from_reference"]
-    warnings = check_datasets(load_study(toy.parents[1] / "study.yaml", find_tools()))["toy"].warnings
-    assert any(
-        "networks are trained on those of base where it has none, which is a mixture" in line for line in warnings
-    )
-
-
-def test_a_completed_set_has_its_own_labels_and_the_references_for_the_others(
-    plan: Callable[..., Plan], toy: Path, tmp_path: Path
-):
-    made, run = plan(f"{SETS.replace('}]', ', missing: reference}]')}{TRAIN}"), tmp_path / "run"
-    run.mkdir()
-    (run / PLAN).write_text(plan_text(made))
-    labels = run / "datasets/toy/2-labels"
-
-    codes = [execute(run, step.id) for step in made.steps if step.kind in {"labels", "mix"}]
-
-    assert codes == [0, 0, 0]
-    train = made.about["split"]["toy"]["train"]
-    assert case_names(labels / "expert-with-reference") == train
-    for case in train:
-        source = "expert" if case in cases(1, 2, 3, 4) else "base"
-        file = f"{case}.nii.gz"
-        assert (labels / "expert-with-reference" / file).read_bytes() == (labels / source / file).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (f"{SETS.replace('}]', ', missing: reference}]')}reference: expert\n{TRAIN}",
-         "versions: expert: is the reference, so `missing: reference` says nothing"),
-        (f"versions: [{{name: expert, labels: {EXPERT}, missing: reference}}, {{name: expert-with-reference, labels: x}}]\n",
-         "the name `expert-with-reference` is taken by what completes expert"),
-        (f"versions: [{{name: expert, labels: {EXPERT}, missing: base}}]\n", "missing: must be 'reference'"),
-    ],
-)  # fmt: skip
-def test_what_can_not_complete_a_set_is_refused(plan: Callable[..., Plan], text: str, said: str):
-    with pytest.raises(UsageError, match=said):
-        plan(text)
