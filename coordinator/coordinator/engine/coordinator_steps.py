@@ -80,23 +80,25 @@ def mix(run: Path, plan: Plan, step: Step, result: Path) -> None:
     settings = step.settings
     chosen = set(settings["chosen"] if "chosen" in settings else _order_cases(run, step)[: settings["count"]])
     sources = {case: run / settings["better" if case in chosen else "worse"] for case in settings["cases"]}
-    if lost := [f"{folder / case}{SUFFIX}" for case, folder in sources.items() if not _has_case(folder, case)]:
+    failed = {folder: _failed_cases(folder) for folder in set(sources.values())}
+    files = {case: folder / f"{case}{SUFFIX}" for case, folder in sources.items()}
+    if lost := [str(file) for case, file in files.items() if not file.is_file() or case in failed[sources[case]]]:
         raise CaseError(
             f"{', '.join(lost)}: must be there, since networks are trained on this case; see why its tool could not "
             "label it, or exclude the case"
         )
     result.mkdir()
     outputs = {}
-    for case, folder in sources.items():
-        shutil.copyfile(folder / f"{case}{SUFFIX}", result / f"{case}{SUFFIX}")
-        outputs[f"{case}{SUFFIX}"] = records.file_sha256(result / f"{case}{SUFFIX}")
+    for file in files.values():
+        shutil.copyfile(file, result / file.name)
+        outputs[file.name] = records.file_sha256(result / file.name)
     about = {"source": f"mixture by the rule {settings['rule']}", "better_cases": sorted(chosen), "outputs": outputs}
     atomic.write_json(result / records.RUN, about)
 
 
-def _has_case(folder: Path, case: str) -> bool:
-    failed = records.read_statuses(folder).get(case)
-    return (folder / f"{case}{SUFFIX}").is_file() and not (failed and failed.state == "failed")
+def _failed_cases(folder: Path) -> set[str]:
+    """The cases that a tool recorded as failed."""
+    return {case for case, status in records.read_statuses(folder).items() if status.state == "failed"}
 
 
 def _order_cases(run: Path, step: Step) -> list[str]:
@@ -155,7 +157,7 @@ def _written_cases(folder: Path, planned: list[str] | None) -> list[str]:
     present = case_names(folder)
     if planned is None:
         return present
-    failed = {case for case, status in records.read_statuses(folder).items() if status.state == "failed"}
+    failed = _failed_cases(folder)
     if lost := sorted(set(planned) - set(present) - failed):
         raise CaseError(
             f"{folder}: must hold a label map of every case that did not fail, but lacks {', '.join(lost)}; "
