@@ -14,7 +14,7 @@ from coordinator.results.files import read_failed_cases, read_mapping
 from coordinator.results.records import Records, collect_tool, concat, read_frames
 from coordinator.results.run import MIX_CASES, MODEL_SCORES, Mix, RunDataset
 from coordinator.results.trusted import describe_unscored
-from coordinator.study.steps import Seeds, dataset_folder, fold_folder
+from coordinator.study.steps import Seeds, network_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,10 @@ def collect_networks(run: Path, dataset: RunDataset, seeds: Seeds, records: Reco
 def list_groups(dataset: RunDataset, reference: str) -> list[NetworkGroup]:
     """The networks of a dataset's split, or those of each of its folds."""
     common = {label: dataset.labels[label] for label in dataset.common}
-    if len(dataset.splits) == 1:
-        folder = dataset_folder(dataset.name)
-        return [NetworkGroup(folder, dataset.name, None, common, dataset.held_out, reference)]
+    folders, is_folded = network_folders(dataset.name, len(dataset.splits)), len(dataset.splits) > 1
     return [
-        NetworkGroup(fold_folder(dataset.name, fold), dataset.name, None, common, split.holdout, reference, fold)
-        for fold, split in enumerate(dataset.splits)
+        NetworkGroup(place, dataset.name, None, common, split.holdout, reference, fold if is_folded else None)
+        for fold, (place, split) in enumerate(zip(folders, dataset.splits, strict=True))
     ]
 
 

@@ -12,7 +12,7 @@ from coordinator.scoring.schema import AGREEMENT_SCHEMA, SCHEMA, SHELL_SCHEMA
 from coordinator.study.marks import Marks
 from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
-from coordinator.study.steps import dataset_folder, fold_folder
+from coordinator.study.steps import network_folders
 from coordinator.tools.added import AddedTool
 
 NAMES = {"dataset": pl.String, "version": pl.String}
@@ -84,9 +84,10 @@ class RunDataset:
 
     def network_folder(self, case: str) -> str:
         """Where the networks lie that a held-out case tests, relative to the run folder."""
-        if len(self.splits) == 1:
-            return dataset_folder(self.name)
-        return fold_folder(self.name, next(n for n, split in enumerate(self.splits) if case in split.holdout))
+        folders = network_folders(self.name, len(self.splits))
+        if len(folders) == 1:
+            return folders[0]
+        return next(place for place, split in zip(folders, self.splits, strict=True) if case in split.holdout)
 
     @property
     def held_out(self) -> tuple[str, ...]:

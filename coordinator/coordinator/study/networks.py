@@ -17,8 +17,8 @@ from coordinator.study.steps import (
     Seeds,
     Step,
     dataset_folder,
-    fold_folder,
     name_output,
+    network_folders,
     transfer_folder,
 )
 from coordinator.tools.finding import Tool
@@ -128,8 +128,7 @@ def network_steps(
         version_steps = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
         folder = dataset_folder(name)
         in_domain_steps = []
-        folders = [folder] if len(splits[name]) == 1 else [fold_folder(name, n) for n in range(len(splits[name]))]
-        for place, split in zip(folders, splits[name], strict=True):
+        for place, split in zip(network_folders(name, len(splits[name])), splits[name], strict=True):
             reference = version_steps[study.reference]
             mixed = mixture_steps(training.planner, checked[name], split, place, labels, known[name])
             mixed |= {v: fill_step(checked[name], split, place, version_steps[v], reference) for v in study.filled}

@@ -40,6 +40,11 @@ def fold_folder(dataset: str, fold: int) -> str:
     return f"{dataset_folder(dataset)}/{FOLDS}/{fold}"
 
 
+def network_folders(dataset: str, splits: int) -> list[str]:
+    """Where the networks of each of a dataset's splits lie, relative to the run folder; several splits are folds."""
+    return [dataset_folder(dataset)] if splits == 1 else [fold_folder(dataset, number) for number in range(splits)]
+
+
 def transfer_folder(target: str, dataset: str) -> str:
     """Where the results of networks lie that are fine-tuned on `target`, from those of a dataset."""
     return f"{TRANSFER}/{target}/{dataset}"
@@ -175,10 +180,9 @@ def read_splits(about: Mapping[str, Any], dataset: str) -> dict[str, Mapping[str
     Returns:
         Folder of the networks, relative to the run folder -> {"train": cases, "holdout": cases}.
     """
-    if folds := about.get(FOLDS, {}).get(dataset):
-        return {fold_folder(dataset, number): split for number, split in enumerate(folds)}
     split = about.get("split", {}).get(dataset)
-    return {dataset_folder(dataset): split} if split else {}
+    splits = about.get(FOLDS, {}).get(dataset) or ([split] if split else [])
+    return dict(zip(network_folders(dataset, len(splits)), splits, strict=True))
 
 
 def plan_text(plan: Plan) -> str:
