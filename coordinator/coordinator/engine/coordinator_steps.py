@@ -19,7 +19,7 @@ from coordinator.datasets.remap import remap_labels
 from coordinator.scoring.caseorder import draw_order, rank_cases
 from coordinator.scoring.framefiles import parse_frame, write_frame
 from coordinator.scoring.settings import scoring_from_json
-from coordinator.study.steps import Plan, Step, name_output
+from coordinator.study.steps import FOLDS, Plan, Step, name_output
 
 
 def write_label_set(run: Path, plan: Plan, step: Step, result: Path) -> None:
@@ -71,6 +71,29 @@ def remap(run: Path, plan: Plan, step: Step, result: Path) -> None:
     )
 
 
+def join(run: Path, plan: Plan, step: Step, result: Path) -> None:
+    """Write a label version that was made anew in each fold: each case's labels are those of one fold.
+
+    A case that could not be labelled or remapped in its fold is named in `status.jsonl`, with the reason.
+
+    Raises:
+        CaseError: a label map is gone.
+    """
+    result.mkdir()
+    outputs: dict[str, str] = {}
+    failed: dict[str, CaseStatus] = {}
+    for part in step.settings[FOLDS]:
+        labels, cases = run / part["labels"], part["cases"]
+        recorded = records.read_statuses(run / part["raw"]) | records.read_statuses(labels)
+        failed |= {case: s for case, s in recorded.items() if case in set(cases) and s.state == "failed"}
+        for case in _written_cases(labels, [case for case in cases if case not in failed]):
+            outputs[f"{case}{SUFFIX}"] = _copy_labels(labels / f"{case}{SUFFIX}", result)
+    if failed:
+        records.write_statuses(result, failed)
+    about = {"source": "of each case the labels of the fold that holds it out", "outputs": outputs}
+    atomic.write_json(result / records.RUN, about)
+
+
 def mix(run: Path, plan: Plan, step: Step, result: Path) -> None:
     """Write the labels of training cases, of some the better ones, of the others the worse ones.
 
@@ -88,12 +111,15 @@ def mix(run: Path, plan: Plan, step: Step, result: Path) -> None:
             "label it, or exclude the case"
         )
     result.mkdir()
-    outputs = {}
-    for file in files.values():
-        shutil.copyfile(file, result / file.name)
-        outputs[file.name] = records.file_sha256(result / file.name)
+    outputs = {file.name: _copy_labels(file, result) for file in files.values()}
     about = {"source": f"mixture by the rule {settings['rule']}", "better_cases": sorted(chosen), "outputs": outputs}
     atomic.write_json(result / records.RUN, about)
+
+
+def _copy_labels(file: Path, folder: Path) -> str:
+    """Copy a label map into a folder; returns the sha256 of the copy."""
+    shutil.copyfile(file, folder / file.name)
+    return records.file_sha256(folder / file.name)
 
 
 def _failed_cases(folder: Path) -> set[str]:
@@ -211,6 +237,7 @@ def remap_file(source: Path, target: Path, to_target: dict[int, int]) -> str:
 
 FUNCTIONS: Mapping[str, Callable[[Path, Plan, Step, Path], None]] = {
     "labels": write_label_set,
+    "join": join,
     "mix": mix,
     "remap": remap,
     "score": score,

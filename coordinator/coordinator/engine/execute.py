@@ -152,6 +152,7 @@ KINDS: dict[str, Callable[[Plan, Reading, int], Summary]] = {
     "score": _do_coordinator_step,
     "score-predictions": _do_coordinator_step,
     "agreement": _do_coordinator_step,
+    "join": _do_coordinator_step,
     "mix": _do_coordinator_step,
 }
 

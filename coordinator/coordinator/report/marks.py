@@ -6,13 +6,15 @@ from types import MappingProxyType
 from coordinator.results.run import Run
 from coordinator.study.marks import Marks
 
-PROMPTED, MADE, SAW_HELD_OUT = "†", "‡", "§"
+PROMPTED, MADE, SAW_HELD_OUT, IN_FOLDS = "†", "‡", "§", "¶"
 NOTES: Mapping[str, str] = MappingProxyType(
     {
         PROMPTED: "Its prompts were made from the reference labels: who has none can't have these labels.",
         MADE: "Made from the reference labels, though not by prompts: who has none can't have these labels.",
         SAW_HELD_OUT: "The networks that labelled its training cases were trained with labels of held-out cases; "
         "networks trained on it may score too high.",
+        IN_FOLDS: "Made anew in each fold, by networks that learned from its training cases alone; scores of these "
+        "labels are those of the fold that holds a case out.",
     }
 )
 _HAS: Mapping[str, Callable[[Marks], bool]] = MappingProxyType(
@@ -20,6 +22,7 @@ _HAS: Mapping[str, Callable[[Marks], bool]] = MappingProxyType(
         PROMPTED: lambda marks: marks.prompted_from_reference,
         MADE: lambda marks: marks.made_from_reference and not marks.prompted_from_reference,
         SAW_HELD_OUT: lambda marks: marks.labeller_saw_held_out,
+        IN_FOLDS: lambda marks: marks.made_in_folds,
     }
 )
 

@@ -298,7 +298,7 @@ def _citation(data: Path | None, dataset: str) -> str:
 
 def _tools_by_version(run: Run) -> Mapping[str, Mapping[str, Any]]:
     """Label version -> what the tool that made it recorded."""
-    return {used.version: used.record for used in run.tools if used.stage == "labels"}
+    return {used.version: used.record for used in run.tools if used.makes_labels}
 
 
 def _tool_name(record: Mapping[str, object]) -> str:

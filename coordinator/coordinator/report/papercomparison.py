@@ -74,7 +74,7 @@ def _find_cell(run: Run, paper_table: str, version: str, dataset: RunDataset) ->
 
 def _find_generator(run: Run, version: str, dataset: str) -> paper.Generator | None:
     """The paper's generator that the recorded tool and variant of a label version stand for."""
-    records = (t.record for t in run.tools if (t.stage, t.version, t.dataset) == ("labels", version, dataset))
+    records = (t.record for t in run.tools if t.makes_labels and (t.version, t.dataset) == (version, dataset))
     record = next(records, {})
     return paper.GENERATORS.get((str(record.get("tool")), str(record.get("variant"))))
 

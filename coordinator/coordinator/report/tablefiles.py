@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from coordinator.report.failed import FAILED
-from coordinator.report.marks import MADE, PROMPTED, SAW_HELD_OUT
+from coordinator.report.marks import IN_FOLDS, MADE, PROMPTED, SAW_HELD_OUT
 from coordinator.report.tables import Row, ScoreTable
 from coordinator.report.texttables import TextTable
 from coordinator.results.summaries import DIGITS
@@ -15,7 +15,8 @@ from coordinator.scoring.csvfiles import csv_text
 from coordinator.verdict.sentences import NO_NUMBER
 
 LATEX = {
-    "±": r"$\pm$", PROMPTED: r"$\dagger$", MADE: r"$\ddagger$", SAW_HELD_OUT: r"\S{}", NO_NUMBER: "--",
+    "±": r"$\pm$", PROMPTED: r"$\dagger$", MADE: r"$\ddagger$", SAW_HELD_OUT: r"\S{}",
+    IN_FOLDS: r"\P{}", NO_NUMBER: "--",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     FAILED: "---", "<": "$<$", ">": "$>$", "−": "$-$",  # noqa: RUF001
 }  # fmt: skip

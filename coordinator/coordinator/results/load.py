@@ -29,6 +29,7 @@ from coordinator.results.run import (
     FAILURES,
     LABEL_SCORES,
     LABEL_SHELLS,
+    LABELS,
     MODEL_SCORES,
     TRAINING_LOGS,
     CheckSummary,
@@ -47,6 +48,7 @@ from coordinator.study.steps import (
     NO_PRETRAIN,
     agreement_file,
     dataset_folder,
+    network_folders,
     read_seeds,
     read_splits,
     transfer_folder,
@@ -75,7 +77,7 @@ def load_run(run: Path | str) -> Run:
     records = Records(untrusted=find_untrusted(run, recorded, failed_steps))
     marks = _read_marks(plan, datasets, records)
     for dataset in datasets:
-        _collect_labels(run, plan, dataset, records)
+        _collect_labels(run, plan, dataset, marks, records)
         if dataset.splits:
             collect_networks(run, dataset, seeds, records)
     transfers = tuple(_read_transfer(run, plan, t, datasets, records) for t in plan.get("transfer", ()) if seeds.all)
@@ -217,24 +219,45 @@ def _read_check(content: Mapping[str, Any]) -> CheckSummary:
     return CheckSummary(content["cases"], set_aside, tuple(content["warnings"]))
 
 
-def _collect_labels(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: Records) -> None:
+def _collect_labels(
+    run: Path, plan: Mapping[str, Any], dataset: RunDataset, marks: Mapping[str, Marks], records: Records
+) -> None:
     """Collect what is known of a dataset's label versions: scores, agreement, and what generators recorded."""
     _collect_agreement(run, plan, dataset, records)
     folder, scored_cases = dataset_folder(dataset.name), _read_scored_cases(plan, dataset.name)
     for version in dataset.versions:
-        name = (dataset.name, version, "labels")
-        collect_tool(run, f"{folder}/1-raw/{version}", name, records)
-        not_remapped = dict(read_failed_cases(run, f"{folder}/2-labels/{version}/status.jsonl"))
-        records.failures += [(*name, case, reason) for case, reason in not_remapped.items()]
+        failed = _collect_made_labels(run, dataset, version, records, in_folds=marks[version].made_in_folds)
         place = f"{folder}/3-scores/{version}.parquet"
         what = f"{dataset.name}: scores of the labels of {version}"
-        failed = {*dict(read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), *not_remapped}
         for scores in read_frames(run, place, what, records):
             records.label_scores.append(scores)
             records.missing += describe_unscored(scores, scored_cases(version), failed, what)
             shells = f"{folder}/3-scores/shells/{version}.parquet"
             if (run / shells).is_file():  # runs that were scored by an earlier release have no shells, and miss nothing
                 records.label_shells += read_frames(run, shells, what, records)
+
+
+def _collect_made_labels(run: Path, dataset: RunDataset, version: str, records: Records, *, in_folds: bool) -> set[str]:
+    """Collect what a generator recorded of a label version, in each fold where it was made anew in each.
+
+    Returns:
+        The cases without labels, with folds in the fold that holds them out.
+    """
+    places = {LABELS: dataset_folder(dataset.name)}
+    if in_folds:
+        folders = network_folders(dataset.name, len(dataset.splits))
+        places = {f"{LABELS} in fold {number}": folder for number, folder in enumerate(folders)}
+    failed: set[str] = set()
+    for stage, folder in places.items():
+        name = (dataset.name, version, stage)
+        collect_tool(run, f"{folder}/1-raw/{version}", name, records)
+        not_remapped = dict(read_failed_cases(run, f"{folder}/2-labels/{version}/status.jsonl"))
+        records.failures += [(*name, case, reason) for case, reason in not_remapped.items()]
+        failed.update(dict(read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), not_remapped)
+    if in_folds:
+        joined = f"{dataset_folder(dataset.name)}/2-labels/{version}/status.jsonl"
+        return set(dict(read_failed_cases(run, joined)))
+    return failed
 
 
 def _collect_agreement(run: Path, plan: Mapping[str, Any], dataset: RunDataset, records: Records) -> None:

@@ -62,7 +62,7 @@ def packages(run: Run) -> list[Packages]:
 
 
 def _purpose(used: ToolRun) -> str:
-    return f"labels of {used.version}" if used.stage == "labels" else used.stage
+    return f"labels of {used.version}" if used.makes_labels else used.stage
 
 
 def _tool_name(record: Mapping[str, Any]) -> str:

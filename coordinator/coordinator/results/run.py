@@ -15,6 +15,8 @@ from coordinator.study.split import Split
 from coordinator.study.steps import network_folders
 from coordinator.tools.added import AddedTool
 
+LABELS = "labels"
+"""The stage of `failures` and `tools` in which generators make labels; with folds, "labels in fold n"."""
 NAMES = {"dataset": pl.String, "version": pl.String}
 SEED = {"seed": pl.Int64, "fold": pl.Int64}
 LABEL_SCORES = {**NAMES, **SCHEMA}
@@ -153,6 +155,11 @@ class ToolRun:
     version: str
     stage: str
     record: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def makes_labels(self) -> bool:
+        """Whether a generator made a label version, or that of one fold."""
+        return self.stage.startswith(LABELS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

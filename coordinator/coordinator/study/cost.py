@@ -138,7 +138,8 @@ def case_time(records: Sequence[Mapping[str, Any]], tool: str) -> Pace:
 def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
     """What steps that ran on a GPU recorded in the run folders beside this study's."""
     networks = ("5-models/*/seed-*", "6-predictions/*/seed-*")
-    for pattern in ("1-raw/*", *networks, *(f"{FOLDS}/*/{pattern}" for pattern in networks)):
+    patterns = ("1-raw/*", *networks)
+    for pattern in (*patterns, *(f"{FOLDS}/*/{pattern}" for pattern in patterns)):
         for folder in sorted(runs.glob(f"*/{DATASETS}/*/{pattern}")):
             record = read_run(folder)
             is_whole = isinstance(record.get("seconds"), int | float) and isinstance(record.get("options"), dict)
@@ -157,6 +158,8 @@ def _disk_bytes(study: Study, plan: Plan) -> float:
     versions = len(study.versions) + 1
     total = sum(2 * voxels[name] * versions * COMPRESSED for name in study.content.datasets)
     for step in plan.steps:
+        if step.kind == "remap" and step.output.startswith(f"{dataset_folder(step.dataset)}/{FOLDS}/"):
+            total += 2 * voxels[step.dataset] * COMPRESSED
         if step.kind == "mix":
             total += voxels[step.dataset] * COMPRESSED * step.cases / len(plan.about["cases"][step.dataset])
         match _trainer_step_name(study, step):

@@ -11,17 +11,19 @@ DEGRADED = "degrade"
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How a label version depends on the reference labels.
+    """How a label version depends on the reference labels, and on the folds of a study.
 
     Attributes:
         made_from_reference: its tool was shown the reference labels, so without these it could not be had.
         prompted_from_reference: its tool's prompts were made from them.
         labeller_saw_held_out: the networks that labelled its training cases were trained with labels of held-out cases.
+        made_in_folds: it was made anew in each fold of the study, by networks that learned from its training cases.
     """
 
     made_from_reference: bool = False
     prompted_from_reference: bool = False
     labeller_saw_held_out: bool = False
+    made_in_folds: bool = False
 
 
 def find_marks(

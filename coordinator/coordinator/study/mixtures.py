@@ -18,6 +18,7 @@ from coordinator.datasets.check import DatasetCheck
 from coordinator.scoring.agreement import FEWEST
 from coordinator.study.entries import MixEntry
 from coordinator.study.file import Study, filled_name
+from coordinator.study.generatorsteps import made_in_folds
 from coordinator.study.labelversions import agreement_step, is_compared
 from coordinator.study.marks import Marks
 from coordinator.study.planner import SCORING_VERSION, Planner
@@ -126,12 +127,12 @@ def mixture_steps(
         Mixture -> the step that writes it.
 
     Raises:
-        UsageError: a share that rounds to no case, or to all.
+        UsageError: a share that rounds to no case, or to all; labels that are made anew in each fold.
     """
     entry, name = planner.study.content.mix, dataset.name
     if entry is None:
         return {}
-    _refuse_shares(entry, name, len(split.train))
+    _refuse_unmixable(planner.study, entry, name, len(split.train))
     better, worse = (made[f"{name}/2-labels/{version}"] for version in (entry.better, entry.worse))
     steps = {}
     for mixture in list_mixtures(planner.study):
@@ -189,7 +190,13 @@ def count_corrected(share: float, training_cases: int) -> int:
     return round(share * training_cases)
 
 
-def _refuse_shares(entry: MixEntry, dataset: str, training_cases: int) -> None:
+def _refuse_unmixable(study: Study, entry: MixEntry, dataset: str, training_cases: int) -> None:
+    """Refuse labels that are made anew in each fold, and shares that round to no case, or to all."""
+    if anew := {entry.better, entry.worse}.intersection(made_in_folds(study)):
+        raise UsageError(
+            f"mix: must be of labels that are the same in all folds, but {', '.join(sorted(anew))} is made anew in "
+            "each; mix others, or leave `folds` out"
+        )
     for share in entry.shares:
         count = count_corrected(share, training_cases)
         if not 0 < count < training_cases:

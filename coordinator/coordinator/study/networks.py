@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from contract.manifest import OptionValue
 from coordinator.datasets.check import DatasetCheck
 from coordinator.study.file import trainer_options
-from coordinator.study.labelversions import SPLIT, base_step, refuse_unscorable
+from coordinator.study.generatorsteps import SPLIT, find_labels
+from coordinator.study.labelversions import base_step, refuse_unscorable
 from coordinator.study.mixtures import fill_step, list_mixtures, mixture_steps
 from coordinator.study.planner import Planner, complete_scoring_step, label_table
 from coordinator.study.settings import TrainSettings
@@ -125,10 +126,10 @@ def network_steps(
             steps.append(base_step(checked[target]))
             labels[steps[-1].id] = steps[-1]
     for name in study.content.datasets:
-        version_steps = {version: labels[f"{name}/2-labels/{version}"] for version in versions}
         folder = dataset_folder(name)
         in_domain_steps = []
         for place, split in zip(network_folders(name, len(splits[name])), splits[name], strict=True):
+            version_steps = {version: find_labels(labels, name, place, version) for version in versions}
             reference = version_steps[study.reference]
             mixed = mixture_steps(training.planner, checked[name], split, place, labels, known[name])
             mixed |= {v: fill_step(checked[name], split, place, version_steps[v], reference) for v in study.filled}

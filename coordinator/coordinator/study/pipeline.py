@@ -18,7 +18,8 @@
     RUN/datasets/<dataset>/4-store/{images,<version>}/ resampled once for all versions
     RUN/datasets/<dataset>/5-models/<version>/seed-<n>/
     RUN/datasets/<dataset>/6-predictions/<version>/seed-<n>/ + scores.parquet
-    RUN/datasets/<dataset>/folds/<n>/                  with `train.folds`: these three of each fold, and mixtures
+    RUN/datasets/<dataset>/folds/<n>/                  with `train.folds`: these three of each fold, and mixtures; and
+                                                       all of a label version that is made anew in each fold
     RUN/transfer/<target>/<dataset>/…                 the same for networks fine-tuned from those of <dataset>
 
 A step's fingerprint is the digest of all that its output depends on: the code of its tool, its arguments, the bytes
@@ -40,6 +41,7 @@ from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
 from coordinator.study.entries import LabelSetEntry
 from coordinator.study.file import Study
+from coordinator.study.generatorsteps import made_in_folds
 from coordinator.study.givensplit import describe_unlearned, find_unused, read_given_split, use_given_split
 from coordinator.study.labelmappings import IdMapping, find_id_mapping, find_set_mapping
 from coordinator.study.labelversions import label_version_steps, list_known, refuse_unscorable
@@ -252,6 +254,7 @@ def _find_all_marks(study: Study, *, has_held_out: bool) -> dict[str, Marks]:
     for generator in sorted(study.generators, key=lambda generator: bool(generator.of)):
         manifest, options = generator.tool.manifest, generator.options
         found = find_marks(manifest, options, has_held_out=has_held_out, is_shown_reference=is_own)
+        found = replace(found, made_in_folds=generator.name in made_in_folds(study))
         marks[generator.name] = join_marks(found, *(marks.get(name, Marks()) for name in generator.of))
     filled = dict.fromkeys(study.filled, Marks(made_from_reference=True))
     return filled | {generator.name: marks[generator.name] for generator in study.generators}

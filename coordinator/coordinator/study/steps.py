@@ -70,7 +70,7 @@ class Step(NamedTuple):
 
     Attributes:
         id: readable and unique, such as "word/1-raw/medsam-lite".
-        kind: "tool", or a kind that the coordinator does itself: labels, remap, mix, score,
+        kind: "tool", or a kind that the coordinator does itself: labels, remap, join, mix, score,
             score-predictions, agreement, nothing.
         output: file or folder, relative to the run folder, such as "datasets/word/1-raw/medsam-lite".
         needs: ids of the steps whose outputs it reads.

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -9,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from contract.records import read_statuses
+from contract.errors import CaseError
+from contract.records import CaseStatus, read_run, read_statuses, write_statuses
 from coordinator.engine.execute import execute
 from coordinator.scoring.folders import score_folders
 from coordinator.scoring.settings import Scoring
@@ -108,3 +110,67 @@ def test_a_step_in_which_no_case_can_be_remapped_fails_with_all_reasons(run: Pat
     reason = failure_file(run, "r").read_text()
     assert code == 1
     assert all(f"v/case_{case}.nii.gz: file must be gzip" in reason for case in range(2))
+
+
+def join_step(run: Path) -> None:
+    """A plan that takes case 0 from fold 0, and case 1 from fold 1."""
+    for fold in range(2):
+        for version in ("1-raw", "2-labels"):
+            folder = run / f"word/folds/{fold}/{version}/v"
+            folder.mkdir(parents=True)
+            for case in range(2):
+                labels = np.full((16, 14, 12), fold + 1, np.uint8)
+                nib.save(nib.Nifti1Image(labels, np.diag([2, 1.5, 3, 1])), folder / f"case_{case}.nii.gz")
+    parts = [
+        {"labels": f"word/folds/{n}/2-labels/v", "raw": f"word/folds/{n}/1-raw/v", "cases": [f"case_{n}"]}
+        for n in range(2)
+    ]
+    step = Step(
+        id="j", kind="join", output="word/2-labels/j", dataset="word", label_version="v", fingerprint="x",
+        settings={"folds": parts},
+    )  # fmt: skip
+    (run / PLAN).write_text(plan_text(Plan("s", "data", None, (step,), {})))
+
+
+def test_joined_labels_are_of_each_case_those_of_its_fold(run: Path):
+    join_step(run)
+
+    code = execute(run, "j")
+
+    assert code == 0
+    files = sorted((run / "word/2-labels/j").glob("*.nii.gz"))
+    assert [file.name for file in files] == ["case_0.nii.gz", "case_1.nii.gz"]
+    assert [int(nib.load(file).dataobj[0, 0, 0]) for file in files] == [1, 2]
+    assert set(read_run(run / "word/2-labels/j")["outputs"]) == {file.name for file in files}
+
+
+@pytest.mark.parametrize("where", ["1-raw", "2-labels"])
+def test_a_case_that_failed_in_its_fold_is_named_with_the_reason_and_one_that_failed_elsewhere_is_not(
+    run: Path, where: str
+):
+    join_step(run)
+    failed = CaseStatus.failed("case_1", CaseError("too dark"))
+    for fold in range(2):
+        write_statuses(run / f"word/folds/{fold}/{where}/v", {"case_1": failed})
+        (run / f"word/folds/{fold}/2-labels/v/case_1.nii.gz").unlink()
+    write_statuses(run / f"word/folds/1/{where}/v", {"case_0": replace(failed, case="case_0"), "case_1": failed})
+
+    code = execute(run, "j")
+
+    assert code == 0
+    assert {case: str(status.reason) for case, status in read_statuses(run / "word/2-labels/j").items()} == {
+        "case_1": "too dark",
+    }  # fmt: skip
+    assert [file.name for file in (run / "word/2-labels/j").glob("*.nii.gz")] == ["case_0.nii.gz"]
+
+
+def test_a_label_map_that_is_gone_without_a_reason_is_not_passed_over(run: Path):
+    join_step(run)
+    (run / "word/folds/1/2-labels/v/case_1.nii.gz").unlink()
+
+    code = execute(run, "j")
+
+    assert code == 1
+    assert "folds/1/2-labels/v: must hold a label map of every case that did not fail, but lacks case_1" in (
+        failure_file(run, "j").read_text()
+    )

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from helpers.mixedruns import fail, make_mixed_run
 
+from contract.errors import CaseError
+from contract.records import CaseStatus, write_statuses
 from coordinator.report import write_report
 from coordinator.results.load import load_run
+from coordinator.results.provenance import tools
 from coordinator.statistics.gains import make_cube
 from coordinator.verdict.decide import findings
 
@@ -107,3 +110,26 @@ def test_a_seed_that_lacks_a_fold_is_compared_with_none_and_that_is_said(tmp_pat
         "word: the networks trained on base, seed 1, are compared with none, since only 4 of 5 folds have scores"
         in run.missing
     )
+
+
+def test_labels_that_were_made_anew_in_each_fold_are_marked_and_their_failures_name_the_fold(tmp_path: Path):
+    folder = make_mixed_run(tmp_path / "run", tested=10, folds=5)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["marks"] = {"base": {"made_in_folds": True}}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    for fold in range(5):
+        raw = folder / f"datasets/word/folds/{fold}/1-raw/base"
+        raw.mkdir(parents=True)
+        (raw / "run.json").write_text(json.dumps({"tool": "nnunet", "version": "1", "options": {}}))
+    write_statuses(
+        folder / "datasets/word/folds/3/1-raw/base", {"case_01": CaseStatus.failed("case_01", CaseError("dark"))}
+    )
+    (tmp_path / "report").mkdir()
+
+    run = load_run(folder)
+    page = write_report(folder, tmp_path / "report").read_text()
+
+    assert run.failures.rows() == [("word", "base", "labels in fold 3", "case_01", "dark")]
+    assert [(facts.purpose, facts.tool) for facts in tools(run)] == [("labels of base", "nnunet 1")]
+    assert "base ¶" in page
+    assert "Made anew in each fold, by networks that learned from its training cases alone" in page

@@ -60,9 +60,7 @@ def test_with_an_expert_as_reference_the_datasets_own_labels_are_compared_with_t
     seeds = {v: [s for s in range(3) if f"toy/5-models/{v}/seed-{s}" in {step.id for step in made.steps}]
              for v in ("expert", "base", "degrade")}  # fmt: skip
     assert seeds == {"expert": [0, 1, 2], "base": [0, 1], "degrade": [0, 1]}
-    assert made.about["marks"]["degrade"] == {
-        "made_from_reference": False, "prompted_from_reference": False, "labeller_saw_held_out": False,
-    }  # fmt: skip
+    assert not any(made.about["marks"]["degrade"].values())
 
 
 def test_networks_are_tested_where_the_reference_has_labels_and_trained_where_every_version_has(

@@ -133,11 +133,6 @@ def test_folds_that_say_two_things_are_refused(plan: Callable[..., Plan], train:
         plan(train, "degrade", further)
 
 
-def test_nnunet_that_learns_from_training_cases_alone_is_refused_with_folds(plan: Callable[..., Plan]) -> None:
-    with pytest.raises(UsageError, match="but with `folds` every case is held out once; leave one of the two out"):
-        plan("folds: 3", "{name: clean, tool: nnunet, options: {folds-over: training}}")
-
-
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("split", ["holdout: 0.4", "folds: 3"])
 def test_cases_of_a_patient_are_never_on_both_sides(plan: Callable[..., Plan], split: str, seed: int) -> None:
