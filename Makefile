@@ -58,7 +58,7 @@ test: setup  ## all tests but the long ones; container tests where a Docker engi
 	else echo "no Docker engine answers: container tests are skipped (with CI=true they fail)"; fi
 	$(PYTEST) $(PARALLEL) -m "not long"
 
-test-long: setup  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
+test-long: setup images  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
 	$(PYTEST) $(PARALLEL) -m long
 
 fuzz: COUNT = 50000
