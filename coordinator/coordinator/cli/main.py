@@ -92,37 +92,16 @@ def init(datasets: tuple[str, ...], data: str) -> None:
 @STUDY
 @RUNTIME
 def plan(study: Path, runtime: str | None) -> None:
-    """Check a study; list its steps, their cost, and the smallest gain that it could show."""
-    from coordinator.cli.studyrun import describe_added, prepare
-    from coordinator.study import cost
-    from coordinator.verdict.sentences import describe_tests
-    from coordinator.verdict.testplan import plan_tests
+    """Check a study; list its steps, their cost, and the smallest gain that it could show.
 
-    prepared = prepare(study, runtime, _warn)
-    todo = find_todo(prepared.run, prepared.plan, _warn)
-    undone = {step.id for step in todo}
-    table = Table("step", "kind", "cases", "cores", "GPU", "done", box=None)
-    for step in prepared.plan.steps:
-        kind = f"{step.tool} ({step.runtime})" if step.tool else step.kind
-        done = "" if step.id in undone else "yes"
-        table.add_row(step.id, kind, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
-    console = Console()
-    console.print(table)
-    for line in describe_added(prepared.study):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
-    content, versions = prepared.study.content, len(prepared.study.versions)
-    tests = plan_tests(
-        content.verdict.alpha,
-        [versions] * len(content.datasets),
-        len(content.transfer),
-        len(content.mix.by) if content.mix else 0,
-    )
-    lines = cost.describe_cost(prepared.study, prepared.plan, todo, tests.confidence)
-    if content.train is not None:
-        lines.append(f"{describe_tests(tests)}.")
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    STUDY is a study file, or a folder of these: then the size of each and of all together.
+    """
+    from coordinator.cli.planning import print_plan, print_sizes
+
+    if study.is_dir():
+        print_sizes(study, runtime, _warn)
+    else:
+        print_plan(study, runtime, _warn)
 
 
 @commands.command()

@@ -1,49 +1,31 @@
-"""What a study will cost and what it could show, before it runs: GPU hours, disk, the smallest gain it would find.
+"""What a study will cost before it runs: GPU hours and disk.
 
 Times are those that earlier runs in the same folder measured, else assumed; each sentence names which of the two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, inf
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import polars as pl
-
-from contract import statefiles
 from contract.datasets import SUFFIX
 from contract.records import read_run
 from contract.volumes import read_header
-from coordinator.scoring.framefiles import parse_frame
-from coordinator.statistics.gains import fold_factor, gain, make_cube
-from coordinator.statistics.intervals import FEWEST_TESTED
-from coordinator.statistics.power import Design, detectable_distance
-from coordinator.statistics.seednoise import MOST_BORROWED, SeedError
+from coordinator.study.detectable import describe_detectable_gains
 from coordinator.study.file import Study, trainer_options
-from coordinator.study.settings import TrainSettings, VerdictSettings
 from coordinator.study.steps import (
     DATASETS,
     FOLDS,
     Plan,
     Step,
     dataset_folder,
-    read_splits,
-    transfer_folder,
 )
 
 ASSUMED_STEP_S = 0.13
 """Of two patches of 128 x 128 x 128: nnU-Net's 9 hours for 1000 epochs on an A100 with 40 GB (Isensee et al. 2024)."""
 ASSUMED_CASE_S = 60.0
 """Of one case through a generator, or through a trained network, on one recent GPU."""
-ASSUMED_STD = 0.03
-"""Of the gain in Dice from case to case: an assumption, and printed as one."""
-ASSUMED_SEED_STD = 0.005
-"""Of a network's Dice from seed to seed: an assumption, and printed as one. Two networks on the same labels then differ
-by more than a Dice point in one of six pairs."""
-CAUTION_OF_SEEDS = 1.2
-"""Simulated: the noise of three seeds counts 1.3 times, that of two 2.2 times, before 80 % of studies show a gain."""
 MODEL_BYTES = 130e6
 """Of a network of the trainer's default size: 31 million parameters."""
 COMPRESSED = 1 / 50
@@ -75,33 +57,69 @@ def describe_cost(study: Study, plan: Plan, todo: Sequence[Step], confidence: fl
         confidence: of the intervals that will decide; it is higher with more comparisons.
     """
     lines = [_describe_hours(study, todo)] if any(step.gpus for step in todo) else ["GPU hours: none"]
-    lines.append(f"disk: about {_format_bytes(_disk_bytes(study, plan))} for everything")
+    lines.append(f"disk: about {format_bytes(estimate_disk_bytes(study, plan))} for everything")
     if study.content.train is not None:
-        lines += _describe_detectable_gains(study, plan, study.content.train, confidence)
+        lines += describe_detectable_gains(study, plan, study.content.train, confidence)
     return lines
 
 
-def _describe_hours(study: Study, todo: Sequence[Step]) -> str:
-    """GPU hours of training, of predictions, and of generators."""
+@dataclass(frozen=True, slots=True)
+class GpuTime:
+    """Seconds on one GPU, and the paces that they follow from.
+
+    Attributes:
+        seconds: of all steps.
+        networks: number of networks that are trained, those of generators among them.
+        step: of training.
+        cases: tool -> of one case.
+    """
+
+    seconds: float
+    networks: int
+    step: Pace
+    cases: Mapping[str, Pace]
+
+
+def estimate_gpu_seconds(study: Study, steps: Sequence[Step]) -> GpuTime:
+    """How long steps will take on one GPU: training of networks, here and in generators, and all else by case."""
     train = study.content.train
     records = list(_read_records(study.run_folder.parent))
     step_pace = Pace(ASSUMED_STEP_S, measured=False)
     if train and study.trainer:
         step_pace = step_time(records, study.trainer.manifest.complete_options(dict(trainer_options(train))))
-    batches = train.batches_per_epoch if train else 0
     seconds, networks = 0.0, 0
     case_paces: dict[str, Pace] = {}
-    for step in (step for step in todo if step.gpus):
-        if _trainer_step_name(study, step) == "train":
-            seconds += step.cases * batches * step_pace.seconds
+    for step in (step for step in steps if step.gpus):
+        if train and trainer_step_name(study, step) == "train":
+            seconds += step.cases * train.batches_per_epoch * step_pace.seconds
+            networks += 1
+        elif learned := _count_learned_batches(study, step):
+            seconds += learned * ASSUMED_STEP_S
             networks += 1
         else:
             pace = case_paces.setdefault(step.tool or "", case_time(records, step.tool or ""))
             seconds += step.cases * pace.seconds
-    parts = [f"{tool}, {pace.describe('a case')}" for tool, pace in sorted(case_paces.items())]
-    if networks:
-        parts.insert(0, f"{networks} network{'s' * (networks != 1)}, {step_pace.describe('a step of training')}")
-    return f"GPU hours: about {seconds / 3600:,.1f} on one GPU ({'; '.join(parts)})"
+    return GpuTime(seconds, networks, step_pace, case_paces)
+
+
+def _count_learned_batches(study: Study, step: Step) -> int:
+    """How many batches a generator trains a network on in this step; 0 where it trains none, or does not say."""
+    generator = next((g for g in study.generators if g.name == step.label_version and g.tool.name == step.tool), None)
+    if generator is None or generator.tool.manifest.trains_on_labels is None:
+        return 0
+    epochs, batches = (generator.options.get(name) for name in ("epochs", "iterations-per-epoch"))
+    return epochs * batches if isinstance(epochs, int) and isinstance(batches, int) else 0
+
+
+def _describe_hours(study: Study, todo: Sequence[Step]) -> str:
+    """GPU hours of training, of predictions, and of generators."""
+    time = estimate_gpu_seconds(study, todo)
+    parts = [f"{tool}, {pace.describe('a case')}" for tool, pace in sorted(time.cases.items())]
+    if time.networks:
+        parts.insert(
+            0, f"{time.networks} network{'s' * (time.networks != 1)}, {time.step.describe('a step of training')}"
+        )
+    return f"GPU hours: about {time.seconds / 3600:,.1f} on one GPU ({'; '.join(parts)})"
 
 
 def step_time(records: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Pace:
@@ -152,7 +170,7 @@ def _read_records(runs: Path) -> Iterator[Mapping[str, Any]]:
             yield record
 
 
-def _disk_bytes(study: Study, plan: Plan) -> float:
+def estimate_disk_bytes(study: Study, plan: Plan) -> float:
     """Compressed label maps and predictions, resampled images as int16, one file for each network."""
     voxels = {name: _count_voxels(study, name, cases) for name, cases in plan.about["cases"].items()}
     versions = len(study.versions) + 1
@@ -162,7 +180,7 @@ def _disk_bytes(study: Study, plan: Plan) -> float:
             total += 2 * voxels[step.dataset] * COMPRESSED
         if step.kind == "mix":
             total += voxels[step.dataset] * COMPRESSED * step.cases / len(plan.about["cases"][step.dataset])
-        match _trainer_step_name(study, step):
+        match trainer_step_name(study, step):
             case "prepare":
                 total += 2 * voxels[step.dataset]
             case "prepare-labels":
@@ -174,7 +192,7 @@ def _disk_bytes(study: Study, plan: Plan) -> float:
     return total
 
 
-def _trainer_step_name(study: Study, step: Step) -> str | None:
+def trainer_step_name(study: Study, step: Step) -> str | None:
     """Which of the trainer's steps it is; None where another tool does it."""
     if study.trainer is None or step.tool != study.trainer.name:
         return None
@@ -189,139 +207,6 @@ def _count_voxels(study: Study, dataset: str, cases: Sequence[str]) -> float:
     return total
 
 
-def _describe_detectable_gains(study: Study, plan: Plan, train: TrainSettings, confidence: float) -> Iterator[str]:
-    """The smallest gain that each group of networks would show; none where nothing will show the noise of seeds."""
-    verdict = study.content.verdict
-    seeds = expected_seed_error(train, verdict, len(study.versions))
-    groups = [(name, dataset_folder(name), name) for name in study.content.datasets]
-    groups += [
-        (f"{name} to {target}", transfer_folder(target, name), target)
-        for target in study.content.transfer
-        for name in study.content.datasets
-    ]
-    if seeds is None:
-        first = max(train.seeds) + 1
-        yield (
-            "smallest gain that this study would show: none, it can't tell at all, since one seed does not show how "
-            f"much networks differ by chance; add seeds, or `noise_seeds: [{first}, {first + 1}]` ({2 * len(groups)} "
-            "more networks), or `verdict.seed_std` with its source"
-        )
-        return
-    # Few seeds are judged with caution: a gain that four of five studies show is larger than the noise alone says.
-    caution = 1 + CAUTION_OF_SEEDS / (len(train.seeds) - 1) ** 2 if len(train.seeds) > 1 else 1.0
-    cautious = replace(seeds, std=caution * seeds.std)
-    comparisons = len(study.versions) * len(groups)
-    noise = f"{_format_points(seeds.networks)} ({_describe_source(verdict, seeds)})"
-    for group, folder, tested in groups:
-        splits = read_splits(plan.about, tested)
-        held_out = _count_groups(plan, tested, [case for split in splits.values() for case in split["holdout"]])
-        with_cases = _describe_tested(study, plan, tested, held_out)
-        measured = measured_std(study, plan, folder, tested)
-        std = measured or ASSUMED_STD * fold_factor(len(splits)) ** 0.5
-        noise_of_seeds = replace(cautious, std=cautious.std / len(splits) ** 0.5)
-        smallest = detectable_distance(Design(std, held_out, confidence, noise_of_seeds))
-        if smallest is None:
-            enough = ceil(FEWEST_TESTED / train.holdout)
-            kind = "in all" if _count_with_reference(study, plan, tested) is None else "with reference labels"
-            total = f", which takes {enough} cases {kind} with `holdout: {train.holdout:g}`"
-            yield (
-                f"smallest gain that {group} would show: none, it can't tell at all {with_cases}; hold out at least "
-                f"{FEWEST_TESTED}{'' if train.given_split(tested) or train.folds else total}"
-            )
-            continue
-        yield (
-            f"smallest gain that {group} would show in 4 of 5 studies: {_format_points(smallest)} of Dice, "
-            f"{_format_points(smallest + verdict.margin)} to be worth it; {with_cases} and {comparisons} "
-            f"comparison{'s' * (comparisons != 1)}; standard deviation between cases "
-            f"{_format_points(std)} ({'measured' if measured else 'assumed'}), between seeds {noise}"
-        )
-
-
-def _describe_tested(study: Study, plan: Plan, dataset: str, held_out: int) -> str:
-    """With how many cases networks are tested, such as "with 4 held-out cases (of 20 cases in all)"."""
-    with_reference, folds = _count_with_reference(study, plan, dataset), len(read_splits(plan.about, dataset))
-    of_cases = f"{len(plan.about['cases'][dataset])} cases in all"
-    if with_reference is not None:
-        of_cases = f"{with_reference} cases that {study.reference} has labels of"
-    in_folds = f" in {folds} folds" if folds > 1 else ""
-    return f"with {held_out} held-out case{'s' * (held_out != 1)}{in_folds} (of {of_cases})"
-
-
-def _count_with_reference(study: Study, plan: Plan, dataset: str) -> int | None:
-    """Cases that the reference has labels of; None where it is the dataset's own labels."""
-    covered = plan.about.get("covered", {}).get(dataset, {}).get(study.reference)
-    return None if covered is None else len(covered)
-
-
-def _count_groups(plan: Plan, dataset: str, cases: Sequence[str]) -> int:
-    """Cases, where those of one group, such as a patient, count once."""
-    groups = plan.about.get("groups", {}).get(dataset, {})
-    return len({groups.get(case, case) for case in cases})
-
-
-def expected_seed_error(train: TrainSettings, verdict: VerdictSettings, comparisons: int) -> SeedError | None:
-    """The seeds' part in the error of a gain, as `statistics.seednoise` will judge it; None where it will be unknown.
-
-    Args:
-        train: how many seeds there are, and how many on the reference labels alone.
-        verdict: holds the standard deviation that a user gives for networks of one seed.
-        comparisons: number of label versions beside the reference labels.
-
-    Returns:
-        That of networks with the assumed standard deviation. With one seed of every network, that of the study file.
-    """
-    seeds, base_seeds = len(train.seeds), len(train.seeds) + len(train.noise_seeds)
-    relative = (1 / seeds + 1 / base_seeds) ** 0.5
-    if base_seeds == 1:
-        std = verdict.seed_std
-        return None if std is None else SeedError(std * relative, inf, std, "given")
-    own, of_base = seeds - 1, base_seeds - 1
-    others = of_base + (comparisons - 1) * own
-    freedom = own + min(MOST_BORROWED, others) if own else others
-    freedom_of_base = of_base + min(MOST_BORROWED, comparisons * own)
-    together = relative**4 / (1 / seeds**2 / freedom + 1 / base_seeds**2 / freedom_of_base)
-    pooled = of_base + comparisons * own
-    return SeedError(ASSUMED_SEED_STD * relative, min(together, pooled), ASSUMED_SEED_STD, "assumed")
-
-
-def _describe_source(verdict: VerdictSettings, seeds: SeedError) -> str:
-    return f"the study file's, from: {verdict.seed_std_source}" if seeds.source == "given" else seeds.source
-
-
-def _format_points(std: float) -> str:
-    return f"{100 * std:.1f} points"
-
-
-def measured_std(study: Study, plan: Plan, folder: str, dataset: str) -> float | None:
-    """Standard deviation of a case's gain, the median over label versions; None where nothing was scored before.
-
-    Args:
-        study: with resolved names.
-        plan: its splits and groups.
-        folder: of the networks, relative to the run folder; with folds, what holds those of each.
-        dataset: whose cases the networks are tested on.
-    """
-    splits = list(read_splits(plan.about, dataset))
-    frames = [
-        frame.with_columns(
-            pl.lit(file.parts[-3]).alias("version"),
-            pl.lit(int(file.parts[-2].removeprefix("seed-"))).alias("seed"),
-            pl.lit(number).alias("fold"),
-        )
-        for number, place in enumerate(splits if len(splits) > 1 else [folder])
-        for file in sorted((study.run_folder / place).glob("6-predictions/*/seed-*/scores.parquet"))
-        if file.parts[-3] in {study.reference, *study.versions}
-        if (frame := statefiles.read(file, parse_frame)) is not None
-    ]
-    if not frames:
-        return None
-    scores = pl.concat(frames, how="diagonal_relaxed")
-    groups = plan.about.get("groups", {}).get(dataset, {})
-    cube = make_cube(scores, study.content.score.empty, sorted(scores["label"].unique()), groups=groups)
-    gains = [gain(cube, study.reference, version) for version in cube.versions if version != study.reference]
-    stds = [float(g.by_case.std(ddof=1)) for g in gains if g is not None and len(g.by_case) > 1]
-    return median(stds) if stds and median(stds) > 0 else None
-
-
-def _format_bytes(size: float) -> str:
+def format_bytes(size: float) -> str:
+    """Say a size in GB or MB."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.0f} MB"

@@ -14,7 +14,8 @@ from coordinator.datasets.phantom import make_phantom
 from coordinator.statistics.gains import Cube
 from coordinator.statistics.seednoise import seed_error
 from coordinator.study import cost
-from coordinator.study.cost import ASSUMED_SEED_STD, describe_cost, expected_seed_error, measured_std
+from coordinator.study.cost import describe_cost
+from coordinator.study.detectable import ASSUMED_SEED_STD, expected_seed_error, measured_std
 from coordinator.study.file import Study, load_study
 from coordinator.study.pipeline import make_plan
 from coordinator.study.settings import TrainSettings, VerdictSettings
