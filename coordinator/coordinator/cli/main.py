@@ -93,7 +93,7 @@ def init(datasets: tuple[str, ...], data: str) -> None:
 @RUNTIME
 def plan(study: Path, runtime: str | None) -> None:
     """Check a study; list its steps, their cost, and the smallest gain that it could show."""
-    from coordinator.cli.studyrun import describe_added, prepare
+    from coordinator.cli.studyrun import describe_added, describe_leaks, prepare
     from coordinator.study import cost
     from coordinator.verdict.sentences import describe_tests
     from coordinator.verdict.testplan import plan_tests
@@ -108,7 +108,7 @@ def plan(study: Path, runtime: str | None) -> None:
         table.add_row(step.id, kind, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
     console = Console()
     console.print(table)
-    for line in describe_added(prepared.study):
+    for line in (*describe_added(prepared.study), *describe_leaks(prepared.plan)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
     content, versions = prepared.study.content, len(prepared.study.versions)

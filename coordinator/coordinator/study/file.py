@@ -65,6 +65,7 @@ class StudyFile(Strict):
     )
     mix: MixEntry | None = Field(default=None, description="label versions with some better labels")
     exclude: dict[str, dict[str, str]] = Field(default_factory=dict, description="dataset -> case -> reason")
+    exclude_leaks: bool = Field(default=False, description="leave held-out cases out that networks are trained on")
     score: ScoreSettings = ScoreSettings()
     train: TrainSettings | None = None
     transfer: Items[FolderName] = Field(
