@@ -107,6 +107,7 @@ bench: export OMP_NUM_THREADS := 1
 bench: setup .venvs/bench/.ready  ## measure speed and memory beside other programs, and how often the statistics err
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
+	$(DEV)/python tests/benchmarks/twins.py
 	$(DEV)/python tests/benchmarks/calibration.py
 	$(DEV)/python tests/benchmarks/calibration.py --key 1187
 	$(DEV)/python tests/benchmarks/scoring.py

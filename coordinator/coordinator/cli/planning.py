@@ -9,7 +9,7 @@ from rich.table import Table
 
 from contract.errors import UsageError
 from coordinator.cli.runfolder import find_todo
-from coordinator.cli.studyrun import PreparedStudy, describe_added, prepare
+from coordinator.cli.studyrun import PreparedStudy, describe_added, describe_leaks, prepare
 from coordinator.study import cost
 from coordinator.study.steps import DATASETS, Step
 from coordinator.verdict.sentences import describe_tests
@@ -53,7 +53,7 @@ def print_plan(file: Path, runtime: str | None, warn: Callable[[str], None]) -> 
         table.add_row(step.id, kind, str(step.cases), str(step.cpus), str(step.gpus or ""), done)
     console = Console()
     console.print(table)
-    for line in describe_added(prepared.study):
+    for line in (*describe_added(prepared.study), *describe_leaks(prepared.plan)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print(f"{len(todo)} of {len(prepared.plan.steps)} steps to do; run folder: {prepared.run}", soft_wrap=True)
     for line in _describe_study(prepared, todo):

@@ -91,6 +91,13 @@ def describe_added(study: Study) -> Iterator[str]:
             yield f"{generator.name}: a foreign image, {added.image} ({added.id}), which {check}"
 
 
+def describe_leaks(plan: Plan) -> Iterator[str]:
+    """A line for each leak, with its cases."""
+    for leak in plan.about["leaks"]:
+        cases = f" Cases: {', '.join(leak['cases'])}" if leak["cases"] else ""
+        yield f"leak ({leak['sure']}): {leak['sentence']}{cases}"
+
+
 def _read_study(file: Path) -> tuple[Study, bytes]:
     """A study, and the text that it was read from; it is read again where somebody saved it meanwhile."""
     while True:

@@ -23,10 +23,13 @@ from contract.stamps import take_stamp
 from contract.volumes import read_header, read_image, read_labels
 from coordinator.datasets.hounsfield import describe_voxels
 from coordinator.datasets.names import find_name_errors, find_name_warnings, merge_errors
+from coordinator.datasets.scanprints import find_in_others, match_prints, scan_print
 from coordinator.datasets.twins import group_equal, join_groups, values_digest
 
-CHECK_VERSION = 2
+CHECK_VERSION = 3
 """Raise it when a check changes, so that files are checked again."""
+TUPLES = ("errors", "warnings", "organs", "scan_print")
+"""What a case's check holds several of."""
 FEW_CASES = 8
 """Up to this many cases are read in this process; starting others pays off only for more."""
 
@@ -42,6 +45,7 @@ class CaseCheck:
         labels_sha256: of the file of labels; None where the dataset has no labels.
         values_sha256: of the image's HU whatever their type, spacing and order; equal for cases with the same scan.
         organs: label ids that occur.
+        scan_print: keys of the image's planes; a cropped or rescaled copy of the scan has some of them.
     """
 
     errors: tuple[str, ...]
@@ -50,6 +54,7 @@ class CaseCheck:
     labels_sha256: str | None = None
     values_sha256: str | None = None
     organs: tuple[int, ...] = ()
+    scan_print: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class DatasetCheck:
     @property
     def twins(self) -> list[tuple[str, ...]]:
         """Groups of sound cases that are one scan."""
-        return group_equal({case: self.checks[case].values_sha256 for case in self.cases})
+        return _find_twins({case: self.checks[case] for case in self.cases})
 
     @property
     def set_aside(self) -> dict[str, list[str]]:
@@ -179,6 +184,7 @@ def check_case(dataset: Dataset, case: str) -> CaseCheck:
     digests: dict[str, Any] = {
         "image_sha256": image.sha256,
         "values_sha256": values_digest(image.array),
+        "scan_print": scan_print(image.array),
     }
     if not dataset.labels:
         return CaseCheck(errors=(), warnings=tuple(warnings), **digests)
@@ -199,7 +205,15 @@ def find_shared_scans(dataset: DatasetCheck, other: DatasetCheck) -> dict[str, s
         return {}
     scans = {other.checks[case].values_sha256: case for case in reversed(other.cases)}
     values = {case: dataset.checks[case].values_sha256 for case in dataset.cases}
-    return {case: scans[value] for case, value in values.items() if value is not None and value in scans}
+    equal = {case: scans[value] for case, value in values.items() if value is not None and value in scans}
+    prints, others = ({case: of.checks[case].scan_print for case in of.cases} for of in (dataset, other))
+    return dict(sorted({**find_in_others(prints, others), **equal}.items()))
+
+
+def _find_twins(checks: Mapping[str, CaseCheck]) -> list[tuple[str, ...]]:
+    """Groups of cases that are one scan, by their values or by what is left of them in a cropped or rescaled copy."""
+    equal = group_equal({case: check.values_sha256 for case, check in checks.items()})
+    return join_groups([*equal, *match_prints({case: check.scan_print for case, check in checks.items()})])
 
 
 def _check_cases(dataset: Dataset, cases: Mapping[str, CaseCheck | None]) -> Iterable[tuple[str, CaseCheck]]:
@@ -267,9 +281,8 @@ def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], exclude
     absent = [organ for label, organ in dataset.labels.items() if label not in present]
     if absent and present:
         warnings.append(f"organs that occur in no case: {', '.join(absent)}")
-    scans = {case: check.values_sha256 for case, check in checks.items()}
     warnings += [
-        f"cases with the same image: {', '.join(same)}; a split keeps them on one side" for same in group_equal(scans)
+        f"cases with the same scan: {', '.join(same)}; a split keeps them on one side" for same in _find_twins(checks)
     ]
     return warnings
 
@@ -291,9 +304,9 @@ def _parse_cache(content: bytes) -> dict[str, tuple[list[Any], CaseCheck]]:
 
 def _parse_check(content: Mapping[str, Any]) -> CaseCheck:
     """The check of a case; every value has the type that was written."""
-    check = CaseCheck(**{**content, **{name: tuple(content[name]) for name in ("errors", "warnings", "organs")}})
+    check = CaseCheck(**{**content, **{name: tuple(content[name]) for name in TUPLES}})
     digests = (check.image_sha256, check.labels_sha256, check.values_sha256)
-    texts = (*check.errors, *check.warnings, *(sha256 for sha256 in digests if sha256 is not None))
+    texts = (*check.errors, *check.warnings, *check.scan_print, *(sha256 for sha256 in digests if sha256 is not None))
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(organ, int) for organ in check.organs):
         raise ValueError("a case's check holds values of other types")
     return check

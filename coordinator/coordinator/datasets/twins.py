@@ -48,8 +48,8 @@ def group_equal(values: Mapping[str, str | None]) -> list[tuple[str, ...]]:
 
 def join_groups(groups: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
     """Join groups that share a case; sorted."""
-    joined: list[set[str]] = []
-    for group in map(set, groups):
-        touched = [other for other in joined if other & group]
-        joined = [other for other in joined if not other & group] + [group.union(*touched)]
-    return sorted(tuple(sorted(group)) for group in joined)
+    joined: dict[str, set[str]] = {}
+    for group in groups:
+        together = set(group).union(*(joined[case] for case in group if case in joined))
+        joined.update(dict.fromkeys(together, together))
+    return sorted({id(together): tuple(sorted(together)) for together in joined.values()}.values())

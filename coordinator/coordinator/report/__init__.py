@@ -1,7 +1,7 @@
 """The report of a study: its results as one page, and as tables and figures for a paper. It concludes nothing itself.
 
     run folder ──► load ──► results ──► verdict ──┬──► verdict, tables, consistency, cases, distances, dose, mixtures,
-                                                  │         worklist, rankings, papercomparison, paperfindings
+                                                  │         worklist, rankings, leaks, papercomparison, paperfindings
                                                   │         └──► tablefiles    csv, md, tex
                                                   ├──► scatter, figures, overlays (these read images)    svg, png
                                                   ├──► methods, training, emptymasks, references    bib
@@ -22,6 +22,7 @@ from coordinator.report.agreement import agreement_table
 from coordinator.report.consistency import consistency_table
 from coordinator.report.distances import distance_tables
 from coordinator.report.dose import dose_table
+from coordinator.report.leaks import describe_no_leaks, leak_table
 from coordinator.report.methods import write_methods
 from coordinator.report.mixtures import draw_mix_curves, mix_table
 from coordinator.report.page import Content, render_page
@@ -108,6 +109,8 @@ def _make_content(folder: Path, run: Run, results: Results) -> Content:
         mix_curves=[p for found in mixed if run.mix and found and (p := draw_mix_curves(run, run.mix, found))],
         worklist=[table for table in [worklist_table(run)] if table],
         paper_comparisons=compare_with_paper(run, results),
+        leaks=[table for table in [leak_table(run)] if table],
+        no_leaks=describe_no_leaks(run),
         rankings=[table for table in [ranking_table(run)] if table],
         scatters=[picture for picture in scatters if picture],
         training_curves=[picture for picture in training_curves if picture],

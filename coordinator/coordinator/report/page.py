@@ -42,6 +42,8 @@ class Content:
         mix_curves: the same, drawn.
         worklist: masks to look at first; at most one table.
         paper_comparisons: our numbers and the paper's, one for each of its tables.
+        leaks: scans that were trained on and tested with; at most one table.
+        no_leaks: what stands in its place.
         rankings: label versions whose rank depends on the convention; at most one table.
         scatters: Fig. 2, one for each dataset.
         training_curves: one for each dataset.
@@ -69,6 +71,8 @@ class Content:
     mix_curves: Sequence[Picture]
     worklist: Sequence[TextTable]
     paper_comparisons: Sequence[TextTable]
+    leaks: Sequence[TextTable]
+    no_leaks: str
     rankings: Sequence[TextTable]
     scatters: Sequence[Picture]
     training_curves: Sequence[Picture]
@@ -84,7 +88,7 @@ class Content:
         return [
             *single, *self.label_organs, *self.model_organs, *self.transfers, *self.distances,
             *self.agreement, *self.consistency, *self.verdict, *self.paper_findings, *self.dose_tables,
-            *self.mix_tables, *self.worklist,
+            *self.mix_tables, *self.worklist, *self.leaks,
             *self.paper_comparisons, *self.rankings,
         ]  # fmt: skip
 

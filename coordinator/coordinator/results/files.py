@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from contract import statefiles
+from coordinator.study.leaks import Leak
 from coordinator.study.steps import ADDED_TOOLS
 from coordinator.tools.added import read_record
 
@@ -63,5 +64,7 @@ def parse_plan(content: bytes) -> dict[str, Any]:
     for name in ("versions", "labels", "common_labels"):
         if not isinstance(plan[name], dict):
             raise TypeError(f"its {name!r} is a {type(plan[name]).__name__}")
+    leaks = plan.get("leaks")
+    plan["leaks"] = leaks if leaks is None else tuple(Leak(**{**leak, "cases": tuple(leak["cases"])}) for leak in leaks)
     plan[ADDED_TOOLS] = {version: read_record(kept) for version, kept in plan.get(ADDED_TOOLS, {}).items()}
     return plan

@@ -69,8 +69,7 @@ def load_run(run: Path | str) -> Run:
     Raises:
         UsageError: one of these two files is missing or unreadable, or an earlier version wrote the folder.
     """
-    run = Path(run)
-    study, recorded = _read_study_and_plan(run)
+    study, recorded = _read_study_and_plan(run := Path(run))
     plan = hide_place(run, recorded)
     datasets = tuple(_read_dataset(run, plan, name) for name in plan["versions"])
     seeds, failed_steps = read_seeds(plan), read_mapping(run, "failures.json", parse_failures)
@@ -106,6 +105,7 @@ def load_run(run: Path | str) -> Run:
         failed_networks=tuple(records.failed_networks),
         mix=mix,
         added_tools=plan[ADDED_TOOLS],
+        leaks=plan["leaks"],
     )
 
 

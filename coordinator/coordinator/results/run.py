@@ -9,6 +9,7 @@ import polars as pl
 
 from coordinator.results.failednetworks import FailedNetwork
 from coordinator.scoring.schema import AGREEMENT_SCHEMA, SCHEMA, SHELL_SCHEMA
+from coordinator.study.leaks import Leak
 from coordinator.study.marks import Marks
 from coordinator.study.settings import ScoreSettings, VerdictSettings
 from coordinator.study.split import Split
@@ -197,6 +198,7 @@ class Run:
         failed_networks: in-domain and fine-tuned, with reasons; their scores are in no frame, so that nobody compares
             them.
         added_tools: label version -> what is kept of the foreign image that made it.
+        leaks: scans that were, or may have been, trained on and tested with; None where an earlier release planned.
     """
 
     study: str
@@ -222,6 +224,7 @@ class Run:
     failed_networks: tuple[FailedNetwork, ...]
     mix: Mix | None = None
     added_tools: Mapping[str, AddedTool] = field(default_factory=dict)
+    leaks: tuple[Leak, ...] | None = None
 
     def __repr__(self) -> str:
         """A line for notebooks, where the frames would flood the cell."""

@@ -65,6 +65,7 @@ class StudyFile(Strict):
     )
     mix: MixEntry | None = Field(default=None, description="label versions with some better labels")
     exclude: dict[str, dict[str, str]] = Field(default_factory=dict, description="dataset -> case -> reason")
+    exclude_leaks: bool | None = Field(default=None, description="whether scans that networks know test nothing")
     score: ScoreSettings = ScoreSettings()
     train: TrainSettings | None = None
     transfer: Items[FolderName] = Field(

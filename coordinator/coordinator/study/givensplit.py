@@ -16,6 +16,7 @@ from coordinator.study.split import Split
 
 HELD_OUT = ("holdout", "val")
 """What a file calls the held-out cases: ours, nnU-Net's."""
+EXCLUDE = ", or set `exclude_leaks: true` to leave such held-out cases out of the tests"
 
 
 def read_given_split(given: GivenSplit, beside: Path) -> Split:
@@ -115,7 +116,7 @@ def _find_problems(split: Split, dataset: DatasetCheck, never_held_out: Collecti
             yield f"{name}: must have a case that can be used, but all are excluded or set aside: {_list(given)}"
     yield from _find_separated(train, holdout, dataset)
     if leaked := sorted(holdout.intersection(never_held_out)):
-        yield f"networks are trained on other datasets with the scans of {_list(leaked)}; hold out others"
+        yield f"networks are trained on other datasets with the scans of {_list(leaked)}; hold out others{EXCLUDE}"
     if train:
         yield from describe_unlearned(Split(tuple(train), tuple(holdout)), dataset)
 
@@ -124,13 +125,13 @@ def _find_separated(train: set[str], holdout: set[str], dataset: DatasetCheck) -
     """What must be on one side, but is on both: a scan that comes twice, a group of dataset.yaml, or both joined."""
     separated = [twins for twins in dataset.twins if train.intersection(twins) and holdout.intersection(twins)]
     for twins in separated:
-        yield f"one scan must be on one side, but {_list(twins)} are the same scan; exclude one of them"
+        yield f"one scan must be on one side, but {_list(twins)} are the same scan; exclude one of them{EXCLUDE}"
     for together in dataset.kept_together:
         learned, tested = sorted(train.intersection(together)), sorted(holdout.intersection(together))
         if learned and tested and not any(set(twins) <= set(together) for twins in separated):
             yield (
                 "a group of dataset.yaml must be on one side, with what is the same scan as one of its cases, but "
-                f"networks would be trained on {_list(learned)} and tested on {_list(tested)}; move them"
+                f"networks would be trained on {_list(learned)} and tested on {_list(tested)}; move them{EXCLUDE}"
             )
 
 

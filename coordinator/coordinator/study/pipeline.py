@@ -45,6 +45,7 @@ from coordinator.study.generatorsteps import made_in_folds
 from coordinator.study.givensplit import describe_unlearned, find_unused, read_given_split, use_given_split
 from coordinator.study.labelmappings import IdMapping, find_id_mapping, find_set_mapping
 from coordinator.study.labelversions import label_version_steps, list_known, refuse_unscorable
+from coordinator.study.leaks import find_leaks, leave_out_leaks, never_held_out
 from coordinator.study.marks import Marks, find_marks, join_marks
 from coordinator.study.mixtures import describe_mix, ranking_steps
 from coordinator.study.networks import Training, network_steps
@@ -136,9 +137,11 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
         for source in study.content.datasets:
             if shared := find_shared_scans(checked[target], checked[source]):
                 scans = ", ".join(f"{target}/{case} = {source}/{twin}" for case, twin in shared.items())
+                follows = "although" if study.content.exclude_leaks is False else "so"
+                held_out = "may be" if study.content.exclude_leaks is False else "are not"
                 warning = (
                     f"{len(shared)} scans are in both {source} and {target}; networks that are trained on {source} are "
-                    f"fine-tuned on {target}, so there these scans are not held out: {scans}"
+                    f"fine-tuned on {target}, {follows} there these scans {held_out} held out: {scans}"
                 )
                 for name in (source, target):
                     checked[name] = replace(checked[name], warnings=(*checked[name].warnings, warning))
@@ -220,12 +223,8 @@ def _split_dataset(
 
     In a target dataset, scans that other datasets train on are not held out.
     """
-    known: set[str] = set()
-    if name in study.content.transfer:
-        for source in study.content.datasets:
-            known.update(find_shared_scans(checked[name], checked[source]))
+    known = never_held_out(study, checked, name)
     dataset, is_compared = checked[name], name in study.content.datasets
-    known.update(case for group in dataset.kept_together if known.intersection(group) for case in group)
     testable = dataset.covered(study.reference)
     complete = [version for version in study.versions if version not in study.filled]
     together = [tuple(case for case in group if case in testable) for group in dataset.kept_together]
@@ -233,7 +232,10 @@ def _split_dataset(
         folds = draw_folds(testable, train, name, train.folds, together)
         return tuple(leave_out_unlabelled(fold, dataset, study.reference, complete) for fold in folds)
     if given := train.given_split(name):
-        split = use_given_split(read_given_split(given, study.file.parent), dataset, study.file, known)
+        split = read_given_split(given, study.file.parent)
+        if study.content.exclude_leaks:
+            split = leave_out_leaks(split, dataset, study.file, known)
+        split = use_given_split(split, dataset, study.file, known)
     else:
         split = split_cases(testable, train, name, together, known)
     if not is_compared:
@@ -288,6 +290,7 @@ def _describe_study(
         "verdict": study.content.verdict.model_dump(),
         "cases": {d: list(checked[d].cases) for d in (*datasets, *study.content.transfer)},
         "groups": {d: checked[d].observations for d in (*datasets, *study.content.transfer)},
+        "leaks": [asdict(leak) for leak in find_leaks(study, checked)],
     }
     if study.added:
         about[ADDED_TOOLS] = {name: added.model_dump(mode="json") for name, added in study.added.items()}

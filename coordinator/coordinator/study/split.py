@@ -130,6 +130,7 @@ def _smallest_group(
     if not free:
         raise UsageError(
             f"{dataset}: some scan must be held out, but each is also on the training side (the same scan more than "
-            "once, or in another dataset of the study); add other scans, or leave one of the datasets out"
+            "once, or in another dataset of the study); add other scans, or leave one of the datasets out; or, to "
+            "test on scans that networks know, say `exclude_leaks: false`"
         )
     return min(free, key=lambda group: (len(group), group))

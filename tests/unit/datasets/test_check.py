@@ -70,7 +70,7 @@ def test_warnings_describe_the_dataset_as_a_whole(dataset: Dataset) -> None:
 
     warnings = " ".join(check_dataset(dataset, {"x": "gone"}).warnings)
 
-    assert "cases with the same image: a, b" in warnings
+    assert "cases with the same scan: a, b" in warnings
     assert "labels without an image: orphan" in warnings
     assert "organs that occur in no case: spleen" in warnings
     assert "excluded cases that do not exist: x" in warnings

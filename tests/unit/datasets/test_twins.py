@@ -70,7 +70,7 @@ def test_a_twin_is_found_by_its_values(tmp_path: Path, write: Callable[[Path], N
     checked = check_dataset(open_dataset(folder.parent, "toy"))
 
     assert checked.twins == [("a", "c")]
-    assert "cases with the same image: a, c; a split keeps them on one side" in checked.warnings
+    assert "cases with the same scan: a, c; a split keeps them on one side" in checked.warnings
 
 
 def test_a_twin_in_another_dataset_is_found(tmp_path: Path):

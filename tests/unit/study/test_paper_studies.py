@@ -56,7 +56,22 @@ def test_scans_that_a_base_dataset_shares_with_a_target_are_named(
     ended = call_coordinator(capfd, "plan", copied / "studies" / "paper" / "abdomenct1k.yaml", "--runtime", "process")
 
     assert ended.code == 0, ended.err
-    assert "5 scans are in both abdomenct1k and flare21" in ended.err
+    assert "10 scans are in both abdomenct1k and flare21" in ended.err
+    assert "flare21/train_010 = abdomenct1k/Case_00010" in ended.out
+    assert "held out like others (`exclude_leaks: false`), so tests may show what is only remembered" in ended.out
+
+
+def test_where_a_target_has_no_other_scans_nothing_is_tested_unless_told_to(
+    copied: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    careful = copied / "studies" / "paper" / "careful.yml"
+    careful.write_text((careful.parent / "abdomenct1k.yaml").read_text().replace("exclude_leaks: false", ""))
+
+    ended = call_coordinator(capfd, "plan", careful, "--runtime", "process")
+
+    assert ended.code == 2
+    assert "flare21: some scan must be held out, but each is also on the training side" in ended.err
+    assert "or, to test on scans that networks know, say `exclude_leaks: false`" in ended.err
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in (STUDIES / "quick").glob("*.yaml")))
