@@ -159,6 +159,7 @@ def test_every_study_of_the_repository_is_read_and_its_networks_show_the_noise_o
 ) -> None:
     train = load_study(file, tools).content.train
 
-    is_papers = file.parent.name == "paper"  # one network for each cell, as in the paper; the file says how to change it
+    # The paper's have one network for each cell; the file says how to change it.
+    is_papers = file.parent.name == "paper"
     assert is_papers == ("# noise_seeds: [1, 2]" in file.read_text())
     assert train is None or is_papers or len((*train.seeds, *train.noise_seeds)) > 1
