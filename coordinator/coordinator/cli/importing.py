@@ -31,7 +31,7 @@ MOST_OVERLAPS = 10
 def import_command(
     context: click.Context, source: Path, name: str | None, data: Path, layout: str | None, *, dry_run: bool
 ) -> None:
-    """Make a dataset folder of SRC, a folder as it was published, or of nnU-Net's, MSD's or your own layout.
+    """Make a dataset folder of SRC, a folder or archive: a published dataset, or nnU-Net's, MSD's, BIDS's or your own.
 
     Files that can serve as they are become links, others are written anew as .nii.gz. SRC is only read. Masks of single
     organs are merged: a voxel in several masks goes to the organ with the fewest voxels in that case, and of two with
@@ -72,6 +72,8 @@ def _print_table(prepared: importer.Prepared) -> None:
 
 def _describe_way(prepared: importer.Prepared, case: SourceCase) -> str:
     source, data = prepared.request.source, prepared.request.data
+    if source.is_file():
+        return "unpacked" if case.labels else "image: unpacked, labels: masks merged"
     image = plan_way(source / case.image, data)
     labels = plan_way(source / case.labels, data) if case.labels else "masks merged"
     return image if image == labels else f"image: {image}, labels: {labels}"

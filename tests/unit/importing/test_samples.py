@@ -1,6 +1,7 @@
 """Real CTs in the layouts that people have: one command each, and the check of datasets finds nothing to set aside."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import nibabel as nib
@@ -79,14 +80,15 @@ def test_real_scans_in_msds_layout(samples: Path, tmp_path: Path, capfd: Capture
 
 def test_real_scans_in_totalsegmentators_layout(samples: Path, tmp_path: Path, capfd: Captured):
     source = tmp_path / "Totalsegmentator_dataset_v201"
-    for scan, labels in SCANS.items():
-        link(samples / scan / "ct.nii.gz", source / scan / "ct.nii.gz")
+    cases = {"ts_a": "s0011", "ts_b": "s0058"}
+    for (scan, labels), case in zip(SCANS.items(), cases.values(), strict=True):
+        link(samples / scan / "ct.nii.gz", source / case / "ct.nii.gz")
         image = nib.load(samples / scan / f"{labels}.nii.gz")
         voxels = np.asarray(image.dataobj)
         present = set(np.unique(voxels).tolist())
         for i, organ in TABLE.items():
             if i in present or scan == "ts_a":
-                save(source / scan / "segmentations" / f"{organ}.nii.gz", (voxels == i).astype(np.uint8), image.affine)
+                save(source / case / "segmentations" / f"{organ}.nii.gz", (voxels == i).astype(np.uint8), image.affine)
 
     data = tmp_path / "data"
     ended = call_coordinator(capfd, "dataset", "import", source, "--into", data)
@@ -95,8 +97,33 @@ def test_real_scans_in_totalsegmentators_layout(samples: Path, tmp_path: Path, c
     dataset = open_dataset(data, "totalsegmentator")
     assert (ended.code, checked.code) == (0, 0)
     assert "note: not all cases have a mask of: " in ended.out
-    for scan in SCANS:
-        expect_true_labels(dataset, scan, samples, scan)
+    for scan, case in cases.items():
+        expect_true_labels(dataset, case, samples, scan)
     record = json.loads((dataset.folder / "import.json").read_text())
     assert "fewest voxels" in record["merge_rule"]
     assert not any("overlaps" in about for about in record["cases"].values())
+
+
+def test_real_scans_in_bidss_layout_and_packed(samples: Path, tmp_path: Path, capfd: Captured):
+    source, archive = tmp_path / "bids", tmp_path / "bids.zip"
+    for scan, labels in {"a": "ts_a", "b": "ts_b"}.items():
+        link(samples / labels / "ct.nii.gz", source / f"sub-{scan}" / "ct" / f"sub-{scan}_ct.nii.gz")
+        link(
+            samples / labels / f"{SCANS[labels]}.nii.gz",
+            source / "derivatives" / "seg" / f"sub-{scan}" / "ct" / f"sub-{scan}_desc-organs_dseg.nii.gz",
+        )
+    rows = "".join(f"{i}\t{organ}\n" for i, organ in TABLE.items())
+    (source / "derivatives" / "seg" / "dseg.tsv").write_text(f"index\tname\n{rows}")
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in source.rglob("*"):
+            packed.write(file, file.relative_to(source))
+
+    folder = import_and_check(capfd, source, "bids")
+    for scan in SCANS:
+        expect_true_labels(folder, f"sub-{scan[-1]}", samples, scan)
+    (tmp_path / "data").rename(tmp_path / "of_folder")
+    unpacked = import_and_check(capfd, archive, "bids")
+
+    assert unpacked.cases() == ["sub-a", "sub-b"]
+    for scan in SCANS:
+        expect_true_labels(unpacked, f"sub-{scan[-1]}", samples, scan)

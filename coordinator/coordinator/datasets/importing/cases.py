@@ -1,7 +1,8 @@
 """What a layout finds: cases with their files, what is left out and why, and how the dataset is described."""
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from contract.casenames import CHANNEL, find_twins
@@ -79,6 +80,19 @@ def split_ending(path: str) -> tuple[str, str]:
         if path.lower().endswith(ending):
             return path[: -len(ending)], path[-len(ending) :]
     return path, ""
+
+
+def needed_files(cases: Iterable[SourceCase], files: Iterable[str]) -> list[str]:
+    """All files of cases, sorted: those that they name, and the voxels of pairs.
+
+    Args:
+        cases: of a source.
+        files: all that lie in it.
+    """
+    named = {file for case in cases for file in case.files}
+    headers = {stem.lower() for stem, ending in map(split_ending, named) if ".hdr" in ending.lower()}
+    voxels = {file for file in files if re.sub(r"\.img(\.gz)?$", "", file.lower()) in headers} if headers else set()
+    return sorted(named | voxels)
 
 
 def drop_channel(stem: str) -> str:

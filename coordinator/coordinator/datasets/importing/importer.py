@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contract import atomic
@@ -19,7 +19,8 @@ from contract.niftifiles import SMALL
 from contract.processes import count_processes, map_cases
 from contract.volumes import read_header
 from coordinator.datasets.importing import record
-from coordinator.datasets.importing.cases import Found, SourceCase
+from coordinator.datasets.importing.archives import is_archive, list_archive, unpack
+from coordinator.datasets.importing.cases import Found, SourceCase, needed_files
 from coordinator.datasets.importing.descriptions import write_description
 from coordinator.datasets.importing.listing import Listing, list_folder
 from coordinator.datasets.importing.onecase import CaseResult, Place, import_case
@@ -32,6 +33,9 @@ BYTES_OF_VOXEL = 8
 MOST_LISTED = 10
 """Cases that a message names."""
 
+UNPACKED = "source"
+"""Folder for what is needed of an archive; its files are linked, and it is removed at the end."""
+
 ShowProgress = Callable[[int, int], None]
 
 
@@ -40,7 +44,7 @@ class Request:
     """What is to be imported.
 
     Attributes:
-        source: a folder.
+        source: a folder, or an archive.
         data: folder of dataset folders.
         name: of the dataset; None takes the proposed one.
         layout: the only one to try; None tries all.
@@ -91,7 +95,7 @@ def prepare_import(request: Request) -> Prepared:
             f"--into: {data} must not lie in {source}, since nothing is written there; give a folder outside of it"
         )
     refuse_dataset_folder(data)
-    listing = list_folder(source)
+    listing = list_archive(source) if is_archive(source) else list_folder(source)
     found = recognise(listing, request.layout)
     name = found.description.name if request.name is None else request.name
     if problem := name_problem(name):
@@ -111,7 +115,7 @@ def find_finished(prepared: Prepared) -> record.Summary | None:
     earlier = record.read_summary(folder)
     if earlier is None:
         raise UsageError(f"{folder}: must not exist yet, but is another dataset or folder; choose another name by --as")
-    if earlier.fingerprint != record.take_fingerprint(prepared.found, prepared.request.source):
+    if earlier.fingerprint != record.take_fingerprint(prepared.found, prepared.listing, prepared.request.source):
         raise UsageError(
             f"{folder}: was imported from other files ({earlier.source}, {earlier.cases} cases), or those have changed "
             "since; choose another name by --as, or remove the folder to import it anew"
@@ -135,11 +139,12 @@ def run_import(prepared: Prepared, show_progress: ShowProgress = lambda done, to
     part = data / f".{prepared.name}.importing"
     part.mkdir(exist_ok=True)
     with _locked(part):
-        fingerprint = record.take_fingerprint(found, prepared.request.source)
+        fingerprint = record.take_fingerprint(found, prepared.listing, prepared.request.source)
         done = record.begin(part, fingerprint)
-        place = Place(Path(os.path.realpath(prepared.request.source)), part, data)
+        place = Place(_open_source(prepared, part, show_progress), part, data)
         show_progress(len(done), len(found.cases))
         for result in _import_cases([case for case in found.cases if case.name not in done], place, found):
+            result = _name_source(result, place.source, prepared.request.source)
             record.append(part, result)
             done[result.case] = result
             show_progress(len(done), len(found.cases))
@@ -150,6 +155,25 @@ def run_import(prepared: Prepared, show_progress: ShowProgress = lambda done, to
     if summary is None:
         raise UsageError(f"{prepared.folder}: was changed while it was imported; remove it, then import it again")
     return summary
+
+
+def _open_source(prepared: Prepared, part: Path, show_progress: ShowProgress) -> Path:
+    """The folder below which the files of cases lie; what is needed of an archive is unpacked."""
+    source = prepared.request.source
+    if not source.is_file():
+        return Path(os.path.realpath(source))
+    folder = part / UNPACKED
+    folder.mkdir(exist_ok=True)
+    names = needed_files(prepared.found.cases, prepared.listing.files)
+    unpack(source, set(names), folder, show_progress)
+    return folder
+
+
+def _name_source(result: CaseResult, folder: Path, source: Path) -> CaseResult:
+    """The result with paths as the user gave them."""
+    return (
+        result if result.problem is None else replace(result, problem=result.problem.replace(str(folder), str(source)))
+    )
 
 
 def _import_cases(cases: list[SourceCase], place: Place, found: Found) -> Iterator[CaseResult]:
@@ -190,6 +214,7 @@ def _finish(prepared: Prepared, results: list[CaseResult], fingerprint: str, par
     origin = record.Origin(prepared.listing.name, fingerprint, prepared.listing.skipped)
     record.write(part, found, origin, results)
     atomic.write_text(part / DESCRIPTION, text)
+    shutil.rmtree(part / UNPACKED, ignore_errors=True)
     (part / record.CASES).unlink()
     (part / record.BEGUN).unlink()
     for kind in ("images", "labels"):

@@ -41,7 +41,10 @@ def find_abdomenatlas(listing: Listing) -> Found | None:
 
 
 def find_totalsegmentator(listing: Listing) -> Found | None:
-    """The cases of TotalSegmentator's dataset, or of one that is laid out as it is: their masks merged."""
+    """The cases of TotalSegmentator's dataset, or of one that is laid out as it is: their masks merged.
+
+    Masks of TotalSegmentator's names get the ids of its models; only cases that are called as its own are its dataset.
+    """
     folders = _read_folders(listing, r"(?!BDMAP_)[^/]+", {})
     folders.combined.clear()
     organs = sorted({organ for masks in folders.masks.values() for organ in masks})
@@ -49,10 +52,13 @@ def find_totalsegmentator(listing: Listing) -> Found | None:
         return None
     for name in ("totalsegmentator", "totalsegmentator1"):
         known = describe_known(name)
-        if set(organs) <= set((known.labels or {}).values()):
-            return _make(listing, "totalsegmentator", folders, known, ())
+        ids = {label: organ for label, organ in (known.labels or {}).items() if organ in organs}
+        if len(ids) == len(organs):
+            is_official = all(re.fullmatch(r"s\d{4}", case) for case in folders.masks)
+            own = Description(propose_name(listing.name), labels=ids)
+            return _make(listing, "totalsegmentator", folders, known if is_official else own, ())
     own = Description(propose_name(listing.name), labels=dict(enumerate(organs, 1)))
-    notes = ("its masks are not TotalSegmentator's: label ids were given in alphabetical order",)
+    notes = ("its masks have other names than TotalSegmentator's: label ids were given in alphabetical order",)
     return _make(listing, "totalsegmentator", folders, own, notes)
 
 

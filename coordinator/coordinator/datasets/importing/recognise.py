@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from contract.errors import UsageError
+from coordinator.datasets.importing.bids import find_bids
 from coordinator.datasets.importing.cases import Found, refuse_twins
 from coordinator.datasets.importing.flat import find_flat
 from coordinator.datasets.importing.jsonfolders import find_msd, find_nnunet
@@ -42,6 +43,7 @@ LAYOUTS = (
     Layout("totalsegmentator", 0, "s0000/ct.nii.gz with s0000/segmentations/<organ>.nii.gz", find_totalsegmentator),
     Layout("nnunet", 1, "dataset.json, imagesTr/<case>_0000.nii.gz with labelsTr/<case>.nii.gz", find_nnunet),
     Layout("msd", 1, "dataset.json, imagesTr/<case>.nii.gz with labelsTr/<case>.nii.gz", find_msd),
+    Layout("bids", 1, "sub-01/ct/sub-01_ct.nii.gz with derivatives/<pipeline>/…/sub-01_dseg.nii.gz", find_bids),
     Layout("flat", 2, "images/<case>.nii.gz with labels/<case>.nii.gz, or <case>_seg.nii.gz beside", find_flat),
 )
 LAYOUT_NAMES = tuple(layout.name for layout in LAYOUTS)

@@ -4,7 +4,6 @@ No times and no paths outside of the source stand in it: the same source gives t
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from typing import Any
 
 from contract import atomic, records, statefiles
 from contract.datasets import SUFFIX
-from coordinator.datasets.importing.cases import Found
-from coordinator.datasets.importing.files import voxel_file
+from coordinator.datasets.importing.cases import Found, needed_files
+from coordinator.datasets.importing.listing import Listing
 from coordinator.datasets.importing.masks import RULE
 from coordinator.datasets.importing.onecase import CaseResult
 
@@ -61,17 +60,12 @@ class Summary:
     overlaps: Mapping[str, int]
 
 
-def take_fingerprint(found: Found, source: Path) -> str:
-    """Digest of what a dataset is made from: names, sizes and times of its files, and its description."""
-    files = sorted({file for case in found.cases for file in case.files})
-    files += sorted(
-        os.path.relpath(voxels, source)
-        for file in files
-        if ".hdr" in file.lower()[-7:] and (voxels := voxel_file(source / file)) is not None
-    )
+def take_fingerprint(found: Found, listing: Listing, source: Path) -> str:
+    """Digest of what a dataset is made from: names, sizes and times of its files or archive, and its description."""
+    files = needed_files(found.cases, listing.files)
     description = asdict(found.description) | {"labels": sorted((found.description.labels or {}).items())}
     cases = [[case.name, case.files, case.group] for case in found.cases]
-    stamps = [[file, *_stamp(source / file)] for file in files]
+    stamps = [_stamp(source)] if source.is_file() else [[file, *_stamp(source / file)] for file in files]
     return records.digest([IMPORT_VERSION, found.layout, description, cases, stamps])
 
 
