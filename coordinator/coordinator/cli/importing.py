@@ -1,6 +1,7 @@
 """`coordinator dataset import`: make a dataset folder of what somebody else has laid out."""
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from contract.errors import ExitCode
+from contract.datasets import DESCRIPTION
+from contract.errors import ExitCode, UsageError
 from coordinator.datasets.importing import importer, record
+from coordinator.datasets.importing.archives import is_archive
 from coordinator.datasets.importing.cases import SourceCase
 from coordinator.datasets.importing.files import plan_way
 from coordinator.datasets.importing.recognise import LAYOUT_NAMES
@@ -57,6 +60,29 @@ def import_command(
     for case, problem in earlier.set_aside.items():
         click.echo(f"error: {case}: set aside: {problem}", err=True)
     context.exit(ExitCode.CASES_FAILED if earlier.set_aside else ExitCode.DONE)
+
+
+def refuse_sources(names: Sequence[str], data: Path) -> None:
+    """Refuse names of a study's datasets that are folders or archives to be imported first.
+
+    Args:
+        names: of datasets, or what the user took for such.
+        data: folder of dataset folders.
+
+    Raises:
+        UsageError: one of them is no dataset folder, but there is something of that name; it gives the command.
+    """
+    for name in names:
+        places = [data / name, Path(name)] if name.strip("./") else []
+        if any((place / DESCRIPTION).is_file() for place in places):
+            continue
+        for place in places:
+            if place.is_dir() or is_archive(place):
+                command = ["coordinator", "dataset", "import", str(place), "--into", str(data)]
+                raise UsageError(
+                    f"{place}: must be a dataset folder, but has no {DESCRIPTION}; make one of it first: "
+                    f"{shlex.join(command)}"
+                )
 
 
 def _print_table(prepared: importer.Prepared) -> None:

@@ -255,3 +255,8 @@ def test_totalsegmentators_masks_are_merged_into_the_ids_of_its_models(
     assert merged.shape == SHAPE
     # The heart has the stomach's voxels here: of two equally large organs the lower id gets them.
     assert (np.count_nonzero(merged == 6), np.count_nonzero(merged == heart)) == (stomach, 0)
+    overlaps = record_of(dataset)["cases"]["s0000"]["overlaps"]
+    assert overlaps["stomach > heart" if heart == 51 else "stomach > heart_myocardium"] == stomach
+    assert (
+        f"masks overlap in 1 cases: s0000 ({sum(overlaps.values())} voxels); import.json lists the organs" in ended.out
+    )

@@ -112,6 +112,11 @@ def find_finished(prepared: Prepared) -> record.Summary | None:
     folder = prepared.folder
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return None
+    if os.path.realpath(folder) == os.path.realpath(prepared.request.source):
+        raise UsageError(
+            f"{folder}: is the source itself, so that the dataset can't have that name; rename the source, such as to "
+            f"{prepared.name}-source, or choose another name by --as"
+        )
     earlier = record.read_summary(folder)
     if earlier is None:
         raise UsageError(f"{folder}: must not exist yet, but is another dataset or folder; choose another name by --as")

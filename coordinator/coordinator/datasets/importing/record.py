@@ -4,6 +4,7 @@ No times and no paths outside of the source stand in it: the same source gives t
 """
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -94,9 +95,12 @@ def begin(part: Path, fingerprint: str) -> dict[str, CaseResult]:
 def append(part: Path, result: CaseResult) -> None:
     """Note that a case is done."""
     file = part / CASES
-    cut_short = file.is_file() and file.read_bytes()[-1:] not in (b"\n", b"")
-    with atomic.naming(file), file.open("a", encoding="utf-8") as stream:
-        stream.write(("\n" if cut_short else "") + json.dumps(asdict(result), ensure_ascii=False) + "\n")
+    line = json.dumps(asdict(result), ensure_ascii=False).encode() + b"\n"
+    with atomic.naming(file), file.open("a+b") as stream:
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            line = line if stream.read(1) == b"\n" else b"\n" + line  # a crash has cut the last one short
+        stream.write(line)
 
 
 def write(folder: Path, found: Found, origin: Origin, results: Sequence[CaseResult]) -> None:
