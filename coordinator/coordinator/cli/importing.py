@@ -56,7 +56,9 @@ def import_command(
             earlier = importer.run_import(prepared, show_progress)
         _print_lines(_describe_result(prepared, earlier))
     else:
-        click.echo(f"{prepared.folder}: imported already from the same files: {earlier.cases} cases; nothing was done")
+        click.echo(
+            f"{prepared.folder}: imported already from the same files: {len(earlier.names)} cases; nothing was done"
+        )
     for case, problem in earlier.set_aside.items():
         click.echo(f"error: {case}: set aside: {problem}", err=True)
     context.exit(ExitCode.CASES_FAILED if earlier.set_aside else ExitCode.DONE)
@@ -125,7 +127,7 @@ def _describe_result(prepared: importer.Prepared, summary: record.Summary) -> It
         named = ", ".join(f"{case} ({n} voxels)" for case, n in worst[:MOST_OVERLAPS])
         more = ", …" if len(worst) > MOST_OVERLAPS else ""
         yield f"masks overlap in {len(worst)} cases: {named}{more}; {record.RECORD} lists the organs"
-    yield f"{summary.cases} of {len(prepared.found.cases)} cases in {prepared.folder}"
+    yield f"{len(summary.names)} of {len(prepared.found.cases)} cases in {prepared.folder}"
     yield f"next: coordinator dataset check {prepared.folder}"
 
 

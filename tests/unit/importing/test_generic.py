@@ -1,5 +1,6 @@
 """Layouts that anybody may use: nnU-Net's, MSD's, plain folders, masks of own organs."""
 
+import gzip
 from pathlib import Path
 
 import nibabel as nib
@@ -75,6 +76,8 @@ def test_msds_archive_has_hidden_twins_of_all_files_and_a_json_at_its_top(tmp_pa
         ({"labels": {"background": 0, "liver": 1}, "channel_names": {"0": "T2w"}}, "images must be CT, but they are 'T2w'"),
         ({"labels": {"background": 0, "liver": 1}, "channel_names": {"0": "CT", "1": "PET"}}, "one channel, CT"),
         ({}, "labels must name each id"),
+        ({"labels": {"background": 0, "a long name" * 30: 1}}, "must be a text on one line"),
+        ({"labels": {"background": 0, "liver": 70000}}, "ids must lie in 1..65535"),
     ],
 )  # fmt: skip
 def test_a_dataset_json_that_means_something_else_is_refused(
@@ -87,7 +90,7 @@ def test_a_dataset_json_that_means_something_else_is_refused(
     ended = import_into_data(capfd, source)
 
     assert ended.code == 2
-    assert ended.err.startswith("error: dataset.json: ")
+    assert ended.err.startswith(("error: dataset.json: ", f"error: {source}: its table of organs: "))
     assert message in ended.err
     assert not (tmp_path / "data").exists()
 
@@ -159,3 +162,21 @@ def test_other_forms_of_nifti_are_written_anew_with_the_same_voxels_on_the_same_
         assert np.abs(imported.affine - AFFINE).max() < 1e-5
         assert imported.get_data_dtype() == array.dtype
     assert call_coordinator(capfd, "dataset", "check", dataset.folder).code == 0
+
+
+def test_pairs_without_their_voxels_or_with_damaged_ones_are_set_aside(tmp_path: Path, capfd: Captured):
+    source = tmp_path / "pairs"
+    for case in ("a", "b", "c"):
+        save(source / "images" / f"{case}.hdr", patient(5).image)
+        save(source / "labels" / f"{case}.nii.gz", patient(5).labels(LABELS))
+    (source / "images" / "b.img").unlink()
+    voxels = gzip.compress((source / "images" / "c.img").read_bytes())
+    (source / "images" / "c.img").unlink()
+    (source / "images" / "c.img.gz").write_bytes(voxels[:3000])
+
+    ended = import_into_data(capfd, source)
+
+    assert ended.code == 3
+    assert open_dataset(tmp_path / "data", "pairs").cases() == ["a"]
+    assert "b.hdr: a header must lie beside its voxels, but there is no .img; copy both files" in ended.err
+    assert "c.hdr: pair must be whole, but one of its files is damaged: " in ended.err

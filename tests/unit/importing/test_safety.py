@@ -261,3 +261,14 @@ def test_where_no_hard_link_can_be_a_relative_link_stays_in_the_data_folder_and_
     assert not (target / "b").is_symlink()
     target.parent.rename(tmp_path / "data" / "new")
     assert (tmp_path / "data" / "new" / "images" / "a").read_bytes() == inside.read_bytes()
+
+
+def test_a_dataset_that_lost_files_after_its_import_is_not_said_to_be_done(tmp_path: Path, capfd: Captured):
+    write_btcv(tmp_path / "a", [1, 2])
+    import_into_data(capfd, tmp_path / "a")
+    (tmp_path / "data" / "btcv" / "labels" / "0002.nii.gz").unlink()
+
+    ended = import_into_data(capfd, tmp_path / "a")
+
+    assert ended.code == 2
+    assert "must not change after it was imported, but files of 0002 are gone; remove the folder" in ended.err

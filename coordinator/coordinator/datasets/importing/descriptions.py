@@ -43,8 +43,8 @@ def write_description(description: Description, name: str, labels: Mapping[int, 
     else:
         fields = {key: getattr(description, key) for key in ("licence", "citation", "source")}
         lines = [f"{key}: {as_scalar(value)}\n" for key, value in fields.items() if value]
-        table = "".join(f"  {i}: {as_scalar(organ)}\n" for i, organ in sorted(labels.items()))
-        text = f"name: {as_scalar(name)}\n{''.join(lines)}labels:\n{table}"
+        table = "".join(f"\n  {i}: {as_scalar(organ)}" for i, organ in sorted(labels.items())) or " {}"
+        text = f"name: {as_scalar(name)}\n{''.join(lines)}labels:{table}\n"
     if groups:
         text += "groups:\n" + "".join(f"  {as_scalar(case)}: {as_scalar(group)}\n" for case, group in groups.items())
     return MADE_BY + text

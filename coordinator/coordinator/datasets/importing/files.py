@@ -8,6 +8,7 @@ import errno
 import gzip
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ import nibabel as nib
 from contract import atomic
 from contract.errors import CaseError
 from contract.gzipfiles import COMPRESSION_LEVEL
-from contract.niftiheaders import FLAG_SIZE, header_size
+from contract.niftiheaders import FLAG_SIZE, MOST_OFFSET, header_size
 from coordinator.datasets.importing.cases import split_ending
 
 Way = Literal["hard link", "link", "copy", "compressed", "pair joined"]
@@ -90,7 +91,8 @@ def write_anew(source: Path, target: Path) -> Way:
         gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file, 0) as packed,
     ):
         if is_pair:
-            _join_pair(source, packed)
+            with _telling_damage(source):
+                _join_pair(source, packed)
         else:
             with source.open("rb") as stream:
                 shutil.copyfileobj(stream, packed, PIECE)
@@ -122,13 +124,26 @@ def _join_pair(source: Path, packed: gzip.GzipFile) -> None:
             f"{source}: header must be that of a NIfTI pair, but its magic string is {magic!r}: Analyze files "
             "don't say where left is; convert it to NIfTI where its origin is known"
         )
-    offset = int(header["vox_offset"])
+    offset = float(header["vox_offset"])
+    if not 0 <= offset <= MOST_OFFSET:
+        raise CaseError(f"{source}: vox_offset must lie in 0 to {MOST_OFFSET}, but it is {offset:g}; repair the header")
     header["magic"] = b"n+1" if magic == b"ni1" else b"n+2\0\r\n\x1a\n"
     header["vox_offset"] = len(content) + FLAG_SIZE
     packed.write(header.binaryblock + b"\0" * FLAG_SIZE)
     with _open(voxels) as stream:
-        stream.read(offset)
+        stream.read(int(offset))
         shutil.copyfileobj(stream, packed, PIECE)
+
+
+@contextmanager
+def _telling_damage(source: Path) -> Iterator[None]:
+    """Turn what a damaged .gz raises into the failure of its case."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CaseError(
+            f"{source}: pair must be whole, but one of its files is damaged: {error}; copy both again"
+        ) from None
 
 
 @contextmanager

@@ -15,8 +15,8 @@ from coordinator.datasets.importing.listing import Listing
 
 IMAGE_FOLDER = re.compile(r"(images?|imgs?|cts?|volumes?|scans?)(tr|va|val|ts)?", re.IGNORECASE)
 LABEL_FOLDER = re.compile(r"(labels?|masks?|segs?|segmentations?|gts?|annotations?)(tr|va|val|ts)?", re.IGNORECASE)
-LABEL_ENDING = re.compile(r"[_.-](labels?|masks?|segs?|segmentations?|gt)$", re.IGNORECASE)
-IMAGE_ENDING = re.compile(r"[_.-](images?|img|ct|scan|volume)$", re.IGNORECASE)
+LABEL_ENDING = re.compile(r"(?<=.)[_.-](labels?|masks?|segs?|segmentations?|gt)$", re.IGNORECASE)
+IMAGE_ENDING = re.compile(r"(?<=.)[_.-](images?|img|ct|scan|volume)$", re.IGNORECASE)
 
 
 def find_flat(listing: Listing) -> Found | None:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from contract import atomic
-from contract.datasets import DESCRIPTION, name_problem, refuse_dataset_folder
+from contract import atomic, yamlfiles
+from contract.datasets import DESCRIPTION, DatasetDescription, case_names, name_problem, refuse_dataset_folder
 from contract.errors import CaseError, UsageError
 from contract.filelocks import lock
 from contract.niftifiles import SMALL
@@ -100,6 +100,8 @@ def prepare_import(request: Request) -> Prepared:
     name = found.description.name if request.name is None else request.name
     if problem := name_problem(name):
         raise UsageError(f"--as: {problem}; choose another name")
+    labels = dict(found.description.labels or {})
+    yamlfiles.parse(f"{source}: its table of organs", {"name": name, "labels": labels}, DatasetDescription)
     return Prepared(request, listing, found, name)
 
 
@@ -122,8 +124,14 @@ def find_finished(prepared: Prepared) -> record.Summary | None:
         raise UsageError(f"{folder}: must not exist yet, but is another dataset or folder; choose another name by --as")
     if earlier.fingerprint != record.take_fingerprint(prepared.found, prepared.listing, prepared.request.source):
         raise UsageError(
-            f"{folder}: was imported from other files ({earlier.source}, {earlier.cases} cases), or those have changed "
-            "since; choose another name by --as, or remove the folder to import it anew"
+            f"{folder}: was imported from other files ({earlier.source}, {len(earlier.names)} cases), or those have "
+            "changed since; choose another name by --as, or remove the folder to import it anew"
+        )
+    kept = [set(case_names(folder / kind)) for kind in ("images", "labels")]
+    if gone := sorted(set(earlier.names) - (kept[0] & kept[1])):
+        raise UsageError(
+            f"{folder}: must not change after it was imported, but files of {', '.join(gone[:MOST_LISTED])} are gone; "
+            "remove the folder to import it anew"
         )
     return earlier
 

@@ -91,7 +91,7 @@ def _count_skipped(path: str, skipped: Counter[str]) -> bool:
 
 def _walk(folder: Path) -> Iterator[str]:
     seen: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_fail, followlinks=True):
         status = Path(parent).stat()
         if (status.st_dev, status.st_ino) in seen:  # a link to a folder above it
             folders.clear()
@@ -99,3 +99,8 @@ def _walk(folder: Path) -> Iterator[str]:
         seen.add((status.st_dev, status.st_ino))
         below = os.path.relpath(parent, folder).replace(os.sep, "/")
         yield from (file if below == "." else f"{below}/{file}" for file in files)
+
+
+def _fail(error: OSError) -> None:
+    """Raise that a folder can't be read: what lies in it would be left out in silence."""
+    raise error

@@ -74,10 +74,11 @@ def import_case(name: str, case: SourceCase, place: Place, organs: Mapping[int, 
         if case.masks:
             return _merge(case, place, header, about_image, organs or {})
         return _import_labels(case, place, header, about_image, organs)
-    except CaseError as error:
+    except (CaseError, MemoryError) as error:
         for file in (image, labels):
             file.unlink(missing_ok=True)
-        return CaseResult(name, problem=str(error))
+        full = f"{case.image}: case must fit into memory, but does not ({error}); use a machine with more memory"
+        return CaseResult(name, problem=full if isinstance(error, MemoryError) else str(error))
 
 
 def _import_image(source: Path, target: Path, place: Place) -> tuple[NiftiHeader, dict[str, str]]:
@@ -137,8 +138,8 @@ def _merge(
 
 
 def _put_or_write(source: Path, target: Path, place: Place) -> str:
-    if not source.is_file():
-        raise CaseError(f"{source}: must be a file, but is none; copy it again")
+    if not source.is_file() or not os.access(source, os.R_OK):
+        raise CaseError(f"{source}: must be a file that you may read, but is none; copy it again")
     if split_ending(source.name)[1].lower() == SUFFIX:
         return put(source, target, place.data)
     return write_anew(source, target)

@@ -48,7 +48,7 @@ class Summary:
         source: name of the folder or archive.
         layout: of the source.
         fingerprint: of the files that were imported.
-        cases: how many were imported.
+        names: of the cases that were imported.
         set_aside: case -> why it was not.
         overlaps: case -> voxels that lay in more than one mask, where there are any.
     """
@@ -56,7 +56,7 @@ class Summary:
     source: str
     layout: str
     fingerprint: str
-    cases: int
+    names: tuple[str, ...]
     set_aside: Mapping[str, str]
     overlaps: Mapping[str, int]
 
@@ -143,7 +143,7 @@ def _parse_summary(content: bytes) -> Summary:
         source=str(record["source"]),
         layout=str(record["layout"]),
         fingerprint=str(record["fingerprint"]),
-        cases=len(record["cases"]),
+        names=tuple(record["cases"]),
         set_aside=dict(record["set_aside"]),
         overlaps=overlaps,
     )
