@@ -1,4 +1,4 @@
-"""`coordinator dataset`: make a phantom, describe a public dataset, check a dataset folder."""
+"""`coordinator dataset`: make a phantom, describe a public dataset, import one, check a dataset folder."""
 
 import os
 from pathlib import Path
@@ -7,11 +7,15 @@ import click
 
 from contract.datasets import open_dataset
 from contract.errors import ExitCode
+from coordinator.cli.importing import import_command
 
 
 @click.group()
 def dataset() -> None:
-    """Make, describe and check dataset folders."""
+    """Make, describe, import and check dataset folders."""
+
+
+dataset.add_command(import_command)
 
 
 @dataset.command()

@@ -82,9 +82,14 @@ def commands() -> None:
 @click.argument("datasets", nargs=-1, required=True)
 @click.option("--data", default="data", show_default=True, help="Folder of dataset folders.")
 def init(datasets: tuple[str, ...], data: str) -> None:
-    """Print a commented study file for DATASETS, names of dataset folders."""
+    """Print a commented study file for DATASETS, names of dataset folders.
+
+    For a folder or archive that is no dataset folder yet, it says how to make one of it.
+    """
+    from coordinator.cli.importing import refuse_sources
     from coordinator.study.template import study_template
 
+    refuse_sources(datasets, Path(data))
     click.echo(study_template(datasets, data), nl=False)
 
 

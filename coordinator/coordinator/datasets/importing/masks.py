@@ -1,0 +1,99 @@
+"""Binary masks of organs, merged into one label map; a voxel in several of them goes to the smaller organ."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contract.errors import CaseError
+from contract.grids import Grid
+from contract.labelmaps import MOST_ID
+from contract.volumes import read_labels
+
+RULE = (
+    "a voxel in several masks goes to the organ with the fewest voxels in that case, and of two with equally many to "
+    "the one with the lower label id"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Merged:
+    """A label map of masks.
+
+    Attributes:
+        labels: (X, Y, Z) label ids, on the grid that was given.
+        overlaps: (label id that got the voxels, label id that lost them) -> how many; of three masks in a voxel, each
+            that lost it is counted.
+        voxels: how many lie in more than one mask.
+    """
+
+    labels: NDArray[np.uint16]
+    overlaps: dict[tuple[int, int], int]
+    voxels: int
+
+
+def merge_masks(masks: Iterable[tuple[int, Path]], grid: Grid) -> Merged:
+    """Merge masks, by `RULE`; only one of them is in memory at a time.
+
+    Args:
+        masks: label id and file of each; the result does not depend on their order.
+        grid: RAS+ grid of the image.
+
+    Raises:
+        CaseError: a mask can't be read, lies on another grid, or holds more than one value beside 0.
+    """
+    files = dict(masks)
+    labels = np.zeros(grid.shape, np.uint16)
+    in_several: NDArray[np.bool_] | None = None
+    sizes: dict[int, int] = {}
+    losers: set[int] = set()
+    for label, path in sorted(files.items()):
+        mask = _read_mask(path, grid)
+        owners = labels[mask]
+        sizes[label] = len(owners)
+        present = present_ids(owners)
+        larger = [i for i in present if sizes[i] > sizes[label]]
+        labels[mask] = np.where((owners == 0) | np.isin(owners, larger), label, owners)
+        if present:
+            in_several = np.zeros(grid.shape, np.bool_) if in_several is None else in_several
+            in_several[mask] |= owners > 0
+            losers |= {*larger, *([label] if len(larger) < len(present) else [])}
+    if in_several is None:
+        return Merged(labels, {}, 0)
+    lost = {label: files[label] for label in sorted(losers)}
+    return Merged(labels, _count_overlaps(lost, grid, labels, in_several), int(np.count_nonzero(in_several)))
+
+
+def present_ids(labels: NDArray[np.generic]) -> list[int]:
+    """The ids that occur in a label map beside 0, sorted; it is never sorted or widened as a whole."""
+    is_present = np.zeros(MOST_ID + 1, np.bool_)
+    for part in np.atleast_1d(labels):
+        is_present[part] = True
+    is_present[0] = False
+    return [int(i) for i in np.flatnonzero(is_present)]
+
+
+def _count_overlaps(
+    masks: Mapping[int, Path], grid: Grid, labels: NDArray[np.uint16], in_several: NDArray[np.bool_]
+) -> dict[tuple[int, int], int]:
+    """Who got the voxels of whom: masks that lost some are read once more, since the last owner is known only now."""
+    owners = labels[in_several]
+    overlaps: dict[tuple[int, int], int] = {}
+    for label, path in masks.items():
+        losses = owners[_read_mask(path, grid)[in_several] & (owners != label)]
+        ids, counts = np.unique(losses, return_counts=True)
+        overlaps |= {(int(i), label): int(n) for i, n in zip(ids, counts, strict=True)}
+    return dict(sorted(overlaps.items()))
+
+
+def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
+    values = read_labels(path, grid)
+    present = present_ids(values)
+    if len(present) > 1:
+        raise CaseError(
+            f"{path}: a mask must hold 0 and one other value, but holds {present[:8]}; "
+            "it is a label map, or was resampled"
+        )
+    return values > 0
