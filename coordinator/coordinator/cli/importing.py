@@ -1,16 +1,14 @@
 """`coordinator dataset import`: make a dataset folder of what somebody else has laid out."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from contract.datasets import DESCRIPTION
 from contract.errors import ExitCode, UsageError
+from coordinator.cli.progressbar import show_progress_bar
 from coordinator.datasets.importing import importer, record
 from coordinator.datasets.importing.archives import is_archive
 from coordinator.datasets.importing.cases import SourceCase
@@ -52,7 +50,7 @@ def import_command(
     if dry_run:
         return
     if earlier is None:
-        with _progress() as show_progress:
+        with show_progress_bar("importing") as show_progress:
             earlier = importer.run_import(prepared, show_progress)
         _print_lines(_describe_result(prepared, earlier))
     else:
@@ -134,16 +132,3 @@ def _describe_result(prepared: importer.Prepared, summary: record.Summary) -> It
 def _print_lines(lines: Iterator[str]) -> None:
     for line in lines:
         click.echo(line)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time that is left on a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("importing", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,8 +1,10 @@
 """What the audit says: one finding is one thing that is wrong or odd, with a number and what to do."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 
 class Weight(IntEnum):
@@ -32,6 +34,22 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """What would surely mend a finding; `repairs.py` does it in a new dataset folder.
+
+    Attributes:
+        how: `round labels` writes them as the whole numbers that they are read as; `swap sides` exchanges two ids;
+            `qform` makes it that of the sform, which counts already.
+        swap: the two ids that change places.
+        folder: `images` or `labels`, where the file lies.
+    """
+
+    how: Literal["round labels", "swap sides", "qform"]
+    folder: Literal["images", "labels"]
+    swap: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is wrong or odd in a dataset.
 
@@ -45,6 +63,7 @@ class Finding:
         number: what the finding's size is measured by; findings of one kind are sorted by it, the greatest first.
         unit: of the number.
         place: where to look; None where there is nothing to be seen.
+        repair: what would surely mend it; None where somebody must decide.
     """
 
     kind: str
@@ -56,8 +75,16 @@ class Finding:
     number: float | None = None
     unit: str = ""
     place: Place | None = None
+    repair: Repair | None = None
 
 
 def sort_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Worst first: by weight, then by kind, then by number, then by case and organ."""
     return sorted(findings, key=lambda f: (-f.weight, f.kind, -(f.number or 0.0), f.case, f.organ))
+
+
+def count_kinds(findings: Iterable[Finding]) -> list[tuple[str, str, int]]:
+    """Weight, kind and how many findings, in their order."""
+    return [
+        (weight.name.lower(), kind, n) for (weight, kind), n in Counter((f.weight, f.kind) for f in findings).items()
+    ]

@@ -1,0 +1,86 @@
+"""What an audit has found out about each case, kept so that one that was broken off goes on, and a second one is quick.
+
+A line for each case, added when it has been read. Of several lines of a case the last one counts.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from contract import atomic, statefiles
+from contract.datasets import Dataset
+from coordinator.datasets.audit.inspection import Inspection
+
+AUDIT_VERSION = 1
+"""Raise it when a measure changes, so that cases are read again."""
+
+LINE_PARTS = 4
+Stamp = list[Any]
+_INSPECTION = TypeAdapter(Inspection)
+
+
+class Cache:
+    """A file that keeps inspections; without a path it keeps nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read what is there; damaged lines count as missing."""
+        self._path = path
+        lines = statefiles.read(path, _split_lines) if path else None
+        self._lines = {(line[0], line[1]): line[2:] for text in lines or () if (line := _parse_line(text))}
+
+    def find(self, dataset: Dataset, stamps: Mapping[str, Stamp]) -> dict[str, Inspection]:
+        """Case -> its inspection, of those whose files have not changed since and had no errors.
+
+        Args:
+            dataset: the dataset.
+            stamps: case -> its `stamp_case`.
+        """
+        found = {}
+        for case, stamp in stamps.items():
+            kept_stamp, content = self._lines.get((dataset.name, case), (None, None))
+            if kept_stamp == _whole_stamp(dataset, stamp) and (kept := _parse(content)) and not kept.check.errors:
+                found[case] = kept
+        return found
+
+    def add(self, dataset: Dataset, case: str, stamp: Stamp, inspection: Inspection) -> None:
+        """Keep the inspection of a case; the stamp was taken before it was read."""
+        if self._path is None:
+            return
+        parts = [dataset.name, case, _whole_stamp(dataset, stamp), asdict(inspection)]
+        line = json.dumps(parts, ensure_ascii=False).encode() + b"\n"
+        with atomic.naming(self._path), self._path.open("a+b") as stream:
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                line = line if stream.read(1) == b"\n" else b"\n" + line  # a crash has cut the last one short
+            stream.write(line)
+
+
+def _whole_stamp(dataset: Dataset, stamp: Stamp) -> object:
+    """With the version and the names of organs, as JSON gives it back."""
+    return json.loads(json.dumps([AUDIT_VERSION, sorted(dataset.labels.items()), stamp]))
+
+
+def _split_lines(content: bytes) -> list[str]:
+    return content.decode("utf-8", "replace").splitlines()
+
+
+def _parse_line(text: str) -> list[Any] | None:
+    """Dataset, case, stamp and content of a line; None for one that a crash has cut short."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    is_line = isinstance(line, list) and len(line) == LINE_PARTS and all(isinstance(name, str) for name in line[:2])
+    return line if is_line else None
+
+
+def _parse(content: Mapping[str, Any] | None) -> Inspection | None:
+    try:
+        return _INSPECTION.validate_python(content)
+    except ValueError:
+        return None
