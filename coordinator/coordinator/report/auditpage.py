@@ -32,6 +32,11 @@ class Section:
         """Weight, kind and how many findings, worst first."""
         return count_kinds(self.audit.findings)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more findings about cases than pictures."""
+        return len(_choose_shown(self.audit.findings)) < sum(1 for finding in self.audit.findings if finding.case)
+
     def source(self, finding: Finding) -> str:
         """Address of a finding's slice that holds the slice itself; empty where there is none."""
         picture = self.pictures.get(finding)
