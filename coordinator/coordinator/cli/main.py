@@ -135,6 +135,8 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
     from coordinator.cli.studyrun import RunOptions, prepare, run_study, select_steps
 
     prepared = prepare(study, runtime, _warn)
+    if leaks := prepared.plan.about["leaks"]:
+        _warn(f"leaks: {len(leaks)} known or possible; `coordinator plan` and the report's section Leaks name them")
     if options.pop("dry_run"):
         todo = find_todo(prepared.run, prepared.plan, _warn, verify=options["verify"])
         for step in select_steps(prepared.plan, todo, options["only"]):
