@@ -33,24 +33,24 @@ NORMALISED_SPAN = 20
 """From the lowest to the highest voxel; the noise of a CT alone spans more."""
 GREYS = 255
 """The highest grey value of an 8-bit picture."""
-NEAR = 10
+NEAR = 2
 """Distinct values on each side with which a value is compared."""
 OFTEN = 10
-"""Times the median count of the values nearby; in the samples no value but air, padding and bounds reaches 4."""
-LEAST_SPIKE = 0.002
-"""Share of the voxels; a value that is rarer hides nothing."""
+"""Times the greatest count of the values nearby. A histogram of a CT has no such step, not even where it was rounded to
+8 bits: in the samples no value but air, padding and bounds reaches 3."""
+LEAST_SPIKE, FEWEST_ON_BOUND = 0.0002, 20
+"""Share and number of the sample's voxels on a clipping bound; where they are fewer, nothing was lost."""
 LEAST_FILL = 0.01
 """Share of the voxels that are filled with one value, from which on it is a region and no accident."""
 AIR_UP_TO = -900
 """A clipping bound below it cuts only air; one value up to here may well be air."""
-DENSE_BONE = 1000
-"""A clipping bound from here on cuts dense bone and metal alone."""
+DENSE_BONE, SCANNERS_LIMIT = 1000, 3000
+"""A clipping bound from the first on cuts dense bone and metal alone; scanners themselves clip at 3071 and above, the
+end of 12 bits."""
 MOST_GREYS, WIDE_SPAN = 256, 600
 """So few distinct values over so many HU are those of 8 bits; the samples have 1,600 to 3,500."""
 ENOUGH = 20_000
 """Voxels in which more than `MOST_GREYS` values would be seen."""
-NOTED_PADDING = 0.0005
-"""Share of the voxels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class IntensityMeasures:
         filled_share: of the voxels.
         distinct: grey values, rounded to whole HU.
         voxels: of the sample.
-        body_median: of the voxels above `BODY_HU`; None where there are none.
+        body_median: of the voxels above `BODY_HU` and above the lowest; None where there are none.
         unlike_hu: why they can't be HU; empty where they can.
         undone_by: name in `CHANGES` of the change that must be undone to have HU; empty where there is none.
         stored_bytes: of a stored number.
@@ -145,7 +145,7 @@ def measure_intensities(image: Volume) -> IntensityMeasures:
     distinct, counts = np.unique(np.rint(kept), return_counts=True)
     unlike = describe_unlike_hu(np.rint(kept))
     filled_with, filled_share = _find_filling(distinct, counts, exact.size)
-    body = kept[kept > BODY_HU]
+    body = kept[(kept > BODY_HU) & (kept > kept.min())]
     return IntensityMeasures(
         lowest=float(kept.min()),
         highest=float(kept.max()),
@@ -186,7 +186,8 @@ def _measure_spike(counts: NDArray[np.intp], voxels: int) -> float:
         voxels: of the sample.
     """
     near = counts[1 : 1 + NEAR]
-    is_spike = near.size > 0 and counts[0] >= LEAST_SPIKE * voxels and counts[0] > OFTEN * np.median(near)
+    least = max(FEWEST_ON_BOUND, LEAST_SPIKE * voxels)
+    is_spike = near.size > 0 and counts[0] >= least and counts[0] > OFTEN * near.max()
     return float(counts[0] / voxels) if is_spike else 0.0
 
 
@@ -199,7 +200,7 @@ def _find_filling(distinct: Values, counts: NDArray[np.intp], voxels: int) -> tu
     filled = []
     for index in candidates:
         near = np.concatenate([counts[max(0, index - NEAR) : index], counts[index + 1 : index + 1 + NEAR]])
-        if counts[index] > OFTEN * np.median(near):
+        if counts[index] > OFTEN * near.max():
             filled.append((int(counts[index]), float(distinct[index])))
     if not filled:
         return None, 0.0
@@ -268,7 +269,7 @@ def _judge_bounds(case: str, of_case: IntensityMeasures) -> list[Finding]:
         text = f"voxels were clipped to {bounds}; {share:.1%} of them lie on a bound"
         advice = "take the image before it was clipped: what lies beyond the bounds is lost"
         findings.append(Finding("hu-windowed", Weight.SUSPECT, text, advice, case=case, number=100 * share, unit="%"))
-    elif of_case.high_spike and of_case.highest >= DENSE_BONE:
+    elif of_case.high_spike and DENSE_BONE <= of_case.highest < SCANNERS_LIMIT:
         text = f"voxels were clipped at {of_case.highest:g} HU: {of_case.high_spike:.2%} of them have this value"
         advice = "compare with the other cases; dense bone and metal can't be told apart"
         findings.append(
@@ -301,7 +302,7 @@ def _judge_greys(case: str, of_case: IntensityMeasures) -> list[Finding]:
 
 
 def _judge_padding(case: str, of_case: IntensityMeasures) -> list[Finding]:
-    if not of_case.padding or of_case.padding_share < NOTED_PADDING or of_case.undone_by:
+    if not of_case.padding or of_case.undone_by:
         return []
     values = ", ".join(f"{value:g}" for value in of_case.padding)
     text = f"{of_case.padding_share:.1%} of the voxels are padding: {values}"
