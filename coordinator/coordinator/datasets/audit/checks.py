@@ -31,7 +31,6 @@ ERROR_KINDS = (
     ("dim[0]", "corrupt-header"),
     ("voxels must have a type", "corrupt-header"),
     ("affine must", "impossible-geometry"),
-    ("affine holds", "impossible-geometry"),
     ("mm, as a CT's do", "impossible-geometry"),
     ("one number a voxel", "no-scalar-image"),
     ("volume must be 3D", "not-3d"),
@@ -88,6 +87,8 @@ REPAIR = "repair the file, or exclude the case under `exclude:` in dataset.yaml"
 """What to do about any other error."""
 PASSED = "nothing, where it is meant so"
 """What to do about any other warning."""
+FEWEST_CODES = 2
+"""Ids that must all be multiples; a single one is a multiple of something by chance."""
 LISTED_ID = re.compile(r"(-?\d+) \(\d+ voxels\)")
 """An id in the message on unknown label values."""
 
@@ -165,8 +166,7 @@ def _split_advice(message: str, otherwise: str) -> tuple[str, str]:
 def _find_factor(message: str, labels: Collection[int]) -> int:
     """The whole number by which all ids of a message are too high, as where 1 to 4 were spread over 255; 0 for none."""
     ids = [int(found) for found in LISTED_ID.findall(message)]
-    factors = range(2, max(ids, default=0) + 1)
-    return next(
-        (factor for factor in factors if min(ids) > 0 and all(i % factor == 0 and i // factor in labels for i in ids)),
-        0,
-    )
+    if len(ids) < FEWEST_CODES or min(ids) <= 0:
+        return 0
+    factors = range(2, min(ids) + 1)
+    return next((f for f in factors if all(i % f == 0 and i // f in labels for i in ids)), 0)

@@ -67,7 +67,8 @@ def measure_slices(image: Volume) -> SliceMeasures:
     """
     axis = _choose_axis(image.spacing_mm)
     slices = np.moveaxis(image.array, axis, 0)
-    digests = [_digest_slice(plane) for plane in slices]
+    steps = [max(1, length // LINES) for length in slices.shape[1:]]
+    digests = [_digest_slice(plane) for plane in np.ascontiguousarray(slices[:, :: steps[0], :: steps[1]])]
     blank = {index for index, digest in enumerate(digests) if digest is None}
     planes = _coarsen(slices)
     shape = image.grid.shape
@@ -95,10 +96,8 @@ def _choose_axis(spacing_mm: tuple[float, float, float]) -> int:
     return thickest if spacing_mm[thickest] > 1.5 * sorted(spacing_mm)[1] else 2
 
 
-def _digest_slice(plane: NDArray[np.generic]) -> bytes | None:
+def _digest_slice(sampled: NDArray[np.generic]) -> bytes | None:
     """Digest of a slice's voxels on a lattice; None for a blank one."""
-    steps = [max(1, length // LINES) for length in plane.shape]
-    sampled = np.ascontiguousarray(plane[:: steps[0], :: steps[1]])
     if np.unique(sampled).size < min(LEAST_VALUES, sampled.size // 2):
         return None
     return hashlib.blake2b(sampled.tobytes(), digest_size=16).digest()
@@ -117,9 +116,10 @@ def _coarsen(slices: NDArray[np.generic]) -> Planes:
     sizes = [max(1, length // LINES) for length in slices.shape[1:]]
     rows, columns = (length // size for length, size in zip(slices.shape[1:], sizes, strict=True))
     planes = np.empty((len(slices), rows, columns), np.float32)
-    for plane, coarse in zip(slices, planes, strict=True):
-        whole = plane[: rows * sizes[0], : columns * sizes[1]].astype(np.float32).clip(LOW_HU, HIGH_HU)
-        coarse[:] = whole.reshape(rows, sizes[0], columns, sizes[1]).mean(axis=(1, 3))
+    for row in range(rows):  # in the order in which the voxels lie in memory
+        block = slices[:, row * sizes[0] : (row + 1) * sizes[0], : columns * sizes[1]]
+        lines = np.clip(block, LOW_HU, HIGH_HU).mean(axis=1, dtype=np.float32)
+        planes[:, row] = lines.reshape(len(slices), columns, sizes[1]).mean(axis=2)
     return planes
 
 
