@@ -147,12 +147,15 @@ def _scale_labels(case: Case) -> Spoil:
     return spoil
 
 
+def _reduce(hu: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """HU in 256 steps of 8.69, as the samples' 8-bit file has them."""
+    return np.rint((hu.astype(np.float64) + 1100) / 8.69).clip(0, 255).astype(np.uint8)
+
+
 def _store_8_bits(case: Case) -> Spoil:
     def spoil(dataset: Dataset) -> None:
-        slope, intercept = 8.69, -1100.0
-        stored = np.rint((case.image - intercept) / slope).clip(0, 255).astype(np.uint8)
-        content = bytearray(nib.Nifti1Image(stored, case.affine).to_bytes())
-        content[112:120] = np.array([slope, intercept], "<f4").tobytes()
+        content = bytearray(nib.Nifti1Image(_reduce(case.image), case.affine).to_bytes())
+        content[112:120] = np.array([8.69, -1100], "<f4").tobytes()
         dataset.image(PLANTED).write_bytes(gzip.compress(bytes(content)))
 
     return spoil
@@ -228,7 +231,7 @@ DEFECTS = {
     "metal clipped": Defect(_voxels(_put_metal), ("hu-clipped",)),
     "constant": Defect(_voxels(lambda hu: np.full_like(hu, -1000)), ("constant-image",)),
     "8 bits": Defect(_store_8_bits, ("8-bit-image", "scaled-image")),
-    "8 bits in 16": Defect(_voxels(lambda hu: np.rint(np.rint(hu / 8.69) * 8.69).astype(np.int16)), ("8-bit-image",)),
+    "8 bits in 16": Defect(_voxels(lambda hu: np.rint(_reduce(hu) * 8.69 - 1100).astype(np.int16)), ("8-bit-image",)),
     "padding": Defect(_voxels(_pad_corners), ("padding",)),
     "filled with 0": Defect(_voxels(_fill), ("filled-region",)),
     "forms of the image": Defect(_header(_disagree, "image"), ("forms-disagree",)),

@@ -27,6 +27,9 @@ LUNG_HU = -700
 LEAST_AIR, LEAST_BODY = 0.01, 0.05
 """Shares of voxels below `LUNG_HU` and above `BODY_HU` that an image must have before it is believed that undoing a
 change gives HU: with air and tissue both in their places, two points of the scale are right."""
+LEAST_DENSE, DENSER = 0.02, 4
+"""Share of voxels above `BONE_HU`, and how many times those below `LUNG_HU` it must be, to be air that was negated; the
+samples have up to 0.008, and 30 times as much air. Bone itself has twice as much between half of `BONE_HU` and it."""
 MEDIAN_HU = (-150, 250)
 """Where the median of the body lies: fat is at -100, muscle and organs at 30 to 150; bone is never the greater part."""
 NORMALISED_SPAN = 20
@@ -128,6 +131,8 @@ CHANGES = {
     ),
 }
 """What undoes it is tried in this order; the first that gives HU is named."""
+NEGATIONS = ("inverted", "inverted, offset")
+"""What may look like HU at first sight."""
 
 
 def measure_intensities(image: Volume) -> IntensityMeasures:
@@ -159,7 +164,7 @@ def measure_intensities(image: Volume) -> IntensityMeasures:
         voxels=exact.size,
         body_median=float(np.median(body)) if body.size else None,
         unlike_hu=unlike,
-        undone_by=_find_change(values) if unlike or _looks_inverted(kept) else "",
+        undone_by=_find_change(values, unlike_hu=bool(unlike)),
         stored_bytes=image.header.get_data_dtype().itemsize,
     )
 
@@ -208,16 +213,17 @@ def _find_filling(distinct: Values, counts: NDArray[np.intp], voxels: int) -> tu
     return value, count / voxels
 
 
-def _looks_inverted(values: Values) -> bool:
-    """Whether there is no air, and more that is as dense as cortical bone than that is as dense as spongy bone."""
+def _find_change(values: Values, *, unlike_hu: bool) -> str:
+    """The change that must be undone to have HU; empty where none of `CHANGES` explains the voxels."""
+    tried = CHANGES if unlike_hu else NEGATIONS if _look_negated(values) else ()
+    return next((name for name in tried if _are_hu(np.rint(CHANGES[name].undo(values)))), "")
+
+
+def _look_negated(values: Values) -> bool:
+    """Whether more is denser than bone than in any CT, and far more than is air: air and lung that were negated."""
     dense = float(np.mean(values > BONE_HU))
     spongy = float(np.mean((values > BONE_HU / 2) & (values <= BONE_HU)))
-    return float(np.mean(values < LUNG_HU)) < LEAST_AIR and dense > max(2 * LEAST_AIR, spongy)
-
-
-def _find_change(values: Values) -> str:
-    """The change that must be undone to have HU; empty where none of `CHANGES` explains the voxels."""
-    return next((name for name, change in CHANGES.items() if _are_hu(np.rint(change.undo(values)))), "")
+    return dense > max(LEAST_DENSE, spongy / 2, DENSER * float(np.mean(values < LUNG_HU)))
 
 
 def _are_hu(values: Values) -> bool:

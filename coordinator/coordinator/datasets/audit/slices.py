@@ -25,6 +25,8 @@ JUMP = 1.7
 and abdomen; where 5 slices are missing nearly all exceed it, where 1 is missing few do."""
 STRANGE = 1.3
 """Times the difference between a slice's neighbours, by which it differs from both. Sound samples have 0.7."""
+MOST_STRANGE = 0.1
+"""Share of the slices; where more are strange, the order is."""
 FEWEST_IN_ORDER = 12
 """Slices without which a third of the scan is too near to be another place."""
 NO_NEARER, HARDLY_NEARER = 0.78, 0.6
@@ -70,16 +72,18 @@ def measure_slices(image: Volume) -> SliceMeasures:
     steps = [max(1, length // LINES) for length in slices.shape[1:]]
     digests = [_digest_slice(plane) for plane in np.ascontiguousarray(slices[:, :: steps[0], :: steps[1]])]
     blank = {index for index, digest in enumerate(digests) if digest is None}
-    planes = _coarsen(slices)
-    shape = image.grid.shape
+    repeated, planes, shape = _pair_equal(digests), _coarsen(slices), image.grid.shape
+    strange = _find_strange(planes, blank)
+    few = {index for index, _ in strange} if len(strange) <= max(1, MOST_STRANGE * len(planes)) else set()
+    in_order = [index for index in range(len(planes)) if index not in blank | few]
     return SliceMeasures(
         axis=axis,
         shape=shape,
-        repeated=_pair_equal(digests),
+        repeated=repeated,
         blank=tuple(sorted(blank)),
-        jumps=_find_jumps(planes, blank),
-        strange=_find_strange(planes, blank),
-        lag_ratios=_measure_lags(planes[[index for index in range(len(planes)) if index not in blank]]),
+        jumps=_find_jumps(planes, blank, {later for _, later in repeated}),
+        strange=strange,
+        lag_ratios=_measure_lags(planes[in_order]),
     )
 
 
@@ -128,12 +132,13 @@ def _compare(planes: Planes, apart: int) -> NDArray[np.float64]:
     return np.array([np.abs(a - b).mean() for a, b in zip(planes, planes[apart:], strict=False)], np.float64)
 
 
-def _find_jumps(planes: Planes, blank: set[int]) -> tuple[tuple[int, float], ...]:
+def _find_jumps(planes: Planes, blank: set[int], repeated: set[int]) -> tuple[tuple[int, float], ...]:
+    """Steps between slices that are far greater than those around; a slice that is there twice makes one by right."""
     steps = _compare(planes, 1)
     jumps = []
     for k in range(2, len(steps) - 2):
         around = max(steps[[k - 2, k - 1, k + 1, k + 2]])
-        is_sound = not blank.intersection(range(k - 2, k + 4))
+        is_sound = not blank.intersection(range(k - 2, k + 4)) and not repeated.intersection((k, k + 1))
         if is_sound and around > 0 and steps[k] > JUMP * around:
             jumps.append((k, float(steps[k] / around)))
     return tuple(jumps)
