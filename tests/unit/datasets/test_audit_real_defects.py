@@ -43,3 +43,15 @@ def test_a_defect_of_a_real_scan_is_found_and_nothing_else(name: str, scan: Volu
     found = judge(replace(scan, array=case.image, grid=replace(scan.grid, shape=case.image.shape)))
 
     assert found == set(DEFECTS[name].kinds)
+
+
+def test_a_crop_within_the_body_is_odd_at_most(samples: Path) -> None:
+    scan = read_image(samples / "ts_a" / "ct.nii.gz")
+    crop = scan.array[80:96, 46:60, 84:96]
+
+    odd = judge(replace(scan, array=crop, grid=replace(scan.grid, shape=crop.shape)))
+    offset = judge(replace(scan, array=crop + 1024, grid=replace(scan.grid, shape=crop.shape)))
+
+    assert crop.min() > -200
+    assert odd == {"no-air"}
+    assert offset == {"not-hu"}

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from contract.datasets import SUFFIX
 from coordinator.datasets.audit.findings import Finding, Weight
+from coordinator.datasets.audit.outliers import gather_usual
 from coordinator.datasets.check import CaseCheck, DatasetCheck
 
 ERROR_KINDS = (
@@ -103,14 +104,15 @@ def judge_checks(check: DatasetCheck, measured: Collection[str] | None = None) -
 
     Returns:
         One finding for each error of a case, each warning about a case, and each about the dataset. Excluded cases
-        have none, and that cases are one scan is left to `judge_duplicates`.
+        have none, odd things that most cases have are told once, and that cases are one scan is left to
+        `judge_duplicates`.
     """
     measured = check.cases if measured is None else measured
-    findings = []
+    findings: list[Finding] = []
     for case, of_case in check.checks.items():
         findings += [_judge_error(check, case, error) for error in of_case.errors]
         findings += _judge_warnings(case, of_case, is_measured=case in measured)
-    return [*findings, *_judge_dataset(check.warnings)]
+    return [*gather_usual(findings, len(check.checks)), *_judge_dataset(check.warnings)]
 
 
 def _judge_error(check: DatasetCheck, case: str, error: str) -> Finding:
@@ -147,13 +149,11 @@ def _judge_dataset(warnings: Iterable[str]) -> Iterator[Finding]:
 
 def _split_path(case: str, message: str) -> tuple[str, str]:
     """Whether a message is about a case's image or its labels, and the message without the file's path."""
-    for part, folder in (("labels", "labels"), ("image", "images")):
-        for beginning in (f"{folder}/{case}{SUFFIX}: ", f"{folder}/{case}."):
-            position = message.find(beginning)
-            if position >= 0:
-                return part, message[position:].partition(": ")[2] if beginning[-1] == "." else (
-                    message[position + len(beginning) :]
-                )
+    for ending in (f"{SUFFIX}: ", "."):  # a file with a bad name ends otherwise
+        place, found, text = message.partition(f"/{case}{ending}")
+        if found:
+            part = "image" if place.rpartition("/")[2] == "images" else "labels"
+            return part, text if ending != "." else text.partition(": ")[2]
     return "image", message
 
 

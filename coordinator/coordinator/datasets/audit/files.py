@@ -4,9 +4,8 @@ case ──► headers, intensities, slices, body, organs ──► FileMeasures
 FileMeasures of all cases ──► findings of each part ──► what most cases share is told once, for the dataset
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +16,14 @@ from coordinator.datasets.audit.bodies import BodyMeasures, judge_bodies, measur
 from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.audit.headers import HeaderMeasures, judge_headers, measure_headers
 from coordinator.datasets.audit.intensities import IntensityMeasures, judge_intensities, measure_intensities
+from coordinator.datasets.audit.outliers import gather_usual
 from coordinator.datasets.audit.robust import FEWEST
 from coordinator.datasets.audit.slices import SliceMeasures, judge_slices, measure_slices
 
-USUAL = 0.5
-"""Share of the cases; what more of them have is usual in the dataset, and odd in none."""
 FEW_ORGANS = 1 / 3
 """Of the organs of the middle case."""
 AS_LONG = 0.8
 """Of the middle case's length from feet to head; a shorter scan shows fewer organs by right."""
-NAMED = 3
-"""Cases that a finding on the dataset names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +88,6 @@ def judge_files(measures: Mapping[str, FileMeasures]) -> list[Finding]:
         *_judge_organs(measures),
     ]
     return gather_usual(findings, len(measures))
-
-
-def gather_usual(findings: Iterable[Finding], cases: int) -> list[Finding]:
-    """Replace odd things that most cases have by one finding on the dataset.
-
-    Args:
-        findings: on cases and on the dataset.
-        cases: how many there are; in a dataset of few nothing is usual.
-    """
-    kept: list[Finding] = []
-    odd: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        is_odd = finding.weight == Weight.ODD and finding.case
-        (odd[finding.kind] if is_odd else kept).append(finding)
-    for alike in odd.values():
-        names = sorted({finding.case for finding in alike})
-        if cases >= FEWEST and len(names) > USUAL * cases:
-            most = max(alike, key=lambda finding: finding.number or 0.0)
-            text = f"{len(names)} of {cases} cases, such as {', '.join(names[:NAMED])}: {most.text} (in {most.case})"
-            kept.append(replace(most, case="", text=text, number=float(len(names)), unit="cases", place=None))
-        else:
-            kept += alike
-    return kept
 
 
 def _count_organs(labels: LabelMap) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from contract.volumes import Volume
 from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.hounsfield import (
+    AIR_HU,
     BODY_HU,
     BONE_HU,
     describe_unlike_hu,
@@ -252,18 +253,26 @@ def _judge_scale(case: str, of_case: IntensityMeasures) -> Finding | None:
         change = CHANGES[of_case.undone_by]
         return _blame(case, change.kind, f"voxels are HU that are {change.text}: {span}", change.advice, highest)
     if of_case.unlike_hu and not _is_windowed(of_case):
+        if of_case.lowest >= AIR_HU and _has_tissue(of_case):
+            text = f"no voxel is air: {span}, so the scale can't be checked"
+            advice = "nothing, where the image was cropped to within the body"
+            return Finding("no-air", Weight.ODD, text, advice, case=case, number=lowest, unit="HU")
         advice = "find out what the voxels are, and convert them to HU or exclude the case"
         return _blame(case, "not-hu", f"voxels are not in HU: {of_case.unlike_hu}", advice, highest)
     return None
 
 
+def _has_tissue(of_case: IntensityMeasures) -> bool:
+    """Whether the median of the body is where tissue is in HU."""
+    median = of_case.body_median
+    return median is not None and MEDIAN_HU[0] <= median <= MEDIAN_HU[1]
+
+
 def _is_windowed(of_case: IntensityMeasures) -> bool:
     """Whether tissue is where it is in HU, but what is below or above was clipped."""
-    median = of_case.body_median
-    if median is None or not MEDIAN_HU[0] <= median <= MEDIAN_HU[1]:
-        return False
     is_low = of_case.low_spike >= LEAST_FILL and of_case.lowest > AIR_UP_TO
-    return is_low or (of_case.high_spike > 0 and of_case.highest < DENSE_BONE)
+    is_high = of_case.high_spike > 0 and of_case.highest < DENSE_BONE
+    return _has_tissue(of_case) and (is_low or is_high)
 
 
 def _judge_bounds(case: str, of_case: IntensityMeasures) -> list[Finding]:

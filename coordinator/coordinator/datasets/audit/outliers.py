@@ -1,17 +1,23 @@
-"""Cases that are far from the dataset's others in one quantity, where the dataset has one kind of scans."""
+"""What is unlike the dataset's other cases, where it has one kind of scans; and what most of them share."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from coordinator.datasets.audit.findings import Finding, Weight
-from coordinator.datasets.audit.robust import robust_z
+from coordinator.datasets.audit.robust import FEWEST, robust_z
 
 FAR_Z = 5.0
 """Robust standard deviations from the median; of a million normal values less than one lies as far."""
 MOST_FAR = 0.1
 """Share of the cases that can stand out; where more do, the dataset has several kinds of scans, and none is far."""
+USUAL = 0.5
+"""Share of the cases; what more of them have is usual in the dataset, and odd in none."""
+NAMED = 3
+"""Cases that a finding on the dataset names."""
 ADVICE = "compare with the DICOM files; nothing, where the scan is of another kind"
 
 
@@ -60,3 +66,26 @@ def judge_places(kind: str, places_mm: Mapping[str, tuple[float, float, float]],
         away_mm = float(np.linalg.norm(np.array(places_mm[case]) - usual))
         text = f"the scan's middle lies {away_mm:.0f} mm from the place of the middle case"
         yield Finding(kind, Weight.ODD, text, ADVICE, case=case, number=away_mm, unit="mm")
+
+
+def gather_usual(findings: Iterable[Finding], cases: int) -> list[Finding]:
+    """Replace odd things that most cases have by one finding on the dataset.
+
+    Args:
+        findings: on cases and on the dataset.
+        cases: how many there are; in a dataset of few nothing is usual.
+    """
+    kept: list[Finding] = []
+    odd: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        is_odd = finding.weight == Weight.ODD and finding.case
+        (odd[finding.kind] if is_odd else kept).append(finding)
+    for alike in odd.values():
+        names = sorted({finding.case for finding in alike})
+        if cases >= FEWEST and len(names) > USUAL * cases:
+            most = max(alike, key=lambda finding: finding.number or 0.0)
+            text = f"{len(names)} of {cases} cases, such as {', '.join(names[:NAMED])}: {most.text} (in {most.case})"
+            kept.append(replace(most, case="", text=text, number=float(len(names)), unit="cases", place=None))
+        else:
+            kept += alike
+    return kept
