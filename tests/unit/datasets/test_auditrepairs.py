@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -17,9 +19,9 @@ from coordinator.datasets.audit.findings import Finding, Repair, Weight
 from coordinator.datasets.audit.repairs import check_target, rename_dataset, repair_dataset, write_qform
 from coordinator.datasets.phantom import make_phantom
 
-SWAP = Repair("swap sides", "labels", (2, 3))
-ROUND = Repair("round labels", "labels")
-QFORM = Repair("qform", "images")
+SWAP = partial(Repair, how="swap sides", folder="labels", swap=(2, 3))
+ROUND = partial(Repair, how="round labels", folder="labels")
+QFORM = partial(Repair, how="qform", folder="images")
 TURNED = np.array([[0, -2.0, 0, 7], [1.5, 0, 0, -3], [0, 0, 3.0, 11], [0, 0, 0, 1]])
 
 
@@ -29,8 +31,8 @@ def dataset(tmp_path: Path) -> Dataset:
     return open_dataset(tmp_path / "data", "given")
 
 
-def found(case: str, *repairs: Repair) -> list[Finding]:
-    return [Finding("kind", Weight.WRONG, "text", "advice", case, repair=repair) for repair in repairs]
+def found(case: str, *repairs: Callable[[str], Repair]) -> list[Finding]:
+    return [Finding("kind", Weight.WRONG, "text", "advice", case, repairs=(repair(case),)) for repair in repairs]
 
 
 def labels_of(dataset: Dataset, case: str) -> np.ndarray:

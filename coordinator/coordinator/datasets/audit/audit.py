@@ -10,7 +10,9 @@ from contract.datasets import Dataset
 from contract.errors import CaseError
 from contract.processes import count_processes, map_cases
 from coordinator.datasets.audit.cache import Cache
-from coordinator.datasets.audit.files import judge_checks, judge_duplicates, judge_files
+from coordinator.datasets.audit.checks import judge_checks
+from coordinator.datasets.audit.duplicates import judge_duplicates
+from coordinator.datasets.audit.files import judge_files
 from coordinator.datasets.audit.findings import Finding, sort_findings
 from coordinator.datasets.audit.inspection import Inspection, inspect_case
 from coordinator.datasets.audit.organs import judge_organs

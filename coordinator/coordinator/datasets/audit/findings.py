@@ -38,12 +38,14 @@ class Repair:
     """What would surely mend a finding; `repairs.py` does it in a new dataset folder.
 
     Attributes:
+        case: whose file is mended.
         how: `round labels` writes them as the whole numbers that they are read as; `swap sides` exchanges two ids;
             `qform` makes it that of the sform, which counts already.
         swap: the two ids that change places.
         folder: `images` or `labels`, where the file lies.
     """
 
+    case: str
     how: Literal["round labels", "swap sides", "qform"]
     folder: Literal["images", "labels"]
     swap: tuple[int, ...] = ()
@@ -63,7 +65,7 @@ class Finding:
         number: what the finding's size is measured by; findings of one kind are sorted by it, the greatest first.
         unit: of the number.
         place: where to look; None where there is nothing to be seen.
-        repair: what would surely mend it; None where somebody must decide.
+        repairs: what would surely mend it, one for each file; none where somebody must decide.
     """
 
     kind: str
@@ -75,7 +77,7 @@ class Finding:
     number: float | None = None
     unit: str = ""
     place: Place | None = None
-    repair: Repair | None = None
+    repairs: tuple[Repair, ...] = ()
 
 
 def sort_findings(findings: Iterable[Finding]) -> list[Finding]:

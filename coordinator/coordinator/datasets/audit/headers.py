@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -15,7 +16,7 @@ from contract.grids import Grid
 from contract.niftigeometry import UNITS
 from contract.niftiheaders import SPATIAL_UNITS
 from contract.volumes import Volume, read_header
-from coordinator.datasets.audit.findings import Finding, Weight
+from coordinator.datasets.audit.findings import Finding, Repair, Weight
 from coordinator.datasets.audit.outliers import judge_places, judge_ratios
 
 FORMS_AGREE_MM = 0.01
@@ -133,7 +134,11 @@ def _measure_label_file(path: Path) -> LabelFile:
 
 def _judge_forms(case: str, of_case: HeaderMeasures) -> Iterable[Finding]:
     of_labels = of_case.labels.forms_apart_mm if of_case.labels else None
-    for what, apart_mm in (("image", of_case.forms_apart_mm), ("labels", of_labels)):
+    forms: tuple[tuple[str, Literal["images", "labels"], float | None], ...] = (
+        ("image", "images", of_case.forms_apart_mm),
+        ("labels", "labels", of_labels),
+    )
+    for what, folder, apart_mm in forms:
         if apart_mm is None or apart_mm <= FORMS_AGREE_MM:
             continue
         # What is less than half a voxel off falls onto the same voxel.
@@ -142,10 +147,11 @@ def _judge_forms(case: str, of_case: HeaderMeasures) -> Iterable[Finding]:
             "forms-disagree",
             weight,
             f"{what}: qform and sform are {apart_mm:.3g} mm apart at the farthest corner; the sform was taken",
-            "find out which is right, and write it into both; programs differ in which they take",
+            "look whether the sform is right, since programs differ in which they take; `--fix` makes the qform agree",
             case=case,
             number=apart_mm,
             unit="mm",
+            repairs=(Repair(case, "qform", folder),),
         )
     if not of_case.has_orientation:
         yield Finding(
@@ -199,25 +205,29 @@ def _judge_label_file(case: str, labels: LabelFile | None) -> Iterable[Finding]:
             "labels-scaled",
             Weight.SUSPECT,
             f"labels have a scale: slope {labels.slope:g} and intercept {labels.intercept:g} were applied",
-            "save them as whole numbers without a scale; programs that read the stored numbers get other organs",
+            "save them as whole numbers without a scale, as `--fix` does: programs that read the stored numbers get "
+            "other organs",
             case=case,
             number=labels.slope,
+            repairs=(Repair(case, "round labels", "labels"),),
         )
     elif labels.dtype.startswith("float"):
         yield Finding(
             "labels-stored-as-floats",
             Weight.ODD,
             f"labels are stored as {labels.dtype}; they were rounded",
-            "save them as whole numbers, such as uint8",
+            "save them as whole numbers, such as uint8; `--fix` does",
             case=case,
+            repairs=(Repair(case, "round labels", "labels"),),
         )
     elif labels.dtype in ("int64", "uint64"):
         yield Finding(
             "labels-of-8-bytes",
             Weight.ODD,
             f"labels are stored as {labels.dtype}, which some programs refuse",
-            "save them as uint8 or uint16",
+            "save them as uint8 or uint16; `--fix` does",
             case=case,
+            repairs=(Repair(case, "round labels", "labels"),),
         )
 
 

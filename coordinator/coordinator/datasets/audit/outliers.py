@@ -85,7 +85,9 @@ def gather_usual(findings: Iterable[Finding], cases: int) -> list[Finding]:
         if cases >= FEWEST and len(names) > USUAL * cases:
             most = max(alike, key=lambda finding: finding.number or 0.0)
             text = f"{len(names)} of {cases} cases, such as {', '.join(names[:NAMED])}: {most.text} (in {most.case})"
-            kept.append(replace(most, case="", text=text, number=float(len(names)), unit="cases", place=None))
+            repairs = tuple(repair for finding in alike for repair in finding.repairs)
+            number = float(len(names))
+            kept.append(replace(most, case="", text=text, number=number, unit="cases", place=None, repairs=repairs))
         else:
             kept += alike
     return kept

@@ -89,9 +89,8 @@ def repair_dataset(dataset: Dataset, findings: Sequence[Finding], target: Path) 
         CaseError: a file can't be read any more, or is not as it should be after its repair.
     """
     todo: dict[tuple[str, str], list[Repair]] = {}
-    for finding in findings:
-        if finding.repair and finding.case:
-            todo.setdefault((finding.case, finding.repair.folder), []).append(finding.repair)
+    for repair in (repair for finding in findings for repair in finding.repairs):
+        todo.setdefault((repair.case, repair.folder), []).append(repair)
     if not todo:
         return []
     part = target.with_name(f".{target.name}.repairing")
