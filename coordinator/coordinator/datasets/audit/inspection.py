@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.datasets import Dataset
+from contract.errors import CaseError
 from contract.labelmaps import LabelMap
 from contract.volumes import Volume
 from coordinator.datasets.audit.files import FileMeasures, measure_files
@@ -41,5 +42,8 @@ def inspect_case(image: Path, dataset: Dataset, case: str) -> Inspection:
         labels_path = None if labels is None else dataset.label(case)
         measured.append((measure_files(volume, image, labels_path, labels), organs))
 
-    check = check_case(dataset, case, look)
+    try:
+        check = check_case(dataset, case, look)
+    except CaseError as error:  # a file that changed meanwhile
+        return Inspection(CaseCheck((str(error),), ()))
     return Inspection(check, *measured[0]) if measured else Inspection(check)
