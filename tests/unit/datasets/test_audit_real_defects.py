@@ -55,3 +55,17 @@ def test_a_crop_within_the_body_is_odd_at_most(samples: Path) -> None:
     assert crop.min() > -200
     assert odd == {"no-air"}
     assert offset == {"not-hu"}
+
+
+def test_much_noise_is_odd_at_most(scan: Volume) -> None:
+    noise = np.random.default_rng(0).normal(0, 150, scan.grid.shape)
+
+    found = judge(replace(scan, array=np.rint(scan.array + noise).astype(np.int16)))
+
+    # The fifth has hardly any air, and none that noise makes less dense than air.
+    assert found == (set() if scan.grid.shape == (120, 126, 164) else {"below-air"})
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_a_scale_that_no_change_explains_is_not_hu(factor: int, scan: Volume) -> None:
+    assert judge(replace(scan, array=scan.array * factor)) == {"not-hu"}

@@ -4,13 +4,14 @@ voxels ──► sample ──► padding, range, values that occur far too ofte
 measures ──► constant | normalised | grey picture | HU after undoing one change | windowed | filled | as it should be
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contract.volumes import Volume
+from coordinator.datasets.audit.changes import CHANGES, LUNG_HU, MEDIAN_HU, Values, find_change
 from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.hounsfield import (
     AIR_HU,
@@ -21,18 +22,8 @@ from coordinator.datasets.hounsfield import (
     sample_voxels,
 )
 
-Values = NDArray[np.float64]
-
-LUNG_HU = -700
-"""Air and most of the lung lie below."""
-LEAST_AIR, LEAST_BODY = 0.01, 0.05
-"""Shares of voxels below `LUNG_HU` and above `BODY_HU` that an image must have before it is believed that undoing a
-change gives HU: with air and tissue both in their places, two points of the scale are right."""
-LEAST_DENSE, DENSER = 0.02, 4
-"""Share of voxels above `BONE_HU`, and how many times those below `LUNG_HU` it must be, to be air that was negated; the
-samples have up to 0.008, and 30 times as much air. Bone itself has twice as much between half of `BONE_HU` and it."""
-MEDIAN_HU = (-150, 250)
-"""Where the median of the body lies: fat is at -100, muscle and organs at 30 to 150; bone is never the greater part."""
+AIR_HU_RANGE = (-1100, -800)
+"""Where the median of what lies below `LUNG_HU` is: air at -1000, lungs at -850."""
 NORMALISED_SPAN = 20
 """From the lowest to the highest voxel; the noise of a CT alone spans more."""
 GREYS = 255
@@ -73,6 +64,7 @@ class IntensityMeasures:
         distinct: grey values, rounded to whole HU.
         voxels: of the sample.
         body_median: of the voxels above `BODY_HU` and above the lowest; None where there are none.
+        air_median: of the voxels below `LUNG_HU`; None where there are none.
         unlike_hu: why they can't be HU; empty where they can.
         undone_by: name in `CHANGES` of the change that must be undone to have HU; empty where there is none.
         stored_bytes: of a stored number.
@@ -89,51 +81,10 @@ class IntensityMeasures:
     distinct: int
     voxels: int
     body_median: float | None
+    air_median: float | None
     unlike_hu: str
     undone_by: str
     stored_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something that is done to HU by mistake: the kind of finding, in words, what to do, and how it is undone."""
-
-    kind: str
-    text: str
-    advice: str
-    undo: Callable[[Values], Values]
-
-
-CHANGES = {
-    "offset": Change(
-        "hu-offset-missing", "1024 too high", "subtract 1024 from all voxels", lambda values: values - 1024
-    ),
-    "offset twice": Change("hu-offset-twice", "1024 too low", "add 1024 to all voxels", lambda values: values + 1024),
-    "wrapped": Change(
-        "hu-wrapped",
-        "negative HU that were stored without a sign",
-        "subtract 65536 from the voxels above 32767",
-        lambda values: np.where(values > 32767, values - 65536, values),
-    ),
-    "ten times": Change("hu-scaled", "10 times as high", "divide all voxels by 10", lambda values: values / 10),
-    "ten times, offset": Change(
-        "hu-scaled",
-        "10 times as high, and the offset of 1024 is missing",
-        "divide all voxels by 10 and subtract 1024",
-        lambda values: values / 10 - 1024,
-    ),
-    "a tenth": Change("hu-scaled", "a tenth as high", "multiply all voxels by 10", lambda values: values * 10),
-    "inverted": Change("hu-inverted", "negated", "negate all voxels", lambda values: -values),
-    "inverted, offset": Change(
-        "hu-inverted",
-        "negated, and 3071 too high",
-        "subtract all voxels from 3071",
-        lambda values: 3071 - values,
-    ),
-}
-"""What undoes it is tried in this order; the first that gives HU is named."""
-NEGATIONS = ("inverted", "inverted, offset")
-"""What may look like HU at first sight."""
 
 
 def measure_intensities(image: Volume) -> IntensityMeasures:
@@ -151,7 +102,6 @@ def measure_intensities(image: Volume) -> IntensityMeasures:
     distinct, counts = np.unique(np.rint(kept), return_counts=True)
     unlike = describe_unlike_hu(np.rint(kept))
     filled_with, filled_share = _find_filling(distinct, counts, exact.size)
-    body = kept[(kept > BODY_HU) & (kept > kept.min())]
     return IntensityMeasures(
         lowest=float(kept.min()),
         highest=float(kept.max()),
@@ -163,9 +113,10 @@ def measure_intensities(image: Volume) -> IntensityMeasures:
         filled_share=filled_share,
         distinct=distinct.size,
         voxels=exact.size,
-        body_median=float(np.median(body)) if body.size else None,
+        body_median=_median(kept[(kept > BODY_HU) & (kept > kept.min())]),
+        air_median=_median(kept[kept < LUNG_HU]),
         unlike_hu=unlike,
-        undone_by=_find_change(values, unlike_hu=bool(unlike)),
+        undone_by=find_change(values, unlike_hu=bool(unlike)),
         stored_bytes=image.header.get_data_dtype().itemsize,
     )
 
@@ -180,8 +131,13 @@ def judge_intensities(measures: Mapping[str, IntensityMeasures]) -> list[Finding
         else:
             findings.append(judged)
         findings += _judge_greys(case, of_case)
-        findings += _judge_padding(case, of_case)
+        if judged is None or judged.weight == Weight.ODD:
+            findings += _judge_padding(case, of_case)
     return findings
+
+
+def _median(values: Values) -> float | None:
+    return float(np.median(values)) if values.size else None
 
 
 def _measure_spike(counts: NDArray[np.intp], voxels: int) -> float:
@@ -214,29 +170,6 @@ def _find_filling(distinct: Values, counts: NDArray[np.intp], voxels: int) -> tu
     return value, count / voxels
 
 
-def _find_change(values: Values, *, unlike_hu: bool) -> str:
-    """The change that must be undone to have HU; empty where none of `CHANGES` explains the voxels."""
-    tried = CHANGES if unlike_hu else NEGATIONS if _look_negated(values) else ()
-    return next((name for name in tried if _are_hu(np.rint(CHANGES[name].undo(values)))), "")
-
-
-def _look_negated(values: Values) -> bool:
-    """Whether more is denser than bone than in any CT, and far more than is air: air and lung that were negated."""
-    dense = float(np.mean(values > BONE_HU))
-    spongy = float(np.mean((values > BONE_HU / 2) & (values <= BONE_HU)))
-    return dense > max(LEAST_DENSE, spongy / 2, DENSER * float(np.mean(values < LUNG_HU)))
-
-
-def _are_hu(values: Values) -> bool:
-    """Whether voxels are HU beyond doubt: air and tissue are in their places."""
-    kept = values[~np.isin(values, find_padding(values))]
-    body = kept[kept > BODY_HU]
-    if not body.size or describe_unlike_hu(kept):
-        return False
-    has_both = np.mean(kept < LUNG_HU) >= LEAST_AIR and body.size >= LEAST_BODY * kept.size
-    return bool(has_both and MEDIAN_HU[0] <= np.median(body) <= MEDIAN_HU[1])
-
-
 def _judge_scale(case: str, of_case: IntensityMeasures) -> Finding | None:
     """What is wrong with the scale of the voxels; None where they are HU."""
     lowest, highest = of_case.lowest, of_case.highest
@@ -252,14 +185,23 @@ def _judge_scale(case: str, of_case: IntensityMeasures) -> Finding | None:
     if of_case.undone_by:
         change = CHANGES[of_case.undone_by]
         return _blame(case, change.kind, f"voxels are HU that are {change.text}: {span}", change.advice, highest)
-    if of_case.unlike_hu and not _is_windowed(of_case):
-        if of_case.lowest >= AIR_HU and _has_tissue(of_case):
-            text = f"no voxel is air: {span}, so the scale can't be checked"
-            advice = "nothing, where the image was cropped to within the body"
-            return Finding("no-air", Weight.ODD, text, advice, case=case, number=lowest, unit="HU")
+    return _judge_unlike(case, of_case, span) if of_case.unlike_hu and not _is_windowed(of_case) else None
+
+
+def _judge_unlike(case: str, of_case: IntensityMeasures, span: str) -> Finding:
+    """The finding on voxels that don't look like HU, for a reason that isn't known."""
+    air = of_case.air_median
+    if of_case.lowest >= AIR_HU and _has_tissue(of_case):
+        text = f"no voxel is air: {span}, so the scale can't be checked"
+        advice = "nothing, where the image was cropped to within the body"
+    elif _has_tissue(of_case) and air is not None and AIR_HU_RANGE[0] <= air <= AIR_HU_RANGE[1]:
+        text = f"air and tissue are in their places, but {of_case.unlike_hu}"
+        advice = "look at it: it is very noisy, or its padding was interpolated"
+        return Finding("below-air", Weight.ODD, text, advice, case=case, number=of_case.lowest, unit="HU")
+    else:
         advice = "find out what the voxels are, and convert them to HU or exclude the case"
-        return _blame(case, "not-hu", f"voxels are not in HU: {of_case.unlike_hu}", advice, highest)
-    return None
+        return _blame(case, "not-hu", f"voxels are not in HU: {of_case.unlike_hu}", advice, of_case.highest)
+    return Finding("no-air", Weight.ODD, text, advice, case=case, number=of_case.lowest, unit="HU")
 
 
 def _has_tissue(of_case: IntensityMeasures) -> bool:
@@ -317,7 +259,7 @@ def _judge_greys(case: str, of_case: IntensityMeasures) -> list[Finding]:
 
 
 def _judge_padding(case: str, of_case: IntensityMeasures) -> list[Finding]:
-    if not of_case.padding or of_case.undone_by:
+    if not of_case.padding:
         return []
     values = ", ".join(f"{value:g}" for value in of_case.padding)
     text = f"{of_case.padding_share:.1%} of the voxels are padding: {values}"
