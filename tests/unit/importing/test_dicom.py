@@ -1,73 +1,23 @@
 """DICOM: slices become volumes of the same HU at the same places, and SEG and RTSTRUCT their labels."""
 
-import json
+import shutil
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
+from helpers.dicomcases import AXES, TABLE, draw, expect_volume, import_into_data, label_map, place, to_ras
 from helpers.dicomlabels import draw_contours, write_seg
-from helpers.dicomseries import grid_affine, write_ct, write_rtstruct
-from helpers.distributions import centre_mm, digest_tree
-from helpers.inprocess import Ended, call_coordinator
+from helpers.dicomseries import write_ct, write_rtstruct
+from helpers.distributions import centre_mm, digest_tree, save
+from helpers.inprocess import call_coordinator
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.uid import MRImageStorage
 
 from contract.datasets import open_dataset
-from contract.grids import Grid
 from contract.volumes import read_image, read_labels
-from coordinator.datasets.anatomy import LABELS, draw_case
 
 Captured = pytest.CaptureFixture[str]
-SHAPE = (44, 37, 15)
-TURN = Rotation.from_euler("xyz", [11, -7, 18], degrees=True).as_matrix()
-AXES = {
-    "head first": np.diag([-1.0, -1, 1]),
-    "from the feet": np.diag([-1.0, -1, -1]),
-    "face down": np.diag([1.0, 1, 1]),
-    "coronal": np.array([[-1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),
-    "oblique": TURN @ np.diag([-1.0, -1, 1]),
-}
-TABLE = dict(enumerate(sorted(LABELS.values()), 1))
-
-
-def place(axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Affine of a grid that holds the phantom's abdomen, centred."""
-    spacing = np.array([8.4, 9.1, 12.5])
-    return grid_affine(spacing, -(axes * spacing) @ (np.array(SHAPE) - 1) / 2, axes)
-
-
-def draw(number: int, affine: NDArray[np.float64]) -> tuple[NDArray[np.int16], dict[str, NDArray[np.bool_]]]:
-    """HU and masks of a patient."""
-    image, labels = draw_case(np.random.Generator(np.random.Philox(key=number)), Grid(SHAPE, affine))
-    return image.astype(np.int16), {organ: labels == i for i, organ in LABELS.items()}
-
-
-def import_into_data(capfd: Captured, source: Path, *options: str) -> Ended:
-    return call_coordinator(capfd, "dataset", "import", source, "--into", source.parent / "data", *options)
-
-
-def to_ras(array: NDArray[np.generic], affine: NDArray[np.float64]) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    image = nib.as_closest_canonical(nib.Nifti1Image(array, affine))
-    return np.asarray(image.dataobj), image.affine
-
-
-def expect_volume(path: Path, image: NDArray[np.int16], affine: NDArray[np.float64]) -> None:
-    """The file has these voxels in these places, in int16, and nothing in its header but geometry."""
-    volume = read_image(path)
-    expected, grid = to_ras(image, affine)
-    assert np.array_equal(volume.array, expected)
-    assert volume.array.dtype == np.int16
-    assert np.allclose(volume.grid.affine, grid, atol=1e-4)
-    header = nib.load(path).header
-    assert all(not header[field].item() for field in ("descrip", "aux_file", "db_name", "intent_name"))
-
-
-def label_map(masks: dict[str, NDArray[np.bool_]]) -> NDArray[np.uint8]:
-    labels = np.zeros(SHAPE, np.uint8)
-    for i, organ in TABLE.items():
-        labels[masks[organ]] = i
-    return labels
 
 
 @pytest.mark.parametrize("kind", ["SEG", "RTSTRUCT"])
@@ -103,3 +53,146 @@ def test_volumes_and_labels_lie_where_the_slices_do(
     ids = {organ: i for i, organ in TABLE.items()}
     assert centre_mm(dataset.label("p1"), ids["spleen"])[0] < -40
     assert centre_mm(dataset.label("p1"), ids["liver"])[0] > 20
+
+
+def test_files_are_known_by_their_bytes_whatever_their_names_and_also_without_a_preamble(
+    tmp_path: Path, capfd: Captured
+):
+    affine = place()
+    for number, name in enumerate(["IM{:03d}", "{:03d}.dcm", "{:03d}.IMA", "slice{:03d}.txt"]):
+        write_ct(tmp_path / "s" / f"p{number}", draw(number, affine)[0], affine, key=name, name=name.format)
+    for file in (tmp_path / "s" / "p0").iterdir():
+        file.write_bytes(file.read_bytes()[132:])
+    for file in (tmp_path / "s" / "p1").iterdir():
+        header = dcmread(file)
+        del header.file_meta
+        dcmwrite(file, header, implicit_vr=True, little_endian=True)
+    (tmp_path / "s" / "p1" / "README").write_text("a note, which is no DICOM")
+    (tmp_path / "s" / "p1" / "empty").write_bytes(b"")
+    (tmp_path / "s" / "p2" / "noise.bin").write_bytes(b"\x08\0\x05\0" + bytes(range(256)) * 4)
+
+    ended = import_into_data(capfd, tmp_path / "s")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert "left out: 2: folders with files that are no DICOM: p1 (2), p2 (1)" in ended.out
+    dataset = open_dataset(tmp_path / "data", "s")
+    assert dataset.cases() == ["p0", "p1", "p2", "p3"]
+    assert dataset.labels == {}
+    for number in range(4):
+        expect_volume(dataset.image(f"p{number}"), draw(number, affine)[0], affine)
+
+
+def test_scans_without_labels_are_left_out_where_others_have_some_and_else_imported_as_images(
+    tmp_path: Path, capfd: Captured
+):
+    affine = place()
+    image, masks = draw(1, affine)
+    slices = write_ct(tmp_path / "s" / "a", image, affine)
+    write_ct(tmp_path / "s" / "b", draw(2, affine)[0], affine, key="b")
+
+    images_only = import_into_data(capfd, tmp_path / "s", "--as", "images")
+    again = import_into_data(capfd, tmp_path / "s", "--as", "images")
+    checked = call_coordinator(capfd, "dataset", "check", tmp_path / "data" / "images")
+    write_seg(tmp_path / "s" / "a" / "seg.dcm", slices, {"Liver": masks["liver"]})
+    with_labels = import_into_data(capfd, tmp_path / "s", "--as", "labelled")
+
+    assert (images_only.code, again.code, checked.code, with_labels.code) == (0, 0, 0, 0)
+    assert open_dataset(tmp_path / "data", "images").cases() == ["a", "b"]
+    assert "imported already" in again.out
+    assert "left out: 1: no labels: b" in with_labels.out
+    labelled = open_dataset(tmp_path / "data", "labelled")
+    assert (labelled.cases(), labelled.labels) == (["a"], {1: "liver"})
+
+
+def test_a_series_lies_in_a_folder_alone_and_others_are_listed(tmp_path: Path, capfd: Captured):
+    affine = place()
+    image = draw(1, affine)[0]
+
+    def second(header: Dataset, number: int) -> None:
+        header.SeriesNumber, header.ConvolutionKernel = 7, "B70s"
+
+    write_ct(tmp_path / "s" / "p1" / "x", image, affine)
+    write_ct(tmp_path / "s" / "p2" / "x", image, affine, key="b")
+    write_ct(tmp_path / "s" / "p2" / "x", image[:, :, :9], affine, key="c", change=second, name="T{:03d}".format)
+    several = import_into_data(capfd, tmp_path / "s")
+    for file in (tmp_path / "s" / "p2" / "x").glob("T*"):
+        file.unlink()
+    shutil.copytree(tmp_path / "s" / "p1", tmp_path / "s" / "backup")
+    copied = import_into_data(capfd, tmp_path / "s")
+    shutil.rmtree(tmp_path / "s" / "backup")
+
+    assert (several.code, copied.code) == (2, 2)
+    assert several.err.splitlines()[1:] == [
+        "  p2/x:",
+        "    series 3: 15 slices, 8.4 x 9.1 x 12.5 mm, kernel B30f",
+        "    series 7: 9 slices, 8.4 x 9.1 x 12.5 mm, kernel B70s",
+        "Move the files of the others out of SRC, or each series into a folder of its own.",
+    ]
+    assert "a series must lie in one folder, but its files lie in several:\n  backup/x, p1/x\n" in copied.err
+    assert import_into_data(capfd, tmp_path / "s").code == 0
+
+
+def test_localizers_single_slices_and_other_objects_are_left_out_and_counted(tmp_path: Path, capfd: Captured):
+    affine = place()
+    image = draw(1, affine)[0]
+
+    def localize(header: Dataset, number: int) -> None:
+        header.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+    def turn_into_mr(header: Dataset, number: int) -> None:
+        header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        header.Modality = "MR"
+
+    folder = tmp_path / "s" / "p1"
+    write_ct(folder, image, affine)
+    write_ct(folder, image[:, :, :2], affine, key="b", change=localize, name="L{}".format)
+    write_ct(folder, image[:, :, :1], affine, key="c", name="S{}".format)
+    write_ct(folder, image[:, :, :3], affine, key="d", change=turn_into_mr, name="M{}".format)
+    ended = import_into_data(capfd, tmp_path / "s")
+    for file in folder.glob("IM*"):
+        file.unlink()
+    none = import_into_data(capfd, tmp_path / "s", "--as", "none")
+
+    assert ended.code == 0
+    for line in ("localizers: p1 (2)", "series of one slice: p1 (1)", "other objects (MR Image Storage): p1 (3)"):
+        assert f"left out: 1: folders with {line}" in ended.out
+    expect_volume(tmp_path / "data" / "s" / "images" / "p1.nii.gz", image, affine)
+    assert none.code == 2
+    assert "s: must hold a CT series of at least two slices, but holds only: localizers, other objects (MR" in none.err
+
+
+def test_dicom_is_looked_for_beside_nifti_only_where_it_is_asked_for_and_never_in_archives(
+    tmp_path: Path, capfd: Captured
+):
+    affine = place()
+    write_ct(tmp_path / "s" / "p1", draw(1, affine)[0], affine, name="{}.dcm".format)
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "s")
+    save(tmp_path / "s" / "converted.nii.gz", draw(1, affine)[0], affine)
+
+    unasked = import_into_data(capfd, tmp_path / "s")
+    asked = import_into_data(capfd, tmp_path / "s", "--layout", "dicom")
+    archive = import_into_data(capfd, tmp_path / "packed.zip")
+
+    assert (unasked.code, asked.code, archive.code) == (2, 0, 2)
+    assert "beside NIfTI files only by --layout dicom" in unasked.err
+    assert "packed: DICOM must be imported from a folder, but this is an archive; unpack it" in archive.err
+
+
+def test_a_dry_run_shows_which_case_is_which_folder_and_what_will_be_set_aside(tmp_path: Path, capfd: Captured):
+    affine = place()
+    image, masks = draw(1, affine)
+    slices = write_ct(tmp_path / "s" / "p1" / "ct", image, affine)
+    write_seg(tmp_path / "s" / "p1" / "seg" / "1.dcm", slices, {"Liver": masks["liver"]})
+    broken = write_ct(tmp_path / "s" / "p2" / "ct", image, affine, key="b")
+    write_seg(tmp_path / "s" / "p2" / "seg" / "1.dcm", broken, {"Liver": masks["liver"]})
+    broken[4].unlink()
+
+    ended = import_into_data(capfd, tmp_path / "s", "--dry-run")
+
+    lines = ended.out.splitlines()
+    assert ended.code == 0
+    assert lines[1] == "p1    p1/ct (series 3, 15 slices)  p1/seg/1.dcm (SEG)  converted"
+    assert lines[2].startswith(
+        "p2    p2/ct (series 3, 14 slices)  p2/seg/1.dcm (SEG)  set aside: series 3: no slice may"
+    )
+    assert not (tmp_path / "data").exists()

@@ -23,8 +23,6 @@ PLACE_TAGS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 NEEDED_TAGS = (
     *PLACE_TAGS, "SeriesInstanceUID", "Rows", "Columns", "BitsAllocated", "RescaleSlope", "RescaleIntercept",
 )  # fmt: skip
-DAMAGED = "files must be whole, but one in the folder is damaged"
-DIRECTORIES = (uid.MediaStorageDirectoryStorage,)
 DECODED = frozenset(
     {
         uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.JPEGBaseline8Bit,
@@ -35,6 +33,7 @@ DECODED = frozenset(
 """Transfer syntaxes that dcm2niix reads, as it was built for the package index (its first line names the libraries)."""
 MULTI_FRAME = (uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage)
 NO_DICOM, LOCALIZERS, ONE_SLICE, DIRECTORY = "files that are no DICOM", "localizers", "series of one slice", "DICOMDIR"
+DAMAGED = "damaged DICOM files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +88,17 @@ def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
                 kept.personal |= personal_words(header)
                 _sort_in(header, file, kept)
         series = [_make_series(uid, items, kept) for uid, items in sorted(kept.slices.items()) if not _is_single(items)]
+    kept.left_out[DAMAGED] += 0 if series else len(kept.damages)
     kept.left_out[ONE_SLICE] += sum(map(_is_single, kept.slices.values()))
     left_out = {reason: n for reason, n in kept.left_out.items() if n}
+    series.sort(key=lambda item: (len(item.number), item.number))
     return Content(folder, tuple(series), tuple(kept.labels), left_out, frozenset(kept.personal))
 
 
 def _sort_in(header: Dataset, file: str, kept: _Sorted) -> None:
     """Note a file as a slice, as labels, or as left out."""
     kind = str(header.get("SOPClassUID") or "")
-    if getattr(header, "file_meta", None) and header.file_meta.get("MediaStorageSOPClassUID") in DIRECTORIES:
+    if _is_directory(header):
         kept.left_out[DIRECTORY] += 1
     elif kind in KINDS:
         kept.labels.append(read_label_object(header, file))
@@ -110,6 +111,12 @@ def _sort_in(header: Dataset, file: str, kept: _Sorted) -> None:
         series = str(header.get("SeriesInstanceUID") or "")
         kept.slices[series].append((file, _read_slice(header, file)))
         kept.about.setdefault(series, header)
+
+
+def _is_directory(header: Dataset) -> bool:
+    """Whether a file is a DICOMDIR, a list of others."""
+    meta = getattr(header, "file_meta", None)
+    return bool(meta) and meta.get("MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage
 
 
 def _read_slice(header: Dataset, file: str) -> Slice | str:
@@ -164,12 +171,16 @@ def _read_header(path: Path) -> Dataset | str | None:
                 specific_tags=[*SLICE_TAGS, *LABEL_TAGS, *PERSONAL_TAGS],
             )  # fmt: skip
             header.decode()
-            if not has_preamble and not ("SOPClassUID" in header and "Modality" in header):
-                return None
             missing = _missing_bytes(header, path.stat().st_size - stream.tell())
         except Exception as error:  # noqa: BLE001  # whatever a damaged file raises
-            return f"{DAMAGED} ({type(error).__name__}); copy the folder again" if has_preamble else None
-    return f"{DAMAGED} ({missing} bytes of pixels are missing); copy the folder again" if missing > 0 else header
+            return _describe_damage(type(error).__name__) if has_preamble else None
+    if not _is_directory(header) and not ("SOPClassUID" in header and "SeriesInstanceUID" in header):
+        return _describe_damage("its header ends early") if has_preamble else None
+    return _describe_damage(f"{missing} bytes of pixels are missing") if missing > 0 else header
+
+
+def _describe_damage(what: str) -> str:
+    return f"files must be whole, but one in the folder is damaged ({what}); copy the folder again"
 
 
 def _may_lack_preamble(start: bytes) -> bool:
@@ -180,8 +191,10 @@ def _may_lack_preamble(start: bytes) -> bool:
 def _missing_bytes(header: Dataset, rest: int) -> int:
     """How many bytes of uncompressed pixels a file lacks, of `rest` bytes from the tag of its pixels on."""
     syntax = _transfer_syntax(header)
-    if "Rows" not in header or header.get("Modality") != "CT" or (syntax.is_transfer_syntax and syntax.is_encapsulated):
+    if header.get("SOPClassUID") != uid.CTImageStorage or syntax.is_deflated:
         return 0
+    if syntax.is_encapsulated or "Rows" not in header:
+        return int(rest <= 0)
     size = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
     return size + (8 if syntax.is_implicit_VR else 12) - rest
 

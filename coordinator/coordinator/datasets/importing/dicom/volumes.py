@@ -10,6 +10,9 @@ import nibabel as nib
 import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
+from pydicom import dcmread, dcmwrite
+from pydicom.misc import is_dicom
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from contract.errors import CaseError
 from contract.grids import Grid, orient, orient_grid
@@ -46,7 +49,7 @@ def read_volume(series: Series, source: Path, work: Path) -> NDArray[np.int16 | 
         for part in ("in", "out"):
             (folder / part).mkdir()
         for number, file in enumerate(series.files):
-            (folder / "in" / f"{number:06d}.dcm").symlink_to(os.path.realpath(source / file))
+            _stage(source / file, folder / "in" / f"{number:06d}.dcm")
         # Its output is not shown: it may name the patient.
         ended = subprocess.run(COMMAND, cwd=folder, capture_output=True, check=False)
         written = sorted((folder / "out").iterdir())
@@ -56,6 +59,19 @@ def read_volume(series: Series, source: Path, work: Path) -> NDArray[np.int16 | 
                 f"run dcm2niix on its folder to see why, or {BY_HAND}"
             )
         return _read(nib.load(written[0]), _require(series.grid))
+
+
+def _stage(source: Path, target: Path) -> None:
+    """Link a file, or write it anew where it lacks the preamble without which dcm2niix passes it over."""
+    if is_dicom(source):
+        target.symlink_to(os.path.realpath(source))
+        return
+    content = dcmread(source, force=True)
+    if "TransferSyntaxUID" not in content.file_meta:
+        content.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if content.original_encoding[0] else ExplicitVRLittleEndian
+        )
+    dcmwrite(target, content, enforce_file_format=True)
 
 
 def _read(image: nib.Nifti1Image, expected: Grid) -> NDArray[np.int16 | np.float32]:
