@@ -1,6 +1,11 @@
 """DICOM: slices become volumes of the same HU at the same places, and SEG and RTSTRUCT their labels."""
 
+import json
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +15,7 @@ from helpers.dicomlabels import draw_contours, write_seg
 from helpers.dicomseries import write_ct, write_rtstruct
 from helpers.distributions import centre_mm, digest_tree, save
 from helpers.inprocess import call_coordinator
+from helpers.studies import COORDINATOR
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.uid import MRImageStorage
@@ -196,3 +202,34 @@ def test_a_dry_run_shows_which_case_is_which_folder_and_what_will_be_set_aside(t
         "p2    p2/ct (series 3, 14 slices)  p2/seg/1.dcm (SEG)  set aside: series 3: no slice may"
     )
     assert not (tmp_path / "data").exists()
+
+
+def test_an_import_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, capfd: Captured):
+    source, cases = tmp_path / "s", 8
+    voxels = np.random.default_rng(3).integers(-1000, 1000, (96, 90, 40), np.int16)
+    for number in range(cases):
+        slices = write_ct(source / f"p{number}" / "ct", voxels + np.int16(number), place(), key=f"{number}")
+        write_seg(source / f"p{number}" / "seg.dcm", slices, {"Liver": voxels > 900, "Spleen": voxels < -900})
+    before = digest_tree(source)
+    command = [str(COORDINATOR), "dataset", "import", str(source), "--into", str(tmp_path / "data")]
+    part = tmp_path / "data" / ".s.importing"
+
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as killed:
+        while killed.poll() is None and not (part / "cases.jsonl").is_file():
+            time.sleep(0.01)
+        os.killpg(killed.pid, signal.SIGKILL)
+    done = [json.loads(line)["case"] for line in (part / "cases.jsonl").read_text().splitlines() if line.endswith("}")]
+    kept = (part / "images" / f"{done[0]}.nii.gz").stat().st_mtime_ns
+    ended = import_into_data(capfd, source)
+    resumed = digest_tree(tmp_path / "data" / "s")
+    shutil.rmtree(tmp_path / "data" / "s")
+    undisturbed = import_into_data(capfd, source)
+
+    assert 1 <= len(done) < cases
+    assert (ended.code, undisturbed.code) == (0, 0)
+    assert resumed[f"images/{done[0]}.nii.gz"][1] == kept
+    assert {name: d[2] for name, d in resumed.items()} == {
+        name: d[2] for name, d in digest_tree(tmp_path / "data" / "s").items()
+    }
+    assert len(resumed) == 2 * cases + 5
+    assert digest_tree(source) == before

@@ -10,19 +10,26 @@ import nibabel as nib
 import numpy as np
 from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
-from pydicom import dcmread, dcmwrite
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.dataset import FileMetaDataset
 from pydicom.misc import is_dicom
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 from contract.errors import CaseError
 from contract.grids import Grid, orient, orient_grid
 from coordinator.datasets.importing.dicom.scans import Series
 
 COMMAND = (
-    dcm2niix.bin, "-b", "n", "-z", "n", "-m", "y", "-d", "0", "-g", "i", "-f", "volume", "-o", "out", "in",
+    dcm2niix.bin, "-b", "n", "-z", "n", "-m", "y", "-d", "0", "-g", "i", "-c", "", "-f", "volume", "-o", "out", "in",
 )  # fmt: skip
-"""No sidecar, not compressed, slices of one series stay together, no defaults of the user's; paths are relative, since
-the program cuts long ones."""
+"""No sidecar, not compressed, slices of one series stay together, no defaults of the user's, no comment of the header;
+paths are relative, since the program cuts long ones."""
+VOXEL_TAGS = (
+    "SOPClassUID", "Modality", "ImageType", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient",
+    "PixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "PixelData",
+)  # fmt: skip
+"""What dcm2niix needs to make a volume, and nothing of anybody."""
 BY_HAND = "convert it yourself, and import the NIfTI files"
 SAME_VOXEL = 0.5
 """Of a voxel, that the first voxels of two grids may be apart: above it the next voxel is nearer."""
@@ -66,11 +73,14 @@ def _stage(source: Path, target: Path) -> None:
     if is_dicom(source):
         target.symlink_to(os.path.realpath(source))
         return
-    content = dcmread(source, force=True)
-    if "TransferSyntaxUID" not in content.file_meta:
-        content.file_meta.TransferSyntaxUID = (
-            ImplicitVRLittleEndian if content.original_encoding[0] else ExplicitVRLittleEndian
-        )
+    read = dcmread(source, force=True)
+    content = Dataset()
+    for tag in VOXEL_TAGS:
+        if tag in read:
+            content[tag] = read[tag]
+    content.SOPInstanceUID, content.file_meta = generate_uid(), FileMetaDataset()
+    syntax = ImplicitVRLittleEndian if read.original_encoding[0] else ExplicitVRLittleEndian
+    content.file_meta.TransferSyntaxUID = read.file_meta.get("TransferSyntaxUID", syntax)
     dcmwrite(target, content, enforce_file_format=True)
 
 
