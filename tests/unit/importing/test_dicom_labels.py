@@ -120,6 +120,10 @@ def test_a_contour_through_the_centres_of_voxels_encloses_them():
 
     assert np.array_equal(fill([corners], (10, 11)), expected)
     assert np.array_equal(fill([corners[::-1]], (10, 11)), expected)
+    hole = np.array([[3, 5], [5, 5], [5, 7], [3, 7]], float)
+    expected[4, 6] = False
+    assert np.array_equal(fill([corners, hole], (10, 11)), expected)
+    assert np.argwhere(fill([np.array([[2, 2], [2.4, 2], [2, 2.4]])], (10, 11))).tolist() == [[2, 2]]
 
 
 def test_a_circle_has_the_area_that_it_encloses_and_is_cut_at_the_border_of_the_slice():

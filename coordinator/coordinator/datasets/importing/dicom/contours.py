@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.path import Path as Polygon
 from numpy.typing import NDArray
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
+from scipy.ndimage import binary_dilation
 
 from contract.errors import CaseError
 from contract.grids import Grid
@@ -42,13 +43,19 @@ def structure_masks(path: Path, grid: Grid) -> Mapping[int, MakeMask]:
     header = dcmread(path, specific_tags=list(LABEL_TAGS))
     names = {int(roi.ROINumber): roi.get("ROIName") for roi in header.StructureSetROISequence}
     return {
-        number: partial(_draw, organ_name(names.get(number), number), [contour.ContourData for contour in items], grid)
+        number: partial(_draw, organ_name(names.get(number), number), [_read_numbers(item) for item in items], grid)
         for number, items in closed_contours(header).items()
         if items
     }
 
 
-def _draw(organ: str, contours: Sequence[Sequence[float]], grid: Grid) -> NDArray[np.bool_]:
+def _read_numbers(contour: Dataset) -> NDArray[np.float64]:
+    """The coordinates of a contour, converted all at once: pydicom makes an object of each."""
+    value = contour.get_item("ContourData").value
+    return np.array(value.split(b"\\") if isinstance(value, bytes) else value, np.float64)
+
+
+def _draw(organ: str, contours: Sequence[NDArray[np.float64]], grid: Grid) -> NDArray[np.bool_]:
     """(X, Y, Z) mask of contours."""
     mask = np.zeros(grid.shape, np.bool_)
     by_slice: dict[int, list[NDArray[np.float64]]] = defaultdict(list)
@@ -72,20 +79,26 @@ def fill(polygons: Sequence[NDArray[np.float64]], shape: tuple[int, int]) -> NDA
     low = np.clip(np.floor(ends.min(axis=0)).astype(int), 0, shape)
     high = np.clip(np.ceil(ends.max(axis=0)).astype(int) + 1, low, shape)
     centres = np.stack(np.meshgrid(*map(np.arange, low, high), indexing="ij"), axis=-1).reshape(-1, 2)
-    inside = np.zeros(len(centres), np.bool_)
-    for shift in SHIFTS:
-        is_odd = np.zeros(len(centres), np.bool_)
-        for polygon in polygons:
-            is_odd ^= Polygon(polygon).contains_points(centres + shift)
-        inside |= is_odd
+    inside = _enclose(polygons, centres + SHIFTS[0]).reshape(high - low)
+    # Centres on a contour lie beside others that it encloses, if it encloses any.
+    beside = binary_dilation(inside, np.ones((3, 3), np.bool_)) & ~inside if inside.any() else ~inside
+    inside[beside] = np.any([_enclose(polygons, centres[beside.ravel()] + shift) for shift in SHIFTS[1:]], axis=0)
     mask = np.zeros(shape, np.bool_)
-    mask[low[0] : high[0], low[1] : high[1]] = inside.reshape(high - low)
+    mask[low[0] : high[0], low[1] : high[1]] = inside
     return mask
 
 
-def _place(organ: str, numbers: Sequence[float], grid: Grid) -> tuple[NDArray[np.float64], int]:
+def _enclose(polygons: Sequence[NDArray[np.float64]], points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether an odd number of polygons encloses each of (N, 2) points."""
+    is_odd = np.zeros(len(points), np.bool_)
+    for polygon in polygons:
+        is_odd ^= Polygon(polygon).contains_points(points)
+    return is_odd
+
+
+def _place(organ: str, numbers: NDArray[np.float64], grid: Grid) -> tuple[NDArray[np.float64], int]:
     """The corners of a contour in voxels of its slice, (N, 2), and the slice's number."""
-    points = np.array(numbers, np.float64).reshape(-1, 3) * TO_RAS
+    points = numbers.reshape(-1, 3) * TO_RAS
     voxels = (points - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T
     number = int(np.rint(np.median(voxels[:, 2])))
     off_mm = float(np.abs(voxels[:, 2] - number).max() * grid.spacing_mm[2])

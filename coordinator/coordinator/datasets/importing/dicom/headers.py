@@ -85,8 +85,11 @@ def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
             elif isinstance(header, str):
                 kept.damages.append(header)
             else:
-                kept.personal |= personal_words(header)
-                _sort_in(header, file, kept)
+                try:
+                    kept.personal |= personal_words(header)
+                    _sort_in(header, file, kept)
+                except Exception as error:  # noqa: BLE001  # values are parsed when they are asked for
+                    kept.damages.append(_describe_damage(type(error).__name__))
         series = [_make_series(uid, items, kept) for uid, items in sorted(kept.slices.items()) if not _is_single(items)]
     kept.left_out[DAMAGED] += 0 if series else len(kept.damages)
     kept.left_out[ONE_SLICE] += sum(map(_is_single, kept.slices.values()))
@@ -116,7 +119,7 @@ def _sort_in(header: Dataset, file: str, kept: _Sorted) -> None:
 def _is_directory(header: Dataset) -> bool:
     """Whether a file is a DICOMDIR, a list of others."""
     meta = getattr(header, "file_meta", None)
-    return bool(meta) and meta.get("MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage
+    return meta is not None and meta.get("MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage
 
 
 def _read_slice(header: Dataset, file: str) -> Slice | str:
@@ -170,7 +173,6 @@ def _read_header(path: Path) -> Dataset | str | None:
                 stream, stop_before_pixels=True, force=not has_preamble,
                 specific_tags=[*SLICE_TAGS, *LABEL_TAGS, *PERSONAL_TAGS],
             )  # fmt: skip
-            header.decode()
             missing = _missing_bytes(header, path.stat().st_size - stream.tell())
         except Exception as error:  # noqa: BLE001  # whatever a damaged file raises
             return _describe_damage(type(error).__name__) if has_preamble else None

@@ -3,10 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from pydicom import Dataset, uid
 
+from coordinator.datasets.importing.descriptions import describe_known
 from coordinator.datasets.importing.dicom.scans import Kind, LabelObject
 
 KINDS: Final[dict[str, Kind]] = {
@@ -44,8 +46,18 @@ def closed_contours(header: Dataset) -> dict[int, list[Dataset]]:
 
 
 def organ_name(label: object, number: int) -> str:
-    """A segment's label as the name of an organ: lower-case letters and digits, with `_` for all else."""
-    return re.sub(r"[\W_]+", "_", str(label or "").casefold()).strip("_") or f"segment_{number}"
+    """A segment's label as the name of an organ: lower-case letters and digits, with `_` for all else.
+
+    Names of TotalSegmentator keep their capitals (vertebrae_L1), so that label mappings find them.
+    """
+    name = re.sub(r"[\W_]+", "_", str(label or "").casefold()).strip("_")
+    return _names_with_capitals().get(name, name) or f"segment_{number}"
+
+
+@cache
+def _names_with_capitals() -> dict[str, str]:
+    names = (describe_known("totalsegmentator").labels or {}).values()
+    return {name.casefold(): name for name in names if name != name.casefold()}
 
 
 def _read_segmentation(header: Dataset, file: str) -> LabelObject:

@@ -54,12 +54,11 @@ def segment_masks(path: Path, grid: Grid) -> Mapping[int, MakeMask]:
 
 
 def _inside(header: Dataset, frame: NDArray[np.generic], kind: str, number: int) -> NDArray[np.bool_]:
-    """(columns, rows) voxels of a frame that belong to a segment."""
-    pixels = frame.T.astype(np.int64)
+    """(rows, columns) voxels of a frame that belong to a segment."""
     if kind == "LABELMAP":
-        return np.equal(pixels, number)
+        return np.asarray(np.equal(frame, number))
     least = HALF * int(header.MaximumFractionalValue) if kind == "FRACTIONAL" else 1
-    return np.greater_equal(pixels, least)
+    return np.asarray(np.greater_equal(frame, least))
 
 
 def _put_frame(mask: NDArray[np.bool_], inside: NDArray[np.bool_], affine: NDArray[np.float64], grid: Grid) -> None:
@@ -67,20 +66,21 @@ def _put_frame(mask: NDArray[np.bool_], inside: NDArray[np.bool_], affine: NDArr
 
     Args:
         mask: (X, Y, Z), changed.
-        inside: (columns, rows) of the frame.
+        inside: (rows, columns) of the frame.
         affine: (4, 4) (column, row, 0) of the frame -> RAS mm.
         grid: of the mask.
     """
-    pixels = np.argwhere(inside)
+    pixels = np.argwhere(inside)[:, ::-1]
     if not len(pixels):
         return
-    ends = np.array([[0, 0], [inside.shape[0] - 1, inside.shape[1] - 1], [0, inside.shape[1] - 1]])
+    columns, rows = inside.shape[::-1]
+    ends = np.array([[0, 0], [columns - 1, rows - 1], [0, rows - 1]])
     to_voxels = np.linalg.inv(grid.affine) @ affine
     off = _apply(to_voxels, ends)
     off_mm = float(np.linalg.norm((off - np.rint(off)) * np.array(grid.spacing_mm), axis=1).max())
     spacing = np.linalg.norm(affine[:3, :2], axis=0)
     steps = np.linalg.norm(to_voxels[:3, :2], axis=0)
-    if off_mm > PLACE_TOLERANCE_MM or np.abs((steps - 1) * spacing * inside.shape).max() > PLACE_TOLERANCE_MM:
+    if off_mm > PLACE_TOLERANCE_MM or np.abs((steps - 1) * spacing * (columns, rows)).max() > PLACE_TOLERANCE_MM:
         raise CaseError(
             f"segments must lie on the voxels of the images, but a frame is {max(off_mm, 0):.2g} mm off them, with "
             f"pixels of {spacing[0]:.4g} x {spacing[1]:.4g} mm; export it on the grid of the images"
