@@ -34,12 +34,12 @@ MOST_OVERLAPS = 10
 def import_command(
     context: click.Context, source: Path, name: str | None, data: Path, layout: str | None, *, dry_run: bool
 ) -> None:
-    """Make a dataset folder of SRC, a folder or archive: a published dataset, nnU-Net's, MSD's, BIDS's, DICOM, your own.
+    """Make a dataset folder of SRC, a folder or archive: a published dataset, nnU-Net's, MSD's, BIDS's, DICOM, yours.
 
     Files that can serve as they are become links, others are written anew as .nii.gz. SRC is only read. Masks of single
     organs are merged: a voxel in several masks goes to the organ with the fewest voxels in that case, and of two with
     equally many to the one with the lower label id; import.json counts such voxels. DICOM series are converted, and
-    nothing that their headers say of a person is written. A second import does nothing, one that was broken off goes on.
+    nothing that headers say of a person is written. A second import does nothing, one that was broken off goes on.
 
     \b
     Exit code: 0 all imported, 2 it can't be imported, 3 some cases were set aside (they are named).

@@ -11,7 +11,7 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # nibabel loads pydicom where it is installed, which takes as long as nibabel itself; we need it for DICOM alone.
+    # nibabel loads pydicom where it is installed, which takes as long as nibabel itself; only DICOM needs it here.
     sys.modules["pydicom"] = None  # type: ignore[assignment]
     from contract.interruptions import raise_dropped_again
     from coordinator.cli import main as commands
