@@ -101,7 +101,7 @@ def _describe_files(case: SourceCase) -> tuple[str, str]:
     """Where the image and the labels of a case lie."""
     if case.scan is not None:
         folder = case.scan.series.files[0].rpartition("/")[0] or "."
-        image = f"{folder} (series {case.scan.series.number}, {len(case.scan.series.files)} slices)"
+        image = f"{folder} (series {case.scan.series.number}, {case.scan.series.slices} slices)"
         return image, f"{case.scan.labels.file} ({case.scan.labels.kind})" if case.scan.labels else "none"
     return case.image, case.labels or f"{len(case.masks)} masks, such as {next(iter(case.masks.values()))}"
 

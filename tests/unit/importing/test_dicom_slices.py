@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.dicomcases import draw, expect_volume, import_into_data, place
+from helpers.dicomcases import AXES, draw, expect_volume, import_into_data, place
 from helpers.dicomseries import decimals, save, write_ct
+from highdicom import UID
+from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, JPEGLSLossless, RLELossless
@@ -76,7 +78,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "no position": (drop("ImagePositionPatient"), "headers must state ImagePositionPatient, but one doesn't"),
     "no offset": (drop("RescaleIntercept"), "headers must state RescaleIntercept, but one doesn't"),
     "no HU": (count_others, "voxels must be HU, but a header says that they are something else"),
-    "many frames": (enhance, "files must hold one slice each, but one holds many frames; convert it to NIfTI"),
+    "many frames": (enhance, "objects of many frames must say where each lies, but one doesn't"),
 }  # fmt: skip
 BROKEN["two phases"] = (
     move(lambda n: -12.5 * (n % 2), 2),
@@ -204,3 +206,25 @@ def pixels_hu(file: Path) -> NDArray[np.float64]:
     """(columns, rows) HU of a slice, as pydicom reads it."""
     header = dcmread(file)
     return header.pixel_array.T * float(header.RescaleSlope) + float(header.RescaleIntercept)
+
+
+@pytest.mark.parametrize("gap", [None, 6])
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # highdicom's on fields that the slices have beside their own
+def test_a_series_in_one_object_of_many_frames_is_judged_by_its_frames(
+    gap: int | None, tmp_path: Path, capfd: Captured
+):
+    affine = place(AXES["oblique"])
+    image = draw(1, affine)[0]
+    slices = [dcmread(file) for file in write_ct(tmp_path / "slices", image, affine)]
+    kept = [header for number, header in enumerate(slices) if number != gap]
+    (tmp_path / "s" / "p1").mkdir(parents=True)
+    LegacyConvertedEnhancedCTImage(kept, UID(), 5, UID(), 1).save_as(tmp_path / "s" / "p1" / "enhanced")
+
+    ended = import_into_data(capfd, tmp_path / "s")
+
+    if gap is None:
+        assert (ended.code, ended.err) == (0, "")
+        expect_volume(tmp_path / "data" / "s" / "images" / "p1.nii.gz", image, affine)
+    else:
+        assert ended.code == 3
+        assert "p1: series 5: no slice may be missing, but about 1 are: neighbours are 12.50 mm apart" in ended.err

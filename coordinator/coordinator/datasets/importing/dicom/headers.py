@@ -9,6 +9,7 @@ from pathlib import Path
 from pydicom import Dataset, dcmread, uid
 
 from contract.errors import CaseError
+from coordinator.datasets.importing.dicom.frames import DECODED, GROUP_TAGS, MULTI_FRAME, read_slices, transfer_syntax
 from coordinator.datasets.importing.dicom.labelobjects import KINDS, LABEL_TAGS, read_label_object
 from coordinator.datasets.importing.dicom.naming import PERSONAL_TAGS, personal_words
 from coordinator.datasets.importing.dicom.scans import LabelObject, Series
@@ -17,21 +18,8 @@ from coordinator.datasets.importing.dicom.slices import Slice, arrange
 SLICE_TAGS = (
     "SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "FrameOfReferenceUID", "SeriesNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "SamplesPerPixel",
-    "BitsAllocated", "RescaleSlope", "RescaleIntercept", "RescaleType", "ConvolutionKernel",
+    "BitsAllocated", "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType", "ConvolutionKernel",
 )  # fmt: skip
-PLACE_TAGS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-NEEDED_TAGS = (
-    *PLACE_TAGS, "SeriesInstanceUID", "Rows", "Columns", "BitsAllocated", "RescaleSlope", "RescaleIntercept",
-)  # fmt: skip
-DECODED = frozenset(
-    {
-        uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.JPEGBaseline8Bit,
-        uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless,
-        uid.JPEG2000Lossless, uid.JPEG2000, uid.RLELossless,
-    }
-)  # fmt: skip
-"""Transfer syntaxes that dcm2niix reads, as it was built for the package index (its first line names the libraries)."""
-MULTI_FRAME = (uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage)
 NO_DICOM, LOCALIZERS, ONE_SLICE, DIRECTORY = "files that are no DICOM", "localizers", "series of one slice", "DICOMDIR"
 DAMAGED = "damaged DICOM files"
 
@@ -59,7 +47,7 @@ class Content:
 class _Sorted:
     """Files of a folder, sorted by what they are."""
 
-    slices: dict[str, list[tuple[str, Slice | str]]] = field(default_factory=lambda: defaultdict(list))
+    slices: dict[str, list[tuple[str, list[Slice] | str]]] = field(default_factory=lambda: defaultdict(list))
     about: dict[str, Dataset] = field(default_factory=dict)
     labels: list[LabelObject] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -112,7 +100,7 @@ def _sort_in(header: Dataset, file: str, kept: _Sorted) -> None:
         kept.left_out[LOCALIZERS] += 1
     else:
         series = str(header.get("SeriesInstanceUID") or "")
-        kept.slices[series].append((file, _read_slice(header, file)))
+        kept.slices[series].append((file, read_slices(header, file)))
         kept.about.setdefault(series, header)
 
 
@@ -122,29 +110,12 @@ def _is_directory(header: Dataset) -> bool:
     return meta is not None and meta.get("MediaStorageSOPClassUID") == uid.MediaStorageDirectoryStorage
 
 
-def _read_slice(header: Dataset, file: str) -> Slice | str:
-    """A slice, or why it can't be used."""
-    if str(header.SOPClassUID) in MULTI_FRAME:
-        return "files must hold one slice each, but one holds many frames; convert it to NIfTI, and import that"
-    if missing := [tag for tag in NEEDED_TAGS if header.get(tag) in (None, "")]:
-        return f"headers must state {', '.join(missing)}, but one doesn't; export the series again"
-    if header.get("RescaleType") not in (None, "", "HU") or int(header.get("SamplesPerPixel") or 1) != 1:
-        return "voxels must be HU, but a header says that they are something else; take the CT series itself"
-    if (syntax := _transfer_syntax(header)) not in DECODED:
-        return (
-            f"pixels must be stored in a way that dcm2niix reads, but they are {syntax.name}; decompress the files, "
-            "such as by dcmconv or gdcmconv --raw"
-        )
-    position, axes, pixel_mm = (tuple(float(value) for value in header[tag].value) for tag in PLACE_TAGS)
-    return Slice(file, position, axes, pixel_mm, (int(header.Rows), int(header.Columns)))
-
-
-def _make_series(key: str, items: Sequence[tuple[str, Slice | str]], kept: _Sorted) -> Series:
+def _make_series(key: str, items: Sequence[tuple[str, list[Slice] | str]], kept: _Sorted) -> Series:
     """The series of slices, in order where they form a grid."""
     about = kept.about[key]
     number, kernel = (str(about.get(tag) or "?") for tag in ("SeriesNumber", "ConvolutionKernel"))
     frame, files = str(about.get("FrameOfReferenceUID") or ""), tuple(file for file, _ in items)
-    slices = [item for _, item in items if isinstance(item, Slice)]
+    slices = [item for _, several in items if not isinstance(several, str) for item in several]
     problems = kept.damages + [item for _, item in items if isinstance(item, str)]
     if not problems:
         try:
@@ -152,12 +123,12 @@ def _make_series(key: str, items: Sequence[tuple[str, Slice | str]], kept: _Sort
         except CaseError as error:
             problems = [f"{error}; export the series again, or move its folder away"]
         else:
-            return Series(key, frame, number, kernel, ordered, grid)
-    return Series(key, frame, number, kernel, files, problem=problems[0])
+            return Series(key, frame, number, kernel, tuple(dict.fromkeys(ordered)), len(slices), grid)
+    return Series(key, frame, number, kernel, files, len(slices) or len(items), problem=problems[0])
 
 
-def _is_single(items: Sequence[tuple[str, Slice | str]]) -> bool:
-    return len(items) == 1 and isinstance(items[0][1], Slice)
+def _is_single(items: Sequence[tuple[str, list[Slice] | str]]) -> bool:
+    return len(items) == 1 and not isinstance(items[0][1], str) and len(items[0][1]) == 1
 
 
 def _read_header(path: Path) -> Dataset | str | None:
@@ -174,6 +145,9 @@ def _read_header(path: Path) -> Dataset | str | None:
                 specific_tags=[*SLICE_TAGS, *LABEL_TAGS, *PERSONAL_TAGS],
             )  # fmt: skip
             missing = _missing_bytes(header, path.stat().st_size - stream.tell())
+            if header.get("SOPClassUID") in MULTI_FRAME:
+                stream.seek(0)
+                header.update(dcmread(stream, True, force=not has_preamble, specific_tags=list(GROUP_TAGS)))
         except Exception as error:  # noqa: BLE001  # whatever a damaged file raises
             return _describe_damage(type(error).__name__) if has_preamble else None
     if not _is_directory(header) and not ("SOPClassUID" in header and "SeriesInstanceUID" in header):
@@ -192,15 +166,11 @@ def _may_lack_preamble(start: bytes) -> bool:
 
 def _missing_bytes(header: Dataset, rest: int) -> int:
     """How many bytes of uncompressed pixels a file lacks, of `rest` bytes from the tag of its pixels on."""
-    syntax = _transfer_syntax(header)
-    if header.get("SOPClassUID") != uid.CTImageStorage or syntax.is_deflated:
+    syntax = transfer_syntax(header)
+    if header.get("SOPClassUID") not in {uid.CTImageStorage, *MULTI_FRAME} or syntax not in DECODED:
         return 0
     if syntax.is_encapsulated or "Rows" not in header:
         return int(rest <= 0)
-    size = int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
+    frames = int(header.get("NumberOfFrames") or 1)
+    size = frames * int(header.Rows) * int(header.Columns) * int(header.BitsAllocated) // 8
     return size + (8 if syntax.is_implicit_VR else 12) - rest
-
-
-def _transfer_syntax(header: Dataset) -> uid.UID:
-    meta = getattr(header, "file_meta", None)
-    return uid.UID(str(meta.get("TransferSyntaxUID") or "") if meta else "") or uid.ImplicitVRLittleEndian

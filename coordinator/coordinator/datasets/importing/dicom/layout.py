@@ -92,7 +92,7 @@ def _refuse_several(name: str, contents: Sequence[Content]) -> None:
 
 
 def _describe(series: Series) -> str:
-    size = f"series {series.number}: {len(series.files)} slices"
+    size = f"series {series.number}: {series.slices} slices"
     if series.grid is None:
         return f"{size}, kernel {series.kernel}; {series.problem}"
     return f"{size}, {' x '.join(f'{mm:.3g}' for mm in series.grid.spacing_mm)} mm, kernel {series.kernel}"
@@ -182,7 +182,7 @@ def _make(
 
 
 def _make_case(name: str, series: Series, labels: LabelObject | None) -> SourceCase:
-    about = f"{name}: series {series.number}, {len(series.files)} slices"
+    about = f"{name}: series {series.number}, {series.slices} slices"
     return SourceCase(name, about, f"{name}: {labels.kind}" if labels else None, scan=Scan(series, labels))
 
 

@@ -42,7 +42,7 @@ def import_scan(name: str, scan: Scan, place: Place, organs: Mapping[int, str]) 
         work.mkdir(exist_ok=True)
         content = encode_image(read_volume(scan.series, place.source, work), scan.series.grid.affine)
         atomic.write_bytes(image, content)
-        how = f"{len(scan.series.files)} DICOM slices converted"
+        how = f"{scan.series.slices} DICOM slices converted"
         about = {"from": series, "how": how, "sha256": hashlib.sha256(content).hexdigest()}
         if scan.labels is None:
             return CaseResult(name, image=about)

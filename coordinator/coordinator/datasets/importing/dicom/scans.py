@@ -19,6 +19,7 @@ class Series:
         number: of the series, for people.
         kernel: of its reconstruction, for people.
         files: paths below the source, in order from the first slice of the grid where there is no problem.
+        slices: how many there are; an object of many frames holds several.
         grid: of (column, row, slice) in RAS mm; None where there is a problem.
         problem: why it is no volume.
     """
@@ -28,6 +29,7 @@ class Series:
     number: str
     kernel: str
     files: tuple[str, ...]
+    slices: int
     grid: Grid | None = None
     problem: str | None = None
 

@@ -11,6 +11,7 @@ from pydicom.pixels.utils import iter_pixels
 
 from contract.errors import CaseError
 from contract.grids import Grid
+from coordinator.datasets.importing.dicom.frames import functional_group
 from coordinator.datasets.importing.dicom.slices import PLACE_TOLERANCE_MM, TO_RAS
 
 HALF = 0.5
@@ -39,7 +40,7 @@ def segment_masks(path: Path, grid: Grid) -> Mapping[int, MakeMask]:
     else:
         places = defaultdict(list, {int(item.SegmentNumber): [] for item in header.SegmentSequence})
         for index, frame in enumerate(frames):
-            identity = _group(header, frame, "SegmentIdentificationSequence")
+            identity = _require_group(header, frame, "SegmentIdentificationSequence")
             places[int(identity.ReferencedSegmentNumber)].append(index)
 
     def make(number: int) -> NDArray[np.bool_]:
@@ -100,17 +101,19 @@ def _apply(to_voxels: NDArray[np.float64], pixels: NDArray[np.integer]) -> NDArr
 
 def _frame_affine(header: Dataset, frame: Dataset) -> NDArray[np.float64]:
     """(column, row, 0) of a frame -> RAS mm."""
-    axes = np.array(_group(header, frame, "PlaneOrientationSequence").ImageOrientationPatient, np.float64).reshape(2, 3)
-    row_mm, column_mm = (float(value) for value in _group(header, frame, "PixelMeasuresSequence").PixelSpacing)
-    position = np.array(_group(header, frame, "PlanePositionSequence").ImagePositionPatient, np.float64)
+    axes = np.array(
+        _require_group(header, frame, "PlaneOrientationSequence").ImageOrientationPatient, np.float64
+    ).reshape(2, 3)
+    row_mm, column_mm = (float(value) for value in _require_group(header, frame, "PixelMeasuresSequence").PixelSpacing)
+    position = np.array(_require_group(header, frame, "PlanePositionSequence").ImagePositionPatient, np.float64)
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = axes[0] * column_mm * TO_RAS, axes[1] * row_mm * TO_RAS
     affine[:3, 3] = position * TO_RAS
     return affine
 
 
-def _group(header: Dataset, frame: Dataset, keyword: str) -> Dataset:
-    """A functional group of a frame: its own, or that which all share."""
-    if keyword in frame:
-        return frame[keyword].value[0]  # type: ignore[no-any-return]
-    return header.SharedFunctionalGroupsSequence[0][keyword].value[0]  # type: ignore[no-any-return]
+def _require_group(header: Dataset, frame: Dataset, keyword: str) -> Dataset:
+    group = functional_group(header, frame, keyword)
+    if group is None:
+        raise CaseError(f"frames must state {keyword}, but one doesn't; export it again")
+    return group
