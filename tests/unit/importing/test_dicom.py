@@ -22,6 +22,7 @@ from pydicom.uid import MRImageStorage
 
 from contract.datasets import open_dataset
 from contract.volumes import read_image, read_labels
+from coordinator.datasets.importing.dicom import layout
 
 Captured = pytest.CaptureFixture[str]
 
@@ -233,3 +234,18 @@ def test_an_import_that_is_killed_goes_on_and_ends_as_one_that_was_not(tmp_path:
     }
     assert len(resumed) == 2 * cases + 5
     assert digest_tree(source) == before
+
+
+def test_headers_of_many_folders_are_read_in_several_processes_to_the_same_end(
+    tmp_path: Path, capfd: Captured, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(3):
+        write_ct(tmp_path / "s" / f"p{number}", draw(number, place())[0], place(), key=f"{number}")
+    os.mkfifo(tmp_path / "s" / "p1" / "pipe")
+    here = import_into_data(capfd, tmp_path / "s", "--dry-run")
+    monkeypatch.setattr(layout, "FEW_FILES", 3)
+
+    elsewhere = import_into_data(capfd, tmp_path / "s", "--dry-run")
+
+    assert (here.code, elsewhere) == (0, here)
+    assert "left out: 1: folders with files that are no DICOM: p1 (1)" in here.out

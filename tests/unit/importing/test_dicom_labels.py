@@ -227,7 +227,7 @@ def test_labels_that_name_no_series_are_found_by_their_frame_of_reference_and_ot
     ended = import_into_data(capfd, tmp_path / "s")
 
     assert (ended.code, ended.err) == (0, "")
-    assert "left out: 1: labels without an image: SEG" in ended.out
+    assert "left out: 1: labels of no CT series here, or of several: SEG" in ended.out
     assert np.array_equal(read_stored(tmp_path), mask)
 
 

@@ -112,10 +112,9 @@ def test_each_place_twice_is_said_to_be_several_phases():
 
 
 @pytest.mark.parametrize("step_mm", [0.625, 1.25, 2.5])
-def test_positions_that_are_rounded_to_a_tenth_of_the_tolerance_form_an_even_grid(step_mm: float):
-    slices = [
-        Slice(f"{n}", (0, 0, round(step_mm * n, 2)), (1, 0, 0, 0, 1, 0), (0.7, 0.8), (5, 6)) for n in range(400, 0, -1)
-    ]
+def test_headers_of_few_decimals_form_an_even_grid(step_mm: float):
+    axes = [round(value, 4) for value in (np.cos(0.3), np.sin(0.3), 0, -np.sin(0.3), np.cos(0.3), 0)]
+    slices = [Slice(f"{n}", (0, 0, round(step_mm * n, 2)), tuple(axes), (0.7, 0.8), (5, 6)) for n in range(400, 0, -1)]
 
     files, grid = arrange(slices)
 
@@ -166,12 +165,13 @@ def test_pixels_that_dcm2niix_does_not_read_are_refused_by_the_name_of_their_kin
     assert "a way that dcm2niix reads, but they are Deflated Explicit VR Little Endian; decompress" in ended.err
 
 
-def test_a_compressed_slice_that_was_cut_short_is_set_aside(tmp_path: Path, capfd: Captured):
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+def test_a_compressed_slice_that_was_cut_short_is_set_aside(syntax: str, tmp_path: Path, capfd: Captured):
     affine = place()
     files = write_ct(tmp_path / "s" / "p1", draw(1, affine)[0], affine)
     for file in files:
         header = dcmread(file)
-        header.compress(RLELossless, generate_instance_uid=False)
+        header.compress(syntax, generate_instance_uid=False)
         save(file, header)
     files[4].write_bytes(files[4].read_bytes()[:-1200])
 

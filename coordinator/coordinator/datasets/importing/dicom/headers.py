@@ -133,6 +133,8 @@ def _is_single(items: Sequence[tuple[str, list[Slice] | str]]) -> bool:
 
 def _read_header(path: Path) -> Dataset | str | None:
     """The header of a file; None where it is no DICOM, what is wrong with it where it is damaged."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     with path.open("rb") as stream:
         start = stream.read(132)
         has_preamble = start[128:] == b"DICM"

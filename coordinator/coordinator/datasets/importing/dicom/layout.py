@@ -173,7 +173,7 @@ def _make(
     if labels and (unlabelled := tuple(sorted(names[folder] for folder in placed if folder not in labels))):
         left_out[NO_LABELS] = unlabelled
     if without_image:
-        left_out["labels without an image"] = tuple(item.kind for item in without_image)
+        left_out["labels of no CT series here, or of several"] = tuple(item.kind for item in without_image)
     organs = sorted({organ for item in labels.values() for organ in item.organs.values()})
     source_name = listing.name if not is_personal(listing.name, words) else "dicom"
     description = Description(propose_name(source_name), labels=dict(enumerate(organs, 1)))

@@ -73,7 +73,8 @@ def _merge(labels: LabelObject, source: Path, grid: Grid, organs: Mapping[int, s
         raise
     except Exception as error:
         raise CaseError(
-            f"{labels.kind} must be sound, but reading it ended in {type(error).__name__}; export it again"
+            f"{labels.kind} must be sound, but reading it ended in {type(error).__name__}; export it again, and "
+            "uncompressed"
         ) from error
 
 

@@ -15,6 +15,9 @@ PLACE_TOLERANCE_MM = 0.1
 decimals of a mm, so that rounding moves two of them apart by 0.01 mm; the thinnest slices of a CT are 0.25 mm apart."""
 AXES_TOLERANCE = 1e-4
 """How much direction cosines may differ: the end of a row of 500 mm then lies 0.05 mm away, half of the above."""
+SQUARE_TOLERANCE = 1e-3
+"""How much products of the axes may differ from 0 and 1: cosines of four decimals put them 2e-4 off; they are then made
+unit vectors."""
 SPACING_TOLERANCE = 1e-4
 """How much, of itself, the size of pixels may differ: 512 of them then differ by a twentieth of one."""
 MISSING = 1.5
@@ -61,6 +64,7 @@ def arrange(slices: Sequence[Slice]) -> tuple[tuple[str, ...], Grid]:
     _refuse_turned(slices)
     positions = np.array([item.position_mm for item in slices])
     rows, columns = np.array(slices[0].axes).reshape(2, 3)
+    rows, columns = rows / np.linalg.norm(rows), columns / np.linalg.norm(columns)
     normal = np.cross(rows, columns)
     heights = positions @ normal
     order = np.argsort(heights, kind="stable")
@@ -94,7 +98,7 @@ def _refuse_sizes(slices: Sequence[Slice]) -> None:
 def _refuse_turned(slices: Sequence[Slice]) -> None:
     axes = np.array([item.axes for item in slices]).reshape(-1, 2, 3)
     products = np.einsum("sai,sbi->sab", axes, axes)
-    if (skew := float(np.abs(products - np.eye(2)).max())) > AXES_TOLERANCE:
+    if (skew := float(np.abs(products - np.eye(2)).max())) > SQUARE_TOLERANCE:
         raise CaseError(f"rows and columns must be at right angles, of length 1, but are {skew:.2g} off")
     normals = np.cross(axes[:, 0], axes[:, 1])
     usual = np.median(normals, axis=0)

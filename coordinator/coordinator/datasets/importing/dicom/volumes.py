@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import dcm2niix
@@ -31,6 +32,7 @@ VOXEL_TAGS = (
 )  # fmt: skip
 """What dcm2niix needs to make a volume, and nothing of anybody."""
 BY_HAND = "convert it yourself, and import the NIfTI files"
+MOST_HU = np.iinfo(np.int16).max
 SAME_VOXEL = 0.5
 """Of a voxel, that the first voxels of two grids may be apart: above it the next voxel is nearer."""
 SAME_DIRECTION = 0.99
@@ -95,19 +97,23 @@ def _read(image: nib.Nifti1Image, expected: Grid) -> NDArray[np.int16 | np.float
 
 
 def to_hu(stored: NDArray[np.generic], slope: float, intercept: float) -> NDArray[np.int16 | np.float32]:
-    """Scale stored values: to int16 where no value needs more, else to float32."""
-    if slope == int(slope) and intercept == int(intercept) and np.issubdtype(stored.dtype, np.integer):
-        ends = [int(end) * int(slope) + int(intercept) for end in (stored.min(), stored.max())]
-        if min(ends) >= np.iinfo(np.int16).min and max(ends) <= np.iinfo(np.int16).max:
-            values = np.empty(stored.shape, np.int16)
-            for number in range(stored.shape[2]):  # wider numbers for one slice at a time
-                values[:, :, number] = stored[:, :, number].astype(np.int64) * int(slope) + int(intercept)
-            return values
-    scaled = (stored.astype(np.float64) * slope + intercept).astype(np.float32)
-    whole = np.rint(scaled)
-    if np.array_equal(whole, scaled) and np.abs(whole).max() <= np.iinfo(np.int16).max:
-        return whole.astype(np.int16)
-    return scaled
+    """Scale stored values: to int16 where that holds each exactly, else to float32.
+
+    Args:
+        stored: (X, Y, Z).
+        slope: factor.
+        intercept: what is added, in HU.
+    """
+
+    def scale() -> Iterator[NDArray[np.float64]]:
+        for number in range(stored.shape[2]):  # wide numbers for one slice at a time
+            yield stored[:, :, number].astype(np.float64) * slope + intercept
+
+    is_whole = all(np.array_equal(np.rint(part), part) and np.abs(part).max() <= MOST_HU for part in scale())
+    values = np.empty(stored.shape, np.int16 if is_whole else np.float32)
+    for number, part in enumerate(scale()):
+        values[:, :, number] = part
+    return values
 
 
 def _refuse_other_grid(came: Grid, expected: Grid) -> None:
