@@ -1,7 +1,8 @@
 """Binary masks of organs, merged into one label map; a voxel in several of them goes to the smaller organ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ class Merged:
 
 
 def merge_masks(masks: Iterable[tuple[int, Path]], grid: Grid) -> Merged:
-    """Merge masks, by `RULE`; only one of them is in memory at a time.
+    """Merge the masks of files, by `RULE`.
 
     Args:
         masks: label id and file of each; the result does not depend on their order.
@@ -44,26 +45,35 @@ def merge_masks(masks: Iterable[tuple[int, Path]], grid: Grid) -> Merged:
     Raises:
         CaseError: a mask can't be read, lies on another grid, or holds more than one value beside 0.
     """
-    files = dict(masks)
-    labels = np.zeros(grid.shape, np.uint16)
+    return merge({label: partial(_read_mask, path, grid) for label, path in dict(masks).items()}, grid.shape)
+
+
+def merge(masks: Mapping[int, Callable[[], NDArray[np.bool_]]], shape: tuple[int, int, int]) -> Merged:
+    """Merge masks, by `RULE`; only one of them is in memory at a time.
+
+    Args:
+        masks: label id -> what makes the (X, Y, Z) mask; called again where the organ lost voxels.
+        shape: of the image.
+    """
+    labels = np.zeros(shape, np.uint16)
     in_several: NDArray[np.bool_] | None = None
     sizes: dict[int, int] = {}
     losers: set[int] = set()
-    for label, path in sorted(files.items()):
-        mask = _read_mask(path, grid)
+    for label, make_mask in sorted(masks.items()):
+        mask = make_mask()
         owners = labels[mask]
         sizes[label] = len(owners)
         present = present_ids(owners)
         larger = [i for i in present if sizes[i] > sizes[label]]
         labels[mask] = np.where((owners == 0) | np.isin(owners, larger), label, owners)
         if present:
-            in_several = np.zeros(grid.shape, np.bool_) if in_several is None else in_several
+            in_several = np.zeros(shape, np.bool_) if in_several is None else in_several
             in_several[mask] |= owners > 0
             losers |= {*larger, *([label] if len(larger) < len(present) else [])}
     if in_several is None:
         return Merged(labels, {}, 0)
-    lost = {label: files[label] for label in sorted(losers)}
-    return Merged(labels, _count_overlaps(lost, grid, labels, in_several), int(np.count_nonzero(in_several)))
+    lost = {label: masks[label] for label in sorted(losers)}
+    return Merged(labels, _count_overlaps(lost, labels, in_several), int(np.count_nonzero(in_several)))
 
 
 def present_ids(labels: NDArray[np.generic]) -> list[int]:
@@ -76,13 +86,13 @@ def present_ids(labels: NDArray[np.generic]) -> list[int]:
 
 
 def _count_overlaps(
-    masks: Mapping[int, Path], grid: Grid, labels: NDArray[np.uint16], in_several: NDArray[np.bool_]
+    masks: Mapping[int, Callable[[], NDArray[np.bool_]]], labels: NDArray[np.uint16], in_several: NDArray[np.bool_]
 ) -> dict[tuple[int, int], int]:
-    """Who got the voxels of whom: masks that lost some are read once more, since the last owner is known only now."""
+    """Who got the voxels of whom: masks that lost some are made once more, since the last owner is known only now."""
     owners = labels[in_several]
     overlaps: dict[tuple[int, int], int] = {}
-    for label, path in masks.items():
-        losses = owners[_read_mask(path, grid)[in_several] & (owners != label)]
+    for label, make_mask in masks.items():
+        losses = owners[make_mask()[in_several] & (owners != label)]
         ids, counts = np.unique(losses, return_counts=True)
         overlaps |= {(int(i), label): int(n) for i, n in zip(ids, counts, strict=True)}
     return dict(sorted(overlaps.items()))
