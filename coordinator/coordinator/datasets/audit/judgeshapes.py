@@ -21,9 +21,10 @@ truth of AMOS, stray specks far from the stomach and the adrenal gland had less 
 LONGEST_GAP_SLICES, LONGEST_GAP_MM = 3, 15.0
 """A longer gap parts two pieces; nobody forgets so many slices."""
 CUT_AREA_MM2, CUT_OF_DEEPER, CUT_OF_LARGEST, CUT_ALIKE, CUT_SLICES = 300.0, 0.7, 0.25, 0.7, 2
-"""An end is cut flat when its last section has 300 mm2 (20 mm across) and is four slices wide, 70 % of the section 8 mm inside (a rounded end
-has at most half of it at slices of 8 mm) and a quarter of the largest one, and when behind 70 % of it the image goes on
-with the organ's own HU for two slices: on real organs' natural ends at most half of it does."""
+"""An end is cut flat when its last section has 300 mm2 (20 mm across) and is four slices wide, when it has 70 % of the
+section 8 mm inside (a rounded end has at most half of it at slices of 8 mm) and a quarter of the largest one, and when
+behind 70 % of it the image goes on with the organ's own HU for two slices: on real organs' natural ends at most half
+of it does."""
 REPEATED_SHARE = 0.3
 """Labels on a grid that is 1.5 times as fine repeat a third of their slices; drawn labels repeat fewer than 2 %."""
 BORDER_MM2 = 100.0

@@ -155,8 +155,8 @@ def _judge_hu(case: str, organ: str, measured: OrganMeasures, compared: _Value |
         yield Finding(
             "hu-unlike-others",
             Weight.ODD,
-            f"the organ's median is {hu:.0f} HU, but the median of {compared.cases} cases is {compared.usual:.0f} HU, and "
-            "the contrast of the other organs does not explain it",
+            f"the organ's median is {hu:.0f} HU, but the median of {compared.cases} cases is {compared.usual:.0f} HU, "
+            "and the contrast of the other organs does not explain it",
             "look whether the label covers another tissue; a disease may do the same",
             case,
             organ,

@@ -3,6 +3,7 @@
 import base64
 import zlib
 from collections.abc import Mapping
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,8 @@ def measure_organs(labels: NDArray[np.integer], image: Volume, organs: Mapping[i
 
 def _cut_out(labels: NDArray[np.integer], image: Volume, label: int, box: tuple[slice, ...]) -> Cutout:
     x, y, z = (b.start for b in box)
-    return Cutout(labels[box] == label, labels[box], (x, y, z), image.array, image.spacing_mm, label)
+    voxels = cast(NDArray[np.number], image.array)  # a volume's voxels are integers or floats
+    return Cutout(labels[box] == label, labels[box], (x, y, z), voxels, image.spacing_mm, label)
 
 
 def _measure_organ(cutout: Cutout, image: Volume, midline: Midline, organ: str) -> OrganMeasures:
