@@ -1,13 +1,12 @@
 """Defects of labels to plant in a phantom, and what the audit must say of each."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from helpers.auditphantoms import Phantom
 from numpy.typing import NDArray
 from scipy import ndimage
-
-from helpers.auditphantoms import Phantom
 
 Voxels = tuple[int, int, int]
 
@@ -19,7 +18,7 @@ class Defect:
     Attributes:
         plant: changes a copy of a case in place, or returns a new one.
         kind: of the finding.
-        organ: that it names.
+        organ: that it names; another one in some fields of view, by `organ_in`.
         consequences: kinds of further findings that the same defect explains.
     """
 
@@ -27,6 +26,11 @@ class Defect:
     kind: str
     organ: str = ""
     consequences: tuple[str, ...] = ()
+    organ_in: Mapping[str, str] = field(default_factory=dict)
+
+    def organ_of(self, view: str) -> str:
+        """The organ that the finding names in a field of view."""
+        return self.organ_in.get(view, self.organ)
 
 
 def middle(phantom: Phantom, organ: str) -> NDArray[np.int64]:
@@ -112,7 +116,7 @@ def add_specks(organ: str) -> Callable[[Phantom], None]:
     def plant(phantom: Phantom) -> None:
         for steps in (2, 4, 6):
             centre = spot(phantom, organ, 9)
-            phantom.labels[tuple(centre + [0, 0, steps - 4])] = phantom.id(organ)
+            phantom.labels[tuple(centre + np.array([0, 0, steps - 4]))] = phantom.id(organ)
 
     return plant
 
@@ -257,7 +261,7 @@ DEFECTS = {
     "labels out of the body": Defect(shift(1, 90), "labels-off-image", consequences=("cut-by-image-side", "cut-flat")),
     "second piece of a kidney": Defect(add_piece("kidney_left", 13), "several-pieces", "kidney_left"),
     "second piece of an adrenal gland": Defect(add_piece("adrenal_gland_right", 7), "several-pieces", "adrenal_gland_right"),
-    "both kidneys in one label": Defect(rename("kidney_right", "kidney_left"), "several-pieces", "kidney_left", (*OF_VALUES, "organ-swallowed")),
+    "both kidneys in one label": Defect(rename("kidney_right", "kidney_left"), "several-pieces", "kidney_left", (*OF_VALUES, "organ-swallowed", "organ-elsewhere")),
     "specks": Defect(add_specks("pancreas"), "stray-specks", "pancreas"),
     "hole": Defect(fill_ball("kidney_right", 10, None), "hole", "kidney_right"),
     "another organ inside": Defect(fill_ball("kidney_left", 9, "pancreas"), "label-inside-another", "kidney_left", ("several-pieces",)),
@@ -273,7 +277,7 @@ DEFECTS = {
     "another tissue": Defect(brighten("pancreas", 110), "hu-unlike-others", "pancreas"),
     "fat": Defect(brighten("pancreas", -190), "hu-impossible", "pancreas"),
     "in air": Defect(inflate("kidney_left", 0.35), "organ-in-air", "kidney_left", OF_VALUES),
-    "cut by the image": Defect(crop("kidney_left"), "cut-by-image-side", "kidney_left"),
+    "cut by the image": Defect(crop("kidney_left"), "cut-by-image-side", "kidney_left", OF_VALUES, {"trunk": "lung_left"}),
     "swallowed": Defect(rename("kidney_right", "duodenum"), "organ-swallowed", "kidney_right", ("several-pieces", "organ-elsewhere", *OF_VALUES)),
     "forgotten": Defect(rename("pancreas", None), "organ-absent", "pancreas"),
     "aorta ends early": Defect(cut("aorta", 2, 0.35), "ends-elsewhere", "aorta", OF_VALUES),
@@ -281,6 +285,6 @@ DEFECTS = {
     "handful of voxels": Defect(shrink("adrenal_gland_left", 3), "handful-of-voxels", "adrenal_gland_left"),
     "slice out of line": Defect(move_slice("kidney_left", 22, rest=False), "jumping-slices", "kidney_left", ("stray-specks",)),
     "step": Defect(move_slice("kidney_right", 26, rest=True), "jumping-slices", "kidney_right", OF_VALUES),
-    "coarse labels": Defect(coarsen, "repeated-slices"),
+    "coarse labels": Defect(coarsen, "repeated-slices", consequences=("jumping-slices", "cut-flat", *OF_VALUES)),
     "label of another place": Defect(move("adrenal_gland_left", (0, 45, -75)), "organ-elsewhere", "adrenal_gland_left", ("organ-absent", *OF_VALUES)),
 }  # fmt: skip

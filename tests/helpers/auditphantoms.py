@@ -90,7 +90,17 @@ RETROPERITONEUM = (
     "inferior_vena_cava", "duodenum", "portal_vein",
 )  # fmt: skip
 ABDOMEN = (*RETROPERITONEUM, "spleen", "liver", "gallbladder", "colon")
-TRUNK = (*ABDOMEN, "esophagus", "lung_right", "lung_left", "heart", "trachea", "urinary_bladder", "femur_right", "femur_left")
+TRUNK = (
+    *ABDOMEN,
+    "esophagus",
+    "lung_right",
+    "lung_left",
+    "heart",
+    "trachea",
+    "urinary_bladder",
+    "femur_right",
+    "femur_left",
+)
 FIELDS = MappingProxyType[str, Field](
     {
         "abdomen": Field((-162, -122, -135), (162, 122, 125), (4.0, 4.0, 4.0), ABDOMEN),
@@ -155,7 +165,9 @@ def draw(field: str, index: int) -> Phantom:
     return Phantom(labels, np.rint(noisy).astype(np.int16), affine, view.labels)
 
 
-def _place_grid(view: Field, random: np.random.Generator, *, oblique: bool) -> tuple[NDArray[np.float64], tuple[int, ...]]:
+def _place_grid(
+    view: Field, random: np.random.Generator, *, oblique: bool
+) -> tuple[NDArray[np.float64], tuple[int, ...]]:
     spacing = np.array(view.spacing_mm) * random.uniform(0.97, 1.03, 3)
     shape = np.rint(np.subtract(view.high_mm, view.low_mm) / spacing).astype(int)
     tilt, turn = np.deg2rad(random.uniform(4, 7, 2)) if oblique else (0.0, 0.0)

@@ -24,6 +24,9 @@ FARTHEST_MM = 40.0
 STEP_MM = 5.0
 """Between the shifts that are tried; a smaller one is within the doubt of any outline."""
 
+ROUNDS = 4
+"""Axes along which the labels are moved one after another; a shift has three."""
+
 Voxels = NDArray[np.int64]
 
 
@@ -86,18 +89,21 @@ def _flip(voxels: Voxels, axes: Sequence[int], shape: Sequence[int]) -> Voxels:
 def _find_shift(
     image: NDArray[np.generic], samples: list[Voxels], spacing_mm: Sequence[float], here: float
 ) -> tuple[NDArray[np.int64], float]:
-    """The shift in voxels along each axis in turn that lowers the misfit the most, and the misfit after it."""
+    """The shift in voxels that lowers the misfit the most, one axis after another, and the misfit after it."""
     shift, best = np.zeros(3, np.int64), here
-    for axis in (0, 1, 2, 0, 1, 2):
-        step = max(1, round(STEP_MM / spacing_mm[axis]))
-        farthest = max(1, round(FARTHEST_MM / spacing_mm[axis] / step))
-        start = shift.copy()
-        for steps in range(-farthest, farthest + 1):
-            trial = start.copy()
-            trial[axis] = steps * step
-            misfit = _measure_misfit(image, [voxels + trial for voxels in samples])
-            if misfit < best:
-                shift, best = trial, misfit
+    for _ in range(ROUNDS):
+        start, before = shift, best
+        for axis in range(3):
+            step = max(1, round(STEP_MM / spacing_mm[axis]))
+            farthest = max(1, round(FARTHEST_MM / spacing_mm[axis] / step))
+            for steps in range(-farthest, farthest + 1):
+                trial = start.copy()
+                trial[axis] = steps * step
+                misfit = _measure_misfit(image, [voxels + trial for voxels in samples])
+                if misfit < best:
+                    shift, best = trial, misfit
+        if best == before:
+            break
     return shift, best
 
 

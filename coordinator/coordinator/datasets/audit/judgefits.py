@@ -22,12 +22,17 @@ FLIPPED_SHARE, SHIFTED_SHARE = 0.7, 0.75
 best where they are: any flip or shift raises their misfit."""
 LEAST_GAIN_HU = 6.0
 """By which the misfit must fall, at the least: half of the noise of a thick slice."""
+GOOD_HU, BAD_HU = 45.0, 60.0
+"""Misfits of labels that lie where they belong, at the most, and of labels that don't, at the least. It is 9 to 22 HU
+on sound phantoms and real scans, 35 HU at the noise of a thin slice, and 70 HU and more where labels are off by an
+organ's width."""
 LEAST_SHIFT_MM = 8.0
 """Smaller shifts are within the doubt of any outline."""
 AIR_SHARE, AIR_ML = 0.1, 1.0
 """Share and volume in air of an organ that holds none. Outlines that reach into the lung by a voxel have 3 %."""
 LEAST_IN_AIR, SHARE_IN_AIR = 2, 0.4
 """Organs in air, at least and of those that hold none, that make it a fault of the whole label map."""
+OFF_IMAGE = "the label map belongs to another image or is turned; correct its header, or exclude the case"
 
 Found = Iterator[Finding]
 Ordered = tuple[float, OrganMeasures, OrganMeasures]
@@ -113,7 +118,8 @@ def _judge_fit(case: str, found: CaseOrgans) -> Found:
 
 
 def _is_better(fit: Fit, misfit_hu: float, share: float) -> bool:
-    return misfit_hu <= share * fit.misfit_hu and fit.misfit_hu - misfit_hu >= LEAST_GAIN_HU
+    is_good = misfit_hu <= GOOD_HU and fit.misfit_hu - misfit_hu >= LEAST_GAIN_HU
+    return is_good and misfit_hu <= share * fit.misfit_hu
 
 
 def _judge_air(case: str, found: CaseOrgans, organs: Mapping[int, str]) -> Found:
@@ -129,12 +135,26 @@ def _judge_air(case: str, found: CaseOrgans, organs: Mapping[int, str]) -> Found
             "labels-off-image",
             Weight.WRONG,
             f"{len(in_air)} of {len(airless)} organs lie in air or lung, below -500 HU: {listed}",
-            "the label map belongs to another image or is turned; correct its header, or exclude the case",
+            OFF_IMAGE,
             case,
             "",
             len(in_air),
             "organs",
             Place(worst.air_voxel),
+        )
+        return
+    if found.fit and found.fit.misfit_hu >= BAD_HU:
+        yield Finding(
+            "labels-off-image",
+            Weight.WRONG,
+            f"the labels fit the image nowhere near: the solid organs' voxels lie {found.fit.misfit_hu:.0f} HU from "
+            f"their median, and at most {GOOD_HU:g} HU where labels belong",
+            OFF_IMAGE,
+            case,
+            "",
+            found.fit.misfit_hu,
+            "HU",
+            Place(max(found.organs, key=lambda organ: organ.volume_ml).voxel),
         )
         return
     for organ in in_air:

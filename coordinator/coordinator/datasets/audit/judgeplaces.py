@@ -76,7 +76,7 @@ def _judge_absence(atlas: Atlas, column: int, measures: Mapping[str, CaseOrgans]
         return
     half_mm = np.median([np.subtract(m.high_mm, m.low_mm) / 2 for m in complete], axis=0)
     usual_ml = float(np.median([m.volume_ml for m in complete]))
-    reach_mm = half_mm + 2 * atlas.spread_mm[column]
+    reach_mm = half_mm + atlas.spread_mm[column]
     covering = {}
     for case, offset in zip(atlas.cases, atlas.offsets_mm, strict=True):
         place_mm = offset + atlas.typical_mm[column]

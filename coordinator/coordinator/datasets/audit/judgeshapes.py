@@ -15,9 +15,10 @@ LEAST_VOXELS = 8
 HOLE_ML, HOLE_SHARE, LEAST_HOLE_ML, LEAST_HOLE_VOXELS = 0.5, 0.03, 0.1, 4
 """A hole counts from 0.5 ml, 10 mm across: vessels that cross an organ are narrower, and lie open at its surface."""
 LARGE_HOLE_ML, LARGE_HOLE_SHARE = 2.0, 0.05
-GAP_SECTION_SHARE, GAP_VOLUME_SHARE = 0.1, 0.1
+GAP_SECTION_SHARE, GAP_VOLUME_SHARE, GAP_OVERLAP = 0.1, 0.1, 0.3
 """Both parts beside empty slices must have a tenth of the organ's largest section and of its volume: on the ground
-truth of AMOS, stray specks far from the stomach and the adrenal gland had less than 3 % of either."""
+truth of AMOS, stray specks far from the stomach and the adrenal gland had less than 3 % of either. The sections beside
+the gap must overlap, or the smaller part is a piece that lies elsewhere."""
 LONGEST_GAP_SLICES, LONGEST_GAP_MM = 3, 15.0
 """A longer gap parts two pieces; nobody forgets so many slices."""
 CUT_AREA_MM2, CUT_OF_DEEPER, CUT_OF_LARGEST, CUT_ALIKE, CUT_SLICES = 300.0, 0.7, 0.25, 0.7, 2
@@ -113,7 +114,8 @@ def _judge_parts(case: str, organ: str, measured: OrganMeasures) -> Found:
 
 def _parts_an_organ(gap: Gap) -> bool:
     is_short = gap.slices <= LONGEST_GAP_SLICES or gap.length_mm <= LONGEST_GAP_MM
-    return is_short and gap.section_share >= GAP_SECTION_SHARE and gap.volume_share >= GAP_VOLUME_SHARE
+    is_part = gap.section_share >= GAP_SECTION_SHARE and gap.volume_share >= GAP_VOLUME_SHARE
+    return is_short and is_part and gap.overlap >= GAP_OVERLAP
 
 
 def _name_slices(axis: int, count: int) -> str:

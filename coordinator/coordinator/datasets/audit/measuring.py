@@ -28,6 +28,8 @@ SKETCH_MM = 8.0
 """Step of the sketch: an adrenal gland, the smallest organ of the usual tables, is 10 to 40 mm long."""
 AIR_HU = -500.0
 """Below it a voxel is air or lung."""
+THICK = 1.25
+"""Slices across another axis than z are those that were drawn when they are thicker by a quarter."""
 LEAST_REPEATED = 20
 """Labelled voxels of a slice that is compared with the one before; fewer are equal by chance."""
 
@@ -104,8 +106,9 @@ def _measure_organ(cutout: Cutout, image: Volume, midline: Midline, organ: str) 
 
 
 def find_through_plane(spacing_mm: Point) -> int:
-    """The axis across which outlines are drawn: that of the widest spacing, the last one of equals."""
-    return max(range(3), key=lambda axis: (round(spacing_mm[axis], 2), axis))
+    """The axis across which outlines are drawn: that of a much wider spacing than the others, else the last."""
+    widest = int(np.argmax(spacing_mm))
+    return widest if spacing_mm[widest] > THICK * spacing_mm[2] else 2
 
 
 def _find_centroid(cutout: Cutout) -> NDArray[np.float64]:

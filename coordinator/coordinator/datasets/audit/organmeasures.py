@@ -54,6 +54,7 @@ class Gap:
         length_mm: of the gap.
         section_share: largest section of the smaller part, of the organ's largest section.
         volume_share: volume of the smaller part, of the organ's.
+        overlap: of the sections beside the gap, as a share of the smaller one.
         voxel: in the gap, on the line between the two parts.
     """
 
@@ -62,6 +63,7 @@ class Gap:
     length_mm: float
     section_share: float
     volume_share: float
+    overlap: float
     voxel: Voxel
 
 

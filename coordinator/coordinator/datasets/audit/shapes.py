@@ -133,6 +133,7 @@ def measure_gaps(cutout: Cutout) -> tuple[Gap, ...]:
             before, after = areas[: run.start], areas[run.stop :]
             before_voxels, after_voxels = int(before.sum()), int(after.sum())
             both = mask[run.start - 1] & mask[run.stop]
+            smaller = min(areas[run.start - 1], areas[run.stop])
             where = np.argwhere(both if both.any() else mask[run.start - 1]).mean(axis=0)
             voxel = np.insert(np.rint(where).astype(int), axis, (run.start + run.stop - 1) // 2)
             slices = run.stop - run.start
@@ -143,6 +144,7 @@ def measure_gaps(cutout: Cutout) -> tuple[Gap, ...]:
                     slices * cutout.spacing_mm[axis],
                     float(min(before.max(), after.max()) / areas.max()),
                     min(before_voxels, after_voxels) / (before_voxels + after_voxels),
+                    float(np.count_nonzero(both) / smaller),
                     cutout.to_case(voxel.tolist()),
                 )
             )
@@ -159,7 +161,7 @@ def measure_ends(cutout: Cutout, median_hu: float) -> tuple[End, ...]:
         for direction in (-1, 1):
             index = 0 if direction < 0 else len(areas) - 1
             behind = index + cutout.origin[axis] + direction
-            if not 0 <= behind < cutout.image.shape[axis] or deeper >= len(areas) // 2:
+            if not 0 <= behind < cutout.image.shape[axis] or deeper > len(areas) // 2:
                 continue
             section = mask[index]
             box = cutout.box[:axis] + cutout.box[axis + 1 :]
