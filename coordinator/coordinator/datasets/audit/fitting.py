@@ -55,7 +55,7 @@ def measure_fit(
     best = min(flipped, key=lambda name: flipped[name])
     shift, shifted = _find_shift(image, samples, spacing_mm, here)
     x, y, z = (n * mm for n, mm in zip(shift.tolist(), spacing_mm, strict=True))
-    return Fit(here, best, flipped[best], (x, y, z), shifted)
+    return Fit(len(samples), here, best, flipped[best], (x, y, z), shifted)
 
 
 def _sample_organs(labels: NDArray[np.integer], organs: Mapping[int, str]) -> list[Voxels]:

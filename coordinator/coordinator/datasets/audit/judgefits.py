@@ -22,10 +22,10 @@ FLIPPED_SHARE, SHIFTED_SHARE = 0.7, 0.75
 best where they are: any flip or shift raises their misfit."""
 LEAST_GAIN_HU = 6.0
 """By which the misfit must fall, at the least: half of the noise of a thick slice."""
-GOOD_HU, BAD_HU = 45.0, 60.0
+GOOD_HU, BAD_HU, LEAST_FITTED = 45.0, 65.0, 3
 """Misfits of labels that lie where they belong, at the most, and of labels that don't, at the least. It is 9 to 22 HU
-on sound phantoms and real scans, 35 HU at the noise of a thin slice, and 70 HU and more where labels are off by an
-organ's width."""
+on sound phantoms and real scans, 35 HU at the noise of a thin slice, and 80 HU and more where labels are off by an
+organ's width. A single organ may be diseased, 44 HU in a dissected aorta, or be moved along itself; it takes three."""
 LEAST_SHIFT_MM = 8.0
 """Smaller shifts are within the doubt of any outline."""
 AIR_SHARE, AIR_ML = 0.1, 1.0
@@ -83,7 +83,7 @@ def _is_above(organ: str, other: str, rank: str) -> bool:
 
 def _judge_fit(case: str, found: CaseOrgans) -> Found:
     fit = found.fit
-    if not fit:
+    if not fit or fit.organs < LEAST_FITTED:
         return
     place = Place(max(found.organs, key=lambda organ: organ.volume_ml).voxel)
     if fit.flipped_misfit_hu <= fit.shifted_misfit_hu and _is_better(fit, fit.flipped_misfit_hu, FLIPPED_SHARE):
@@ -143,7 +143,7 @@ def _judge_air(case: str, found: CaseOrgans, organs: Mapping[int, str]) -> Found
             Place(worst.air_voxel),
         )
         return
-    if found.fit and found.fit.misfit_hu >= BAD_HU:
+    if found.fit and found.fit.misfit_hu >= BAD_HU and found.fit.organs >= LEAST_FITTED:
         yield Finding(
             "labels-off-image",
             Weight.WRONG,

@@ -170,6 +170,7 @@ class Fit:
     """How well the labels fit the image, and whether they would fit better elsewhere.
 
     Attributes:
+        organs: solid organs that were compared.
         misfit_hu: mean distance of the solid organs' voxels from their organ's median.
         flips: of the array's axes, such as "x" or "xz", after which the labels fit best.
         flipped_misfit_hu: misfit after those flips.
@@ -177,6 +178,7 @@ class Fit:
         shifted_misfit_hu: misfit after that shift.
     """
 
+    organs: int
     misfit_hu: float
     flips: str
     flipped_misfit_hu: float
