@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.datasets.audit.findings import Finding, Place, Weight
+from coordinator.datasets.audit.judgevalues import FAR_Z, Value, compare_volumes
 from coordinator.datasets.audit.measuring import read_sketch
 from coordinator.datasets.audit.organfacts import know
 from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures, Voxel
@@ -22,7 +23,8 @@ COVERED_SHARE = 0.6
 CORE = 0.6
 """Of an organ's half axes: the core of its place, which lies in the organ though its place is known to 10 mm."""
 SMALL_SHARE = 0.4
-"""Of the usual volume; an organ that is smaller may have been swallowed in part."""
+"""Of the usual volume; an organ that is smaller, and far from usual in a body of its size, may have been swallowed in
+part."""
 END_MM, END_Z = 30.0, 6.0
 """A tube ends elsewhere from 30 mm, a vertebra with its disc, and six robust standard deviations."""
 
@@ -33,10 +35,10 @@ def judge_places(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) 
     """Organs that lie, end, or are missing where the other cases show otherwise; none for fewer than `FEWEST` cases."""
     if len(measures) < FEWEST:
         return []
-    atlas = build_atlas(measures, organs)
+    atlas, volumes = build_atlas(measures, organs), compare_volumes(measures, organs)
     findings = [*_judge_elsewhere(atlas, measures, organs)]
     for column, label in enumerate(atlas.labels):
-        findings += _judge_absence(atlas, column, measures, organs)
+        findings += _judge_absence(atlas, column, measures, organs, volumes)
         if know(organs[label]).is_tube and not know(organs[label]).has_pieces:
             for direction in (-1, 1):
                 findings += _judge_tube_ends(atlas, label, direction, measures, organs)
@@ -68,7 +70,13 @@ def _judge_elsewhere(atlas: Atlas, measures: Mapping[str, CaseOrgans], organs: M
         )
 
 
-def _judge_absence(atlas: Atlas, column: int, measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> Found:
+def _judge_absence(
+    atlas: Atlas,
+    column: int,
+    measures: Mapping[str, CaseOrgans],
+    organs: Mapping[int, str],
+    volumes: Mapping[tuple[str, int], Value],
+) -> Found:
     """An organ that is absent, or far too small, though the image covers where it lies in the other cases."""
     label = atlas.labels[column]
     complete = [m for found in measures.values() if (m := found.organ(label)) and m.is_complete]
@@ -82,12 +90,13 @@ def _judge_absence(atlas: Atlas, column: int, measures: Mapping[str, CaseOrgans]
         place_mm = offset + atlas.typical_mm[column]
         if np.isfinite(place_mm).all() and _covers(measures[case], place_mm, reach_mm):
             covering[case] = place_mm
+    shrunk = {case for (case, i), value in volumes.items() if i == label and value.z <= -FAR_Z}
     present = sum(measures[case].organ(label) is not None for case in covering)
     if present < max(FEWEST, PRESENT_SHARE * len(covering)):
         return
     for case, place_mm in covering.items():
         measured = measures[case].organ(label)
-        if measured is None or (measured.is_complete and measured.volume_ml < SMALL_SHARE * usual_ml):
+        if measured is None or (case in shrunk and measured.volume_ml < SMALL_SHARE * usual_ml):
             share, neighbour = _find_cover(measures[case], place_mm, CORE * half_mm, label)
             covered = (share, organs[neighbour]) if neighbour in organs and share >= COVERED_SHARE else None
             if measured is None or covered:

@@ -31,7 +31,7 @@ Found = Iterator[Finding]
 Key = tuple[str, int]
 
 
-class _Value(NamedTuple):
+class Value(NamedTuple):
     """A value of an organ of a case: how far it lies from the other cases', and what is usual there."""
 
     value: float
@@ -53,7 +53,7 @@ def judge_values(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) 
     return findings
 
 
-def compare_volumes(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> dict[Key, _Value]:
+def compare_volumes(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> dict[Key, Value]:
     """How far each complete organ's volume lies from the other cases', less the size of the whole body."""
     logs = {
         (case, measured.label): float(np.log(measured.volume_ml))
@@ -71,11 +71,11 @@ def compare_volumes(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str
         values = [logs[key] - float(np.clip(sizes.get(key[0], 0.0), -LARGEST_SIZE, LARGEST_SIZE)) for key in keys]
         spread = HOLLOW_SPREAD if know(organs[label]).is_hollow else VOLUME_SPREAD
         for key, z in zip(keys, robust_z(values, spread), strict=True):
-            compared[key] = _Value(float(np.exp(logs[key])), z, float(np.exp(usual[label])), len(keys))
+            compared[key] = Value(float(np.exp(logs[key])), z, float(np.exp(usual[label])), len(keys))
     return compared
 
 
-def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: _Value | None) -> Found:
+def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: Value | None) -> Found:
     place, volume_ml = Place(measured.voxel), measured.volume_ml
     limits = know(organ).volume_ml
     if limits and measured.is_complete and not limits[0] <= volume_ml <= limits[1]:
@@ -105,7 +105,7 @@ def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: _Val
         )
 
 
-def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> dict[Key, _Value]:
+def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> dict[Key, Value]:
     """How far each organ's median HU lies from the other cases', both as it is and less what contrast explains.
 
     Contrast adds to every organ of a case in proportion to its usual enhancement; a case with less of it is no finding.
@@ -132,11 +132,11 @@ def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -
             difference = abs(medians[key] - e - usual[label])
             is_far = z * z_rest > 0 and difference >= LEAST_HU + PHASE_DOUBT * abs(e)
             z = min(z, z_rest, key=abs) if is_far else 0.0
-            compared[key] = _Value(medians[key], z, usual[label], len(keys))
+            compared[key] = Value(medians[key], z, usual[label], len(keys))
     return compared
 
 
-def _judge_hu(case: str, organ: str, measured: OrganMeasures, compared: _Value | None) -> Found:
+def _judge_hu(case: str, organ: str, measured: OrganMeasures, compared: Value | None) -> Found:
     place, hu = Place(measured.voxel), measured.median_hu
     limits = know(organ).median_hu
     if limits and not limits[0] <= hu <= limits[1]:

@@ -72,7 +72,7 @@ FACTS: tuple[tuple[str, Facts], ...] = (
                         volume_ml=(50, 6000), height=6)),
     ("rectum|anal|anus", replace(_BOWEL, has_pieces=False, height=0, depth=-2)),
     ("colon|bowel|intestin|jejun|ileum|c[a]?ecum|sigmoid|appendix", _BOWEL),
-    ("duoden", replace(_BOWEL, has_pieces=False, volume_ml=(5, 500), height=2.6)),
+    ("duoden", replace(_BOWEL, has_pieces=False, volume_ml=(3, 500), height=2.6)),
     ("stomach|gastric", Facts(side=LEFT, encloses=True, has_gas=True, is_hollow=True, median_hu=None,
                               volume_ml=(15, 4000), height=3.8, depth=1.5)),
     ("sophag", Facts(is_tube=True, has_gas=True, is_hollow=True, median_hu=None, volume_ml=(2, 200), height=5,
