@@ -68,9 +68,9 @@ FACTS: tuple[tuple[str, Facts], ...] = (
      replace(_VESSEL, encloses=True, volume_ml=None, height=6, depth=1)),
     ("airway|bronch", Facts(has_pieces=True, is_tube=True, has_gas=True, is_hollow=True, median_hu=None)),
     ("trachea", Facts(is_tube=True, has_gas=True, is_hollow=True, median_hu=(-1100, 0), height=7)),
-    ("lung|lobe", Facts(is_paired=True, encloses=True, has_gas=True, is_hollow=True, median_hu=(-1100, 0),
+    ("lung|pulmonary_lobe", Facts(is_paired=True, encloses=True, has_gas=True, is_hollow=True, median_hu=(-1100, 0),
                         volume_ml=(50, 6000), height=6)),
-    ("rectum|anal|anus", replace(_BOWEL, has_pieces=False, height=0, depth=-2)),
+    ("rectum|rectal|(^|_)an(al|us)", replace(_BOWEL, has_pieces=False, height=0, depth=-2)),
     ("colon|bowel|intestin|jejun|ileum|c[a]?ecum|sigmoid|appendix", _BOWEL),
     ("duoden", replace(_BOWEL, has_pieces=False, volume_ml=(3, 500), height=2.6)),
     ("stomach|gastric", Facts(side=LEFT, encloses=True, has_gas=True, is_hollow=True, median_hu=None,
@@ -80,7 +80,7 @@ FACTS: tuple[tuple[str, Facts], ...] = (
     ("gall_?bladder", Facts(side=RIGHT, is_hollow=True, median_hu=(-80, 2000), volume_ml=(0.5, 400), height=3,
                             depth=1)),
     ("bladder", Facts(is_hollow=True, median_hu=(-80, 2000), volume_ml=(3, 2500), height=0, depth=1)),
-    ("prostat|uter|seminal|ovar|cervix", Facts(is_hollow=True, volume_ml=(3, 3000), height=-0.5)),
+    ("prostat|uterus|uterine|seminal|ovar|cervix", Facts(is_hollow=True, volume_ml=(3, 3000), height=-0.5)),
     ("liver", Facts(side=RIGHT, volume_ml=(300, 8000), enhancement_hu=55, height=4, depth=0)),
     ("spleen", Facts(side=LEFT, volume_ml=(15, 4000), enhancement_hu=75, height=4, depth=-1.5)),
     ("adrenal", Facts(is_paired=True, volume_ml=(0.3, 60), enhancement_hu=40, height=4, depth=-2)),
@@ -91,15 +91,15 @@ FACTS: tuple[tuple[str, Facts], ...] = (
     ("vein|vena|arter|trunk|carotid|subclav|brachioceph|iliac_(a|v)|celiac|portal", replace(_VESSEL, has_pieces=True)),
     ("spinal|cord", Facts(is_tube=True, depth=-4)),
     ("vertebra|spine|sacrum", replace(_BONE, is_paired=False, depth=-4)),
-    ("femur|femor|hip|pelvi|ischi|acetab", replace(_BONE, height=-0.5)),
-    ("humer|scapul|clavic|stern|rib|skull|bone|costal|tibia|fibula|radius|ulna|patella|mandib", _BONE),
+    ("femur|femor|(^|_)hip|pelvi|ischi|acetab", replace(_BONE, height=-0.5)),
+    ("humer|scapul|clavic|stern|(^|_)ribs?(_|$)|skull|bone|costal|tibia|fibula|radius|ulna|patella|mandib", _BONE),
     ("muscle|glut|autochthon|psoas|fat|skin|body|torso|cavity|mediastin",
      Facts(is_paired=True, has_pieces=True, is_tube=True, encloses=True, has_gas=True, is_hollow=True,
            median_hu=None)),
-    ("brain|face|head", Facts(encloses=True, has_gas=True, is_hollow=True, median_hu=None)),
+    ("brain|(^|_)face|(^|_)head", Facts(encloses=True, has_gas=True, is_hollow=True, median_hu=None)),
 )  # fmt: skip
 
-NAMED_BY_CHAMBER = re.compile("heart|atri|ventric|myocard|liver|hepat|brachioceph|pulmon|lobe_of_liver")
+NAMED_BY_CHAMBER = re.compile("heart|atri|ventric|myocard|liver|hepat|brachioceph|pulmon")
 """Organs whose `left` and `right` are parts of the organ, not sides of the body."""
 MIDLINE = re.compile("vertebra|spine|spinal|sacrum|stern")
 """Organs that mark the middle of the body."""
@@ -119,6 +119,7 @@ def know(organ: str) -> Facts:
     return replace(facts, has_pieces=facts.has_pieces or facts.is_paired)
 
 
+@cache
 def stem(organ: str) -> str:
     """The name without its side, in lower case: `kidney` of `Left Kidney`."""
     return "_".join(word for word in _words(organ) if word not in SIDES)
@@ -139,6 +140,7 @@ def find_pairs(organs: Iterable[str]) -> list[tuple[str, str]]:
     return [(both[LEFT], both[RIGHT]) for both in sides.values() if len(both) == 2]
 
 
+@cache
 def is_midline(organ: str) -> bool:
     """Whether an organ marks the middle of the body."""
     return MIDLINE.search(stem(organ)) is not None

@@ -133,7 +133,7 @@ class OrganMeasures:
         piece_count: number of them all.
         holes: what it encloses, the largest first; at most 3 of background and 3 of other labels.
         gaps: empty slices inside it.
-        ends: the six ends that do not lie at the image's border.
+        ends: those that do not lie at the image's border: both along z, and the flat ones of the others.
         jumps: where it jumps between slices; the worst 3.
         jump_count: number of them all.
     """

@@ -6,9 +6,11 @@
 What explains a case as a whole is said once: where a label map is flipped, its organs are not compared with others'.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from coordinator.datasets.audit.common import gather_common
 from coordinator.datasets.audit.findings import Finding
 from coordinator.datasets.audit.judgefits import judge_fits
 from coordinator.datasets.audit.judgeplaces import judge_places
@@ -46,13 +48,20 @@ def judge_organs(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) 
     comparable = {case: found for case, found in named.items() if case not in whole}
     explained = _list_explained([*sides, *shapes], organs)
     places = judge_places(comparable, organs)
-    return [
+    findings = [
         *fits,
         *sides,
         *shapes,
         *judge_values(comparable, organs),
         *(finding for finding in places if (finding.case, finding.organ) not in explained),
     ]
+    return gather_common(findings, _count_cases(named, organs))
+
+
+def _count_cases(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> dict[str, int]:
+    """Organ -> cases that have it; under the empty name, all cases."""
+    counts = Counter(organs[measured.label] for found in measures.values() for measured in found.organs)
+    return {**counts, "": len(measures)}
 
 
 def _list_explained(findings: Iterable[Finding], organs: Mapping[int, str]) -> set[tuple[str, str]]:

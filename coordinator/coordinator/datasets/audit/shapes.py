@@ -11,6 +11,10 @@ from coordinator.datasets.audit.organmeasures import End, Gap, Hole, Jump, Piece
 
 KEPT = 3
 """Pieces, holes and jumps that are kept of an organ: what a finding names is the largest or the second."""
+LEAST_SHARE = 0.05
+"""Gaps beside less of an organ's largest section are not kept: those beside a stray speck."""
+LEAST_OF_DEEPER = 0.5
+"""Rounder ends than this are not kept, but along z, where the ends of tubes are compared."""
 DEEPER_MM = 8.0
 """Ends are compared with the section this far inside. The tip of a rounded organ grows in proportion to the distance
 from it, so its last slice has at most s / (s + 8 mm) of that section at a slice spacing of s: a third at 4 mm."""
@@ -133,6 +137,9 @@ def measure_gaps(cutout: Cutout) -> tuple[Gap, ...]:
             before, after = areas[: run.start], areas[run.stop :]
             before_voxels, after_voxels = int(before.sum()), int(after.sum())
             both = mask[run.start - 1] & mask[run.stop]
+            section_share = float(min(before.max(), after.max()) / areas.max())
+            if section_share < LEAST_SHARE:
+                continue
             smaller = min(areas[run.start - 1], areas[run.stop])
             where = np.argwhere(both if both.any() else mask[run.start - 1]).mean(axis=0)
             voxel = np.insert(np.rint(where).astype(int), axis, (run.start + run.stop - 1) // 2)
@@ -142,7 +149,7 @@ def measure_gaps(cutout: Cutout) -> tuple[Gap, ...]:
                     axis,
                     slices,
                     slices * cutout.spacing_mm[axis],
-                    float(min(before.max(), after.max()) / areas.max()),
+                    section_share,
                     min(before_voxels, after_voxels) / (before_voxels + after_voxels),
                     float(np.count_nonzero(both) / smaller),
                     cutout.to_case(voxel.tolist()),
@@ -163,6 +170,9 @@ def measure_ends(cutout: Cutout, median_hu: float) -> tuple[End, ...]:
             behind = index + cutout.origin[axis] + direction
             if not 0 <= behind < cutout.image.shape[axis] or deeper > len(areas) // 2:
                 continue
+            share_of_deeper = float(areas[index] / max(areas[index - direction * deeper], areas[index]))
+            if axis != 2 and share_of_deeper < LEAST_OF_DEEPER:
+                continue
             section = mask[index]
             box = cutout.box[:axis] + cutout.box[axis + 1 :]
             values = np.moveaxis(cutout.image, axis, 0)[behind][box][section]
@@ -175,7 +185,7 @@ def measure_ends(cutout: Cutout, median_hu: float) -> tuple[End, ...]:
                     axis,
                     direction,
                     float(areas[index]),
-                    float(areas[index] / max(areas[index - direction * deeper], areas[index])),
+                    share_of_deeper,
                     float(areas[index] / areas.max()),
                     cutout.spacing_mm[axis],
                     beyond + 1,
