@@ -135,7 +135,7 @@ def test_an_organ_on_the_wrong_side_in_all_cases_is_one_finding_about_the_datase
     names = {"spleen": "liver", "liver": "spleen"}
     table = {i: names.get(organ, organ) for i, organ in FIELDS["abdomen"].labels.items()}
 
-    findings = judge_organs(measure_all("abdomen"), table)
+    findings = [f for f in judge_organs(measure_all("abdomen"), table) if f.kind == "wrong-side"]
 
     assert describe(findings) == [("wrong-side", "", "liver"), ("wrong-side", "", "spleen")]
     assert all("in 10 of 10 cases, such as case_" in finding.text for finding in findings)
@@ -157,16 +157,17 @@ def test_the_orientation_in_which_a_case_is_stored_changes_nothing(axes: str, in
 
     assert image.stored.orientation == axes
     kept, expected = (TypeAdapter(CaseOrgans).dump_python(m) for m in (measures, measure("narrow", index)))
-    assert flatten(kept) == pytest.approx(flatten(expected), rel=1e-4, abs=1e-3)
+    assert (kept.pop("sketch"), kept["fit"].pop("flips")) == (expected.pop("sketch"), expected["fit"].pop("flips"))
+    assert flatten(kept) == pytest.approx(flatten(expected), rel=1e-4, abs=1e-3, nan_ok=True)
 
 
 def flatten(value: object) -> list[object]:
-    """The numbers and texts of nested mappings and sequences."""
+    """The numbers of nested mappings and sequences."""
     if isinstance(value, dict):
         return [leaf for part in value.values() for leaf in flatten(part)]
     if isinstance(value, list | tuple):
         return [leaf for part in value for leaf in flatten(part)]
-    return [value]
+    return [float("nan") if value is None else value]
 
 
 def test_measures_survive_json():
@@ -202,7 +203,7 @@ def test_the_place_of_an_empty_slice_lies_in_it_and_the_picture_shows_both_parts
 
     (finding,) = judge_organs({"case": measures}, phantom.organs)
 
-    x, y, z = finding.place.voxel
+    _, y, z = finding.place.voxel
     mask = phantom.where("kidney_left")
     assert not mask[:, :, z].any()
     assert mask[:, :, z - 1].any()

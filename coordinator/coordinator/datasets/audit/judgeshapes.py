@@ -93,8 +93,6 @@ def _judge_parts(case: str, organ: str, measured: OrganMeasures) -> Found:
         )
         return
     pieces = [piece for piece in measured.pieces[1:] if is_large(piece.volume_ml, piece.voxels, measured)]
-    # Two pieces that both reach the image's border may be one outside of it.
-    pieces = [piece for piece in pieces if not (piece.at_border and measured.pieces[0].at_border)]
     if pieces:
         second = pieces[0]
         share = second.volume_ml / measured.volume_ml

@@ -22,6 +22,8 @@ HU_SPREAD, HOLLOW_HU_SPREAD, LEAST_HU = 12.0, 25.0, 35.0
 counts at the least: noise and beam hardening make 10 HU."""
 PHASE_DOUBT = 0.5
 """Share of an organ's expected enhancement that may differ when the phase of the case differs from the others'."""
+LEAST_SHOWN = 0.25
+"""Share of its usual volume that an organ must show for its HU to be compared; a tip is all partial volume."""
 LEAST_ORGANS = 3
 """Organs that tell how a case differs from the others as a whole, in size or in contrast."""
 LARGEST_SIZE = 0.5
@@ -110,7 +112,13 @@ def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -
 
     Contrast adds to every organ of a case in proportion to its usual enhancement; a case with less of it is no finding.
     """
-    medians = {(case, m.label): m.median_hu for case, found in measures.items() for m in found.organs}
+    volumes = _take_medians({(case, m.label): m.volume_ml for case, found in measures.items() for m in found.organs})
+    medians = {
+        (case, m.label): m.median_hu
+        for case, found in measures.items()
+        for m in found.organs
+        if m.volume_ml >= LEAST_SHOWN * volumes[m.label]
+    }
     usual = _take_medians(medians)
     phases = _take_case_medians(
         {

@@ -18,13 +18,11 @@ class Piece:
         volume_ml: its volume.
         voxels: its size.
         voxel: one of its voxels, near its middle.
-        at_border: it touches the border of the image, so that it may be joined to another piece outside.
     """
 
     volume_ml: float
     voxels: int
     voxel: Voxel
-    at_border: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ class OrganMeasures:
         off_body_mm: distance of the centroid from the middle of the body at its height, positive to the right; None
             where the image does not show both sides of the body.
         off_spine_mm: distance from the spine that the image shows; None where none is found.
-        pieces: its connected parts, the largest first; at most 3.
+        pieces: its connected parts, the largest first; at most 3. Those that may be joined outside the image are one.
         piece_count: number of them all.
         holes: what it encloses, the largest first; at most 3 of background and 3 of other labels.
         gaps: empty slices inside it.

@@ -80,21 +80,22 @@ def find_middle(mask: Mask) -> Voxel:
 
 
 def measure_pieces(cutout: Cutout) -> tuple[tuple[Piece, ...], int]:
-    """The largest connected parts, and the number of them all; voxels that share a corner are connected."""
-    parts, count = ndimage.label(cutout.mask, ALL_NEIGHBOURS)
-    if count == 1:
-        sizes = np.array([0, np.count_nonzero(cutout.mask)])
-    else:
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
+    """The largest connected parts, and the number of them all; voxels that share a corner are connected.
+
+    Parts that reach the image's border as the largest does are left out: they may be joined to it outside.
+    """
+    parts, _ = ndimage.label(cutout.mask, ALL_NEIGHBOURS)
     boxes = ndimage.find_objects(parts)
+    sizes = np.bincount(parts.ravel())[1:] if len(boxes) > 1 else np.array([np.count_nonzero(cutout.mask)])
+    order = np.argsort(-sizes, kind="stable").tolist()
+    if _is_at_border(cutout, boxes[order[0]]):
+        order = [order[0], *(part for part in order[1:] if not _is_at_border(cutout, boxes[part]))]
     pieces = []
-    for part in np.argsort(-sizes, kind="stable")[: min(KEPT, count)].tolist():
-        box = boxes[part - 1]
-        middle = find_middle(parts[box] == part)
-        voxel = cutout.to_case([m + b.start for m, b in zip(middle, box, strict=True)])
-        pieces.append(Piece(float(sizes[part] * cutout.voxel_ml), int(sizes[part]), voxel, _is_at_border(cutout, box)))
-    return tuple(pieces), int(count)
+    for part in order[:KEPT]:
+        middle = find_middle(parts[boxes[part]] == part + 1)
+        voxel = cutout.to_case([m + b.start for m, b in zip(middle, boxes[part], strict=True)])
+        pieces.append(Piece(float(sizes[part] * cutout.voxel_ml), int(sizes[part]), voxel))
+    return tuple(pieces), len(order)
 
 
 def _is_at_border(cutout: Cutout, box: Sequence[slice]) -> bool:
