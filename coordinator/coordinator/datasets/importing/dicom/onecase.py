@@ -2,10 +2,12 @@
 
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contract import atomic
 from contract.datasets import SUFFIX
@@ -17,7 +19,7 @@ from coordinator.datasets.importing.dicom.contours import structure_masks
 from coordinator.datasets.importing.dicom.scans import LabelObject, Scan
 from coordinator.datasets.importing.dicom.segmentations import segment_masks
 from coordinator.datasets.importing.dicom.volumes import read_volume
-from coordinator.datasets.importing.masks import Merged, merge, present_ids
+from coordinator.datasets.importing.masks import Mask, Merged, crop, merge, present_ids
 from coordinator.datasets.importing.results import WORK, CaseResult, Place
 
 
@@ -68,7 +70,9 @@ def _merge(labels: LabelObject, source: Path, grid: Grid, organs: Mapping[int, s
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of values that break the standard and don't matter here
             masks = make_masks(source / labels.file, grid)
-            return merge({ids[organ]: masks[number] for number, organ in labels.organs.items()}, grid.shape)
+            return merge(
+                {ids[organ]: partial(_crop, masks[number]) for number, organ in labels.organs.items()}, grid.shape
+            )
     except (CaseError, MemoryError):
         raise
     except Exception as error:
@@ -85,3 +89,7 @@ def _write_labels(merged: Merged, image: Path, target: Path, highest: int) -> st
     content = encode_labels(merged.labels.astype(kind), header.fields, header.grid)
     atomic.write_bytes(target, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _crop(make_mask: Callable[[], NDArray[np.bool_]]) -> Mask:
+    return crop(make_mask())
