@@ -47,7 +47,7 @@ def ball(phantom: Phantom, centre: NDArray[np.int64], radius_mm: float) -> NDArr
 def spot(phantom: Phantom, near: str, radius_mm: float) -> NDArray[np.int64]:
     """The middle of an unlabelled ball of fat, as near to an organ as it can be without touching any label."""
     free = (phantom.labels == 0) & (np.abs(ndimage.gaussian_filter(phantom.hu.astype(float), 1) + 95) < 60)
-    room = ndimage.distance_transform_edt(free, phantom.spacing_mm) > radius_mm + max(phantom.spacing_mm)
+    room = ndimage.distance_transform_edt(free, phantom.spacing_mm) > radius_mm + 2 * max(phantom.spacing_mm)
     places = np.argwhere(room)
     far = np.linalg.norm((places - middle(phantom, near)) * phantom.spacing_mm, axis=1)
     return places[far.argmin()]

@@ -198,9 +198,8 @@ def _to_voxel(found: CaseOrgans, place_mm: Floats) -> Voxel:
 def _find_cover(found: CaseOrgans, place_mm: Floats, core_mm: Floats, label: int) -> tuple[float, int]:
     """Share of an ellipsoid that the most frequent other organ covers, and its id; 0 where it is background."""
     sketch = read_sketch(found.sketch)
-    step = np.asarray(found.sketch.step)
     affine = np.reshape(found.affine, (4, 4))
-    voxels = np.moveaxis(np.indices(sketch.shape), 0, -1) * step + step // 2
+    voxels = np.moveaxis(np.indices(sketch.shape), 0, -1) * found.sketch.step + found.sketch.first
     world = voxels @ affine[:3, :3].T + affine[:3, 3]
     # A core that is narrower than the sketch's step holds at least the nearest sample.
     distance = np.square((world - place_mm) / np.maximum(core_mm, LEAST_SPREAD_MM)).sum(axis=-1)

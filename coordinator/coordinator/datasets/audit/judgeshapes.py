@@ -82,7 +82,7 @@ def _judge_parts(case: str, organ: str, measured: OrganMeasures) -> Found:
         yield Finding(
             "empty-slices",
             Weight.SUSPECT,
-            f"{gap.slices} {_name_slices(gap.axis, gap.slices)} without the organ lie between two parts of it, "
+            f"two parts of the organ lie apart by {gap.slices} empty {_name_slices(gap.axis, gap.slices)}, "
             f"{gap.length_mm:.0f} mm; the smaller part has {gap.volume_share:.0%} of it",
             "draw the organ in the empty slices, or remove the part that is wrong",
             case,
@@ -163,7 +163,7 @@ def _judge_holes(case: str, organ: str, measured: OrganMeasures, organs: Mapping
         yield Finding(
             "hole",
             Weight.SUSPECT if is_suspect else Weight.ODD,
-            f"the organ must be filled, but encloses a hole of {hole.volume_ml:.1f} ml, {share:.0%} of it",
+            f"the organ must be filled, but encloses a hole of {hole.volume_ml:.1f} ml, {share:.1%} of it",
             "fill the hole, unless it is a lesion that the dataset leaves out",
             case,
             organ,

@@ -130,8 +130,8 @@ def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -
     compared = {}
     for label in usual:
         facts, keys = know(organs[label]), [key for key in medians if key[1] == label]
-        if facts.is_vessel:
-            continue  # the phase alone decides their HU
+        if facts.is_vessel or facts.has_gas:
+            continue  # the phase alone, or the gas, decides their HU
         spread = HOLLOW_HU_SPREAD if facts.is_hollow else HU_SPREAD
         expected = [phases.get(case, 0.0) * facts.enhancement_hu for case, _ in keys]
         direct = robust_z([medians[key] for key in keys], spread)

@@ -155,14 +155,14 @@ def _measure_repeats(labels: NDArray[np.integer], boxes: list[tuple[slice, ...]]
 
 def _sketch(labels: NDArray[np.integer], spacing_mm: Point) -> Sketch:
     x, y, z = (max(1, round(SKETCH_MM / mm)) for mm in spacing_mm)
-    coarse = labels[x // 2 :: x, y // 2 :: y, z // 2 :: z]
+    a, b, c = (min(step, length) // 2 for step, length in zip((x, y, z), labels.shape, strict=True))
+    coarse = labels[a::x, b::y, c::z]
     content = base64.b64encode(zlib.compress(coarse.astype("<u2").tobytes())).decode()
-    a, b, c = coarse.shape
-    return Sketch((a, b, c), (x, y, z), content)
+    return Sketch(coarse.shape, (a, b, c), (x, y, z), content)
 
 
 def read_sketch(sketch: Sketch) -> NDArray[np.uint16]:
-    """The (X, Y, Z) samples of a sketch; sample i lies at voxel step // 2 + i * step."""
+    """The (X, Y, Z) samples of a sketch; sample i lies at voxel first + i * step."""
     return np.frombuffer(zlib.decompress(base64.b64decode(sketch.content)), "<u2").reshape(sketch.shape)
 
 

@@ -190,11 +190,13 @@ class Sketch:
 
     Attributes:
         shape: (X, Y, Z) samples.
+        first: voxel of the first sample.
         step: voxels between samples along each axis.
         content: the samples as uint16, little-endian, zlib, base64.
     """
 
     shape: Voxel
+    first: Voxel
     step: Voxel
     content: str
 
