@@ -53,6 +53,7 @@ class _Sorted:
     left_out: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     damages: list[str] = field(default_factory=list)
     personal: set[str] = field(default_factory=set)
+    known: set[str | None] = field(default_factory=set)
 
 
 def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
@@ -74,7 +75,9 @@ def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
                 kept.damages.append(header)
             else:
                 try:
-                    kept.personal |= personal_words(header)
+                    if (key := header.get("SeriesInstanceUID")) not in kept.known:  # they are alike in a series
+                        kept.known.add(key)
+                        kept.personal |= personal_words(header)
                     _sort_in(header, file, kept)
                 except Exception as error:  # noqa: BLE001  # values are parsed when they are asked for
                     kept.damages.append(_describe_damage(type(error).__name__))
