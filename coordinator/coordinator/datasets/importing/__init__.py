@@ -9,6 +9,7 @@
                                                                                      └ import.json
 
 A layout is a function from names of files to cases, in a module of its own: a further one is a further line in
-`recognise.LAYOUTS`. DICOM alone is known by headers, and converted: see the package `dicom`. SRC is only read. A case that is done has a line in the hidden folder, so that an import which was
-killed goes on; an import that is whole is not done again.
+`recognise.LAYOUTS`. DICOM alone is known by headers, and converted: see the package `dicom`. SRC is only read. A case
+that is done has a line in the hidden folder, so that an import which was killed goes on; an import that is whole is not
+done again.
 """

@@ -1,6 +1,5 @@
 """What is needed of the headers of a folder's files; each file is opened once, and no pixel is read."""
 
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from contract.errors import CaseError
 from coordinator.datasets.importing.dicom.frames import DECODED, GROUP_TAGS, MULTI_FRAME, read_slices, transfer_syntax
 from coordinator.datasets.importing.dicom.labelobjects import KINDS, LABEL_TAGS, read_label_object
 from coordinator.datasets.importing.dicom.naming import PERSONAL_TAGS, personal_words
+from coordinator.datasets.importing.dicom.quiet import quietly
 from coordinator.datasets.importing.dicom.scans import LabelObject, Series
 from coordinator.datasets.importing.dicom.slices import Slice, arrange
 
@@ -65,8 +65,7 @@ def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
         files: paths below the source of the files in this folder.
     """
     kept = _Sorted()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of values that break the standard and don't matter here
+    with quietly():
         for file in files:
             header = _read_header(source / file)
             if header is None:
