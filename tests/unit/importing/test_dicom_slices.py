@@ -98,7 +98,7 @@ def test_a_series_that_is_no_volume_is_set_aside_with_its_name(
     ended = import_into_data(capfd, tmp_path / "s")
 
     assert ended.code == 3
-    assert ended.err.startswith("error: broken: set aside: broken: series 3: ")
+    assert ended.err.startswith("error: broken: set aside: series 3: ")
     assert message in ended.err
     assert len(ended.err.splitlines()) == 1
     assert [path.name for path in (tmp_path / "data" / "s" / "images").iterdir()] == ["sound.nii.gz"]
@@ -134,7 +134,7 @@ def test_a_file_that_was_cut_short_is_damage_of_its_series(tmp_path: Path, capfd
 
     lines = ended.err.splitlines()
     assert (ended.code, len(lines)) == (3, 2)
-    assert lines[0].startswith("error: header: set aside: header: series 3: files must be whole, but one in the folder")
+    assert lines[0].startswith("error: header: set aside: series 3: files must be whole, but one in the folder")
     assert "(1 bytes of pixels are missing); copy the folder again" in lines[1]
 
 
@@ -178,7 +178,8 @@ def test_a_compressed_slice_that_was_cut_short_is_set_aside(syntax: str, tmp_pat
     ended = import_into_data(capfd, tmp_path / "s")
 
     assert ended.code == 3
-    assert "p1: series 3: " in ended.err
+    assert "  p1: series 3: files must be whole, but one ends within its pixels; copy the folder again" in ended.err
+    assert len(ended.err.splitlines()) == 2
 
 
 @pytest.mark.parametrize(
@@ -228,3 +229,50 @@ def test_a_series_in_one_object_of_many_frames_is_judged_by_its_frames(
     else:
         assert ended.code == 3
         assert "p1: series 5: no slice may be missing, but about 1 are: neighbours are 12.50 mm apart" in ended.err
+
+
+def number_alike(header: Dataset, number: int) -> None:
+    header.InstanceNumber = 1
+
+
+def leave_unnumbered(header: Dataset, number: int) -> None:
+    del header.InstanceNumber, header.SeriesNumber, header.Manufacturer, header.PatientPosition, header.SliceThickness
+
+
+def tell_tilt(header: Dataset, number: int) -> None:
+    header.GantryDetectorTilt = "12.5"
+
+
+def tell_times(header: Dataset, number: int) -> None:
+    header.StudyDate, header.AcquisitionTime, header.AcquisitionNumber = (
+        f"201908{number + 10}",
+        f"1010{number + 10}",
+        number,
+    )
+    header.EchoTime, header.TriggerTime, header.TemporalPositionIdentifier = str(number), str(100 * number), number
+
+
+@pytest.mark.parametrize("change", [number_alike, leave_unnumbered, tell_tilt, tell_times])
+def test_slices_are_ordered_by_their_places_alone(change: Change, tmp_path: Path, capfd: Captured):
+    affine = place(AXES["oblique"])
+    image = draw(1, affine)[0]
+    write_ct(tmp_path / "s" / "p1", image, affine, change=change)
+
+    assert import_into_data(capfd, tmp_path / "s").code == 0
+    expect_volume(tmp_path / "data" / "s" / "images" / "p1.nii.gz", image, affine)
+
+
+@pytest.mark.parametrize("stored", [np.uint16, np.int16])
+def test_stored_numbers_with_and_without_sign_are_read(stored: type, tmp_path: Path, capfd: Captured):
+    affine = place()
+    image = draw(1, affine)[0].clip(-1024)
+
+    def change(header: Dataset, number: int) -> None:
+        header.PixelRepresentation = int(stored is np.int16)
+        if stored is np.uint16:
+            header.BitsStored, header.HighBit = 12, 11
+
+    write_ct(tmp_path / "s" / "p1", image, affine, change=change)
+
+    assert import_into_data(capfd, tmp_path / "s").code == 0
+    expect_volume(tmp_path / "data" / "s" / "images" / "p1.nii.gz", image, affine)

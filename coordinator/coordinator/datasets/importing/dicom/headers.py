@@ -1,6 +1,5 @@
 """What is needed of the headers of a folder's files; each file is opened once, and no pixel is read."""
 
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from contract.errors import CaseError
 from coordinator.datasets.importing.dicom.frames import DECODED, GROUP_TAGS, MULTI_FRAME, read_slices, transfer_syntax
 from coordinator.datasets.importing.dicom.labelobjects import KINDS, LABEL_TAGS, read_label_object
 from coordinator.datasets.importing.dicom.naming import PERSONAL_TAGS, personal_words
+from coordinator.datasets.importing.dicom.quiet import quietly
 from coordinator.datasets.importing.dicom.scans import LabelObject, Series
 from coordinator.datasets.importing.dicom.slices import Slice, arrange
 
@@ -53,6 +53,7 @@ class _Sorted:
     left_out: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     damages: list[str] = field(default_factory=list)
     personal: set[str] = field(default_factory=set)
+    known: set[str | None] = field(default_factory=set)
 
 
 def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
@@ -64,8 +65,7 @@ def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
         files: paths below the source of the files in this folder.
     """
     kept = _Sorted()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom warns of values that break the standard and don't matter here
+    with quietly():
         for file in files:
             header = _read_header(source / file)
             if header is None:
@@ -74,7 +74,9 @@ def read_folder(folder: str, source: Path, files: Sequence[str]) -> Content:
                 kept.damages.append(header)
             else:
                 try:
-                    kept.personal |= personal_words(header)
+                    if (key := header.get("SeriesInstanceUID")) not in kept.known:  # they are alike in a series
+                        kept.known.add(key)
+                        kept.personal |= personal_words(header)
                     _sort_in(header, file, kept)
                 except Exception as error:  # noqa: BLE001  # values are parsed when they are asked for
                     kept.damages.append(_describe_damage(type(error).__name__))

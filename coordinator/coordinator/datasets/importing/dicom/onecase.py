@@ -1,7 +1,6 @@
 """One case of DICOM: its series becomes a NIfTI file with nothing but geometry in its header, its labels another."""
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from contract.grids import Grid
 from contract.niftifiles import encode_image, encode_labels
 from contract.volumes import read_header
 from coordinator.datasets.importing.dicom.contours import structure_masks
+from coordinator.datasets.importing.dicom.quiet import quietly
 from coordinator.datasets.importing.dicom.scans import LabelObject, Scan
 from coordinator.datasets.importing.dicom.segmentations import segment_masks
 from coordinator.datasets.importing.dicom.volumes import read_volume
@@ -33,19 +33,21 @@ def import_scan(name: str, scan: Scan, place: Place, organs: Mapping[int, str]) 
         organs: label id -> organ.
 
     Raises:
-        CaseError: it can't be imported; the message begins with the case and its series.
+        CaseError: it can't be imported; the message begins with the number of its series.
     """
-    series = f"{name}: series {scan.series.number}"
+    series = f"series {scan.series.number}"
     if scan.problem or scan.series.grid is None:
-        raise CaseError(f"{name}: {scan.problem}")
+        raise CaseError(scan.problem or "series must form a volume")
     image, labels = (place.target / part / f"{name}{SUFFIX}" for part in ("images", "labels"))
     try:
         work = place.target / WORK
         work.mkdir(exist_ok=True)
-        content = encode_image(read_volume(scan.series, place.source, work), scan.series.grid.affine)
+        with quietly():
+            voxels = read_volume(scan.series, place.source, work)
+        content = encode_image(voxels, scan.series.grid.affine)
         atomic.write_bytes(image, content)
         how = f"{scan.series.slices} DICOM slices converted"
-        about = {"from": series, "how": how, "sha256": hashlib.sha256(content).hexdigest()}
+        about = {"from": f"{name}: {series}", "how": how, "sha256": hashlib.sha256(content).hexdigest()}
         if scan.labels is None:
             return CaseResult(name, image=about)
         merged = _merge(scan.labels, place.source, scan.series.grid, organs)
@@ -67,8 +69,7 @@ def _merge(labels: LabelObject, source: Path, grid: Grid, organs: Mapping[int, s
     ids = {organ: label for label, organ in organs.items()}
     make_masks = segment_masks if labels.kind == "SEG" else structure_masks
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom warns of values that break the standard and don't matter here
+        with quietly():
             masks = make_masks(source / labels.file, grid)
             return merge(
                 {ids[organ]: partial(_crop, masks[number]) for number, organ in labels.organs.items()}, grid.shape

@@ -13,11 +13,11 @@ from nibabel.orientations import io_orientation
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
-from pydicom.misc import is_dicom
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import generate_uid
 
 from contract.errors import CaseError
 from contract.grids import Grid, orient, orient_grid
+from coordinator.datasets.importing.dicom.frames import MULTI_FRAME, transfer_syntax
 from coordinator.datasets.importing.dicom.scans import Series
 
 COMMAND = (
@@ -26,7 +26,7 @@ COMMAND = (
 """No sidecar, not compressed, slices of one series stay together, no defaults of the user's, no comment of the header;
 paths are relative, since the program cuts long ones."""
 VOXEL_TAGS = (
-    "SOPClassUID", "Modality", "ImageType", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient",
+    "SOPClassUID", "Modality", "ImageType", "ImagePositionPatient", "ImageOrientationPatient",
     "PixelSpacing", "SliceThickness", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "PixelData",
 )  # fmt: skip
@@ -58,8 +58,7 @@ def read_volume(series: Series, source: Path, work: Path) -> NDArray[np.int16 | 
         for part in ("in", "out"):
             (folder / part).mkdir()
         for number, file in enumerate(series.files):
-            _stage(source / file, folder / "in" / f"{number:06d}.dcm")
-        # Its output is not shown: it may name the patient.
+            _stage(source / file, folder / "in" / f"{number:06d}.dcm", number)
         ended = subprocess.run(COMMAND, cwd=folder, capture_output=True, check=False)
         written = sorted((folder / "out").iterdir())
         if ended.returncode or [file.name for file in written] != ["volume.nii"]:
@@ -70,20 +69,35 @@ def read_volume(series: Series, source: Path, work: Path) -> NDArray[np.int16 | 
         return _read(nib.load(written[0]), _require(series.grid))
 
 
-def _stage(source: Path, target: Path) -> None:
-    """Link a file, or write it anew where it lacks the preamble without which dcm2niix passes it over."""
-    if is_dicom(source):
+def _stage(source: Path, target: Path, number: int) -> None:
+    """Write a slice anew, with a preamble and what makes a volume; link an object of many frames.
+
+    By other fields dcm2niix would split a series or tilt it: instances with one number, dates, a gantry's tilt.
+    """
+    read = _read_voxels(source)
+    if read.SOPClassUID in MULTI_FRAME:
         target.symlink_to(os.path.realpath(source))
         return
-    read = dcmread(source, force=True)
     content = Dataset()
     for tag in VOXEL_TAGS:
         if tag in read:
             content[tag] = read[tag]
-    content.SOPInstanceUID, content.file_meta = generate_uid(), FileMetaDataset()
-    syntax = ImplicitVRLittleEndian if read.original_encoding[0] else ExplicitVRLittleEndian
-    content.file_meta.TransferSyntaxUID = read.file_meta.get("TransferSyntaxUID", syntax)
+    content.InstanceNumber, content.SOPInstanceUID = number + 1, generate_uid(entropy_srcs=[str(number)])
+    content.file_meta = FileMetaDataset()
+    content.file_meta.TransferSyntaxUID = transfer_syntax(read)
     dcmwrite(target, content, enforce_file_format=True)
+
+
+def _read_voxels(source: Path) -> Dataset:
+    try:
+        read = dcmread(source, force=True, specific_tags=list(VOXEL_TAGS))
+    except Exception as error:
+        raise CaseError(
+            f"files must be whole, but reading one ended in {type(error).__name__}; copy the folder again"
+        ) from error
+    if "SOPClassUID" not in read or "PixelData" not in read:
+        raise CaseError("files must be whole, but one ends within its pixels; copy the folder again")
+    return read
 
 
 def _read(image: nib.Nifti1Image, expected: Grid) -> NDArray[np.int16 | np.float32]:
