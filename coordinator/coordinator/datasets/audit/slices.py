@@ -171,7 +171,7 @@ def _judge_case(case: str, of_case: SliceMeasures) -> list[Finding]:
         first, later = of_case.repeated[0]
         text = f"{len(of_case.repeated)} slices are there twice, such as {later} as {first}"
         advice = "convert the scan again from its DICOM files, after a look for doubled slices"
-        findings.append(_point("repeated-slices", Weight.WRONG, (text, advice), case, of_case, later))
+        findings.append(_point("doubled-slices", Weight.WRONG, (text, advice), case, of_case, later))
     if _is_shuffled(of_case):
         text = "slices are not in order: neighbours are no more alike than others"
         advice = "convert the scan again, with its slices sorted by position"
@@ -215,7 +215,7 @@ def _point(kind: str, weight: Weight, words: tuple[str, str], case: str, of_case
     """A finding with the middle of a slice as its place, and how many slices it is about as its number."""
     x, y, z = (index if axis == of_case.axis else n // 2 for axis, n in enumerate(of_case.shape))
     numbers = {
-        "repeated-slices": len(of_case.repeated),
+        "doubled-slices": len(of_case.repeated),
         "slices-out-of-order": of_case.shape[of_case.axis],
         "missing-slices": max((times for _, times in of_case.jumps), default=0.0),
         "strange-slice": max((times for _, times in of_case.strange), default=0.0),
