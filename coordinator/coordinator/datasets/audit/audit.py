@@ -1,8 +1,8 @@
 """The audit of datasets: every case is read once, in several processes, then all are judged together."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +64,18 @@ def audit_datasets(
     done = 0
     inspected = []
     for dataset in datasets:
-        before = done
-        inspections, check = _inspect(dataset, kept, lambda count, before=before: show_progress(before + count, total))
+        inspections, check = _inspect(dataset, kept, partial(_show_more, show_progress, total, done))
         inspected.append((dataset, inspections, check))
         done += len(inspections)
     return [
         Audit(dataset, check, tuple(_judge(dataset, inspections, check, [c for d, _, c in inspected if d != dataset])))
         for dataset, inspections, check in inspected
     ]
+
+
+def _show_more(show_progress: ShowProgress, total: int, before: int, done: int) -> None:
+    """Show that cases of a dataset are done, after those of other datasets."""
+    show_progress(before + done, total)
 
 
 def _list_cases(dataset: Dataset) -> list[str]:
@@ -91,12 +95,11 @@ def _inspect(
     if len(todo) > FEW_CASES:
         workers = count_processes(MEASURING * max(announced_bytes(dataset, case) for case in todo), len(todo))
     tasks = [(dataset.image(case), dataset, case) for case in todo]
-    with closing(map_cases(inspect_case, tasks, workers, "forkserver")) as results:
-        for case, result in zip(todo, results, strict=True):
-            killed = isinstance(result, CaseError)
-            inspections[case] = Inspection(CaseCheck((str(result),), ())) if killed else result
-            cache.add(dataset, case, stamps[case], inspections[case])
-            show_done(len(inspections))
+    results = map_cases(inspect_case, tasks, workers, "forkserver")
+    for case, result in zip(todo, results, strict=True):
+        inspections[case] = Inspection(CaseCheck((str(result),), ())) if isinstance(result, CaseError) else result
+        cache.add(dataset, case, stamps[case], inspections[case])
+        show_done(len(inspections))
     checks = {case: inspections[case].check for case in cases}
     return inspections, gather_checks(dataset, checks, stamps, dataset.description.exclude)
 

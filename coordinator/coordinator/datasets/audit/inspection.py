@@ -8,7 +8,7 @@ from contract.errors import CaseError
 from contract.labelmaps import LabelMap
 from contract.volumes import Volume
 from coordinator.datasets.audit.files import FileMeasures, measure_files
-from coordinator.datasets.audit.organs import OrganMeasures, measure_organs
+from coordinator.datasets.audit.organs import CaseOrgans, measure_organs
 from coordinator.datasets.check import CaseCheck, check_case
 
 
@@ -24,7 +24,7 @@ class Inspection:
 
     check: CaseCheck
     files: FileMeasures | None = None
-    organs: OrganMeasures | None = None
+    organs: CaseOrgans | None = None
 
 
 def inspect_case(image: Path, dataset: Dataset, case: str) -> Inspection:
@@ -35,7 +35,7 @@ def inspect_case(image: Path, dataset: Dataset, case: str) -> Inspection:
         dataset: the dataset.
         case: its name.
     """
-    measured: list[tuple[FileMeasures, OrganMeasures | None]] = []
+    measured: list[tuple[FileMeasures, CaseOrgans | None]] = []
 
     def look(volume: Volume, labels: LabelMap | None) -> None:
         organs = None if labels is None else measure_organs(labels, volume, dataset.labels)

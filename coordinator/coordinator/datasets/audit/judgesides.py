@@ -1,11 +1,13 @@
 """Judges on which side of the body organs lie: one on the wrong side, a swapped pair, or all of them mirrored."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from coordinator.datasets.audit.findings import Finding, Place, Weight
+from coordinator.datasets.audit.findings import Finding, Place, Repair, Weight
 from coordinator.datasets.audit.organfacts import LEFT, RIGHT, find_pairs, is_midline, know, named_side
 from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures
 
@@ -15,7 +17,8 @@ up to 9 mm on real scans, and the organs with a side lie 25 mm and more from it.
 SWAPPED_MM = 20.0
 """How far the left one of a pair must lie to the right of the right one; adrenal glands are 60 mm apart."""
 TABLE_SHARE, TABLE_CASES = 0.8, 3
-"""Where a pair is swapped in so many cases that show it, it is the label table that is wrong."""
+"""Where a pair is swapped in so many cases that show it, it is the label table that is wrong. Where as many show it
+the right way round, and the case's other organs are on their sides, it is certain that a case has it swapped."""
 NAMES = {LEFT: "left", RIGHT: "right"}
 
 Pair = tuple[str, str]
@@ -34,6 +37,7 @@ def judge_sides(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -
     findings: list[Finding] = []
     swaps: list[tuple[Pair, Finding]] = []
     shown: dict[Pair, int] = {}
+    confirmed: set[tuple[str, Pair]] = set()
     pairs = find_pairs(organs.values())
     for case, found in measures.items():
         sides = {organs[m.label]: side for m in found.organs if (side := _find_side(organs[m.label], m, found, organs))}
@@ -51,7 +55,8 @@ def judge_sides(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -
         findings += [
             _say_wrong(case, side) for side in sides.values() if side.wrong_mm > 0 and side.organ not in swapped
         ]
-    return findings + list(_merge_swaps(swaps, shown))
+        confirmed.update((case, pair) for pair in pairs if _is_confirmed(pair, sides))
+    return findings + list(_merge_swaps(_add_repairs(swaps, confirmed, shown, organs), shown))
 
 
 def _find_side(organ: str, measured: OrganMeasures, found: CaseOrgans, organs: Mapping[int, str]) -> _Side | None:
@@ -110,6 +115,31 @@ def _judge_pair(
     )
 
 
+def _is_confirmed(pair: Pair, sides: Mapping[str, _Side]) -> bool:
+    """Whether both of a pair are on the wrong side, and all other organs, of which there are some, on their own."""
+    others = [side for organ, side in sides.items() if organ not in pair]
+    is_wrong = all(organ in sides and sides[organ].wrong_mm > 0 for organ in pair)
+    return is_wrong and bool(others) and all(side.wrong_mm < 0 for side in others)
+
+
+def _add_repairs(
+    swaps: Sequence[tuple[Pair, Finding]],
+    confirmed: Collection[tuple[str, Pair]],
+    shown: Mapping[Pair, int],
+    organs: Mapping[int, str],
+) -> Iterator[tuple[Pair, Finding]]:
+    """The swaps; with a repair where the case's other organs and the dataset's other cases confirm it."""
+    ids = {organ: label for label, organ in organs.items()}
+    counts = Counter(pair for pair, _ in swaps)
+    for pair, finding in swaps:
+        right_way = shown[pair] - counts[pair]
+        if (finding.case, pair) in confirmed and right_way >= max(TABLE_CASES, TABLE_SHARE * shown[pair]):
+            left, right = pair
+            repair = Repair(finding.case, "swap sides", "labels", (ids[left], ids[right]))
+            finding = replace(finding, repairs=(repair,), advice=f"{finding.advice}; `--fix` does")
+        yield pair, finding
+
+
 def _say_wrong(case: str, side: _Side) -> Finding:
     right, wrong = NAMES[know(side.organ).side], NAMES[-know(side.organ).side]
     return Finding(
@@ -125,8 +155,9 @@ def _say_wrong(case: str, side: _Side) -> Finding:
     )
 
 
-def _merge_swaps(swaps: list[tuple[Pair, Finding]], shown: Mapping[Pair, int]) -> Iterator[Finding]:
+def _merge_swaps(found: Iterable[tuple[Pair, Finding]], shown: Mapping[Pair, int]) -> Iterator[Finding]:
     """The swaps of each pair; as one finding about the label table where nearly all cases have it."""
+    swaps = list(found)
     for pair in dict.fromkeys(pair for pair, _ in swaps):
         findings = [finding for of, finding in swaps if of == pair]
         left, right = pair

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from contract.volumes import Volume
-from coordinator.datasets.audit.midline import Midline, find_midline
 from coordinator.datasets.audit.fitting import measure_fit
+from coordinator.datasets.audit.midline import Midline, find_midline
 from coordinator.datasets.audit.organfacts import know
 from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures, Point, Sketch, Voxel
 from coordinator.datasets.audit.shapes import (
