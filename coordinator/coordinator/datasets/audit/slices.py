@@ -169,7 +169,7 @@ def _judge_case(case: str, of_case: SliceMeasures) -> list[Finding]:
     findings = []
     if of_case.repeated:
         first, later = of_case.repeated[0]
-        text = f"{len(of_case.repeated)} slices are there twice, such as {later} as {first}"
+        text = f"{_count(len(of_case.repeated))} there twice, such as slice {first} again as slice {later}"
         advice = "convert the scan again from its DICOM files, after a look for doubled slices"
         findings.append(_point("doubled-slices", Weight.WRONG, (text, advice), case, of_case, later))
     if _is_shuffled(of_case):
@@ -188,11 +188,15 @@ def _judge_case(case: str, of_case: SliceMeasures) -> list[Finding]:
         findings.append(_point("strange-slice", Weight.SUSPECT, (text, advice), case, of_case, index))
     if of_case.blank and len(of_case.blank) < of_case.shape[of_case.axis]:
         is_inside = set(of_case.blank) != _count_ends(of_case)
-        text = f"{len(of_case.blank)} slices hold no image, such as {of_case.blank[0]}"
+        text = f"{_count(len(of_case.blank))} without an image, such as slice {of_case.blank[0]}"
         advice = "crop them, and look whether the labels go on there"
         weight = Weight.SUSPECT if is_inside else Weight.ODD
         findings.append(_point("blank-slices", weight, (text, advice), case, of_case, of_case.blank[0]))
     return findings
+
+
+def _count(slices: int) -> str:
+    return "1 slice is" if slices == 1 else f"{slices} slices are"
 
 
 def _is_shuffled(of_case: SliceMeasures) -> bool:
