@@ -250,7 +250,7 @@ DEFECTS = {
     "giant": Defect(_scaled_affine(4), ("body-too-large", "spacing-far")),
     # Where the sides cut the body, it may be a part of a large one.
     "doll": Defect(_scaled_affine(1 / 4), ("body-too-small", "spacing-far"), {"narrow": ("spacing-far",)}),
-    "slice twice": Defect(_voxels(_repeat), ("repeated-slices",)),
+    "slice twice": Defect(_voxels(_repeat), ("doubled-slices",)),
     "slices missing": Defect(
         _slices(lambda n: [k for k in range(n) if not n // 3 <= k < n // 3 + n // 6 + 2]), ("missing-slices",)
     ),
@@ -258,7 +258,6 @@ DEFECTS = {
     "slice of another scan": Defect(_voxels(_mirror), ("strange-slice",)),
     "blank slice": Defect(_voxels(_blank), ("blank-slices",)),
     "no organ": Defect(_labels(np.zeros_like), ("no-organ-labelled",)),
-    "one organ": Defect(_labels(lambda labels: np.where(labels == 4, labels, 0)), ("few-organs",)),
     "codes x 63": Defect(_labels(lambda labels: labels.astype(np.uint16) * 63), ("unknown-label-value",)),
     "interpolated labels": Defect(
         _labels(lambda labels: labels.astype(np.float32) * 0.9), ("labels-not-whole-numbers",)

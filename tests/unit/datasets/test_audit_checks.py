@@ -7,13 +7,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.auditfiles import draw, make_dataset, make_folder, save, write_case
+from helpers.auditfiles import PLANTED, draw, make_dataset, make_folder, save, write_case
 from helpers.damages import DAMAGES
+from helpers.filedefects import DEFECTS
 
 from contract import casefiles, gzipfiles
 from contract.datasets import Dataset
 from contract.errors import CaseError
-from coordinator.datasets.audit.checks import judge_checks
+from coordinator.datasets.audit.checks import MEASURED, judge_checks
 from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.check import CaseCheck, DatasetCheck, check_dataset
 
@@ -213,13 +214,36 @@ def test_excluded_cases_have_no_finding(dataset: Dataset) -> None:
     assert judge_checks(check_dataset(dataset, {"a": "broken"})) == []
 
 
-def test_warnings_of_a_case_that_is_not_measured_are_kept(dataset: Dataset) -> None:
-    case = draw("narrow", "a")
-    save(dataset.image("a"), case.image + np.int16(1024), case.affine)
+@pytest.mark.parametrize(
+    ("defect", "kind"),
+    [
+        ("offset missing", "not-hu"),
+        ("8 bits", "8-bit-image"),
+        ("single slice", "single-slice"),
+        ("no organ", "no-organ-labelled"),
+        ("forms of the image", "forms-disagree"),
+        ("no orientation", "no-orientation"),
+    ],
+)
+def test_a_warning_is_left_to_the_measures_where_there_are_some(defect: str, kind: str, dataset: Dataset) -> None:
+    case = draw("narrow", PLANTED)
+    spoil = DEFECTS[defect].change(case)
+    write_case(dataset, PLANTED, case)
+    if spoil is not None:
+        spoil(dataset)
     check = check_dataset(dataset)
 
-    assert judge_checks(check) == []
-    assert [(finding.kind, finding.case) for finding in judge_checks(check, measured=())] == [("not-hu", "a")]
+    assert kind in MEASURED
+    assert kind not in {finding.kind for finding in judge_checks(check)}
+    assert (kind, PLANTED) in {(finding.kind, finding.case) for finding in judge_checks(check, measured=())}
+
+
+def test_slices_along_the_fourth_axis_are_odd(dataset: Dataset) -> None:
+    case = draw("narrow", "a")
+    for path, array in ((dataset.image("a"), case.image), (dataset.label("a"), case.labels)):
+        save(path, array[:, :, None], case.affine)
+
+    assert {(finding.kind, finding.case) for finding in judge(dataset)} == {("slices-on-fourth-axis", "a")}
 
 
 def test_a_case_named_in_vain_and_an_organ_in_no_case_are_findings(tmp_path: Path) -> None:

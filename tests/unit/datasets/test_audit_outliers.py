@@ -4,8 +4,10 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 from helpers.auditfiles import audit_files, draw, make_folder, measure, write_case
 from pydantic import TypeAdapter
 
@@ -13,6 +15,7 @@ from contract.grids import Grid
 from contract.volumes import Volume, read_image
 from coordinator.datasets.audit.files import FileMeasures, judge_files, measure_files
 from coordinator.datasets.audit.findings import Finding, Weight
+from coordinator.datasets.audit.headers import judge_headers, measure_headers
 from coordinator.datasets.audit.outliers import gather_usual, judge_places, judge_ratios
 from coordinator.datasets.audit.slices import judge_slices, measure_slices
 
@@ -111,14 +114,25 @@ def test_a_spacing_of_one_at_the_origin_is_fake(tmp_path: Path) -> None:
     assert {f.kind for f in audit_files(dataset) if f.case} == {"fake-spacing", "body-too-small"}
 
 
-def test_few_organs_are_right_in_a_shorter_scan(measured: dict[str, FileMeasures]) -> None:
-    others = {f"{i}": measured["abc"[i % 3]] for i in range(6)}
-    few = replace(measured["a"], organs=1)
-    x, y, z = few.headers.shape
-    short = replace(few, headers=replace(few.headers, shape=(x, y, z * 2 // 3)))
+@pytest.mark.parametrize(("shear", "kinds"), [(3e-5, []), (2e-4, ["sheared-grid"])])
+def test_a_shear_is_told_from_where_itk_refuses_it(shear: float, kinds: list[str], tmp_path: Path) -> None:
+    case, path = draw("narrow", "a"), tmp_path / "a.nii.gz"
+    case.affine[1, 2] = shear * case.affine[2, 2]
+    volume = nib.Nifti1Image(case.image, case.affine)
+    volume.set_qform(None, code=0)
+    nib.save(volume, path)
+    image = read_image(path)
 
-    assert [(f.kind, f.case) for f in judge_files({**others, "few": few})] == [("few-organs", "few")]
-    assert judge_files({**others, "few": short}) == []
+    try:
+        SimpleITK.ReadImage(path)
+        refused = False
+    except RuntimeError:
+        refused = True
+
+    found = [finding.kind for finding in judge_headers({"a": measure_headers(image, None)})]
+
+    assert found == kinds
+    assert refused == bool(kinds)
 
 
 def reorder(image: Volume, slices: list[int]) -> Volume:
@@ -165,7 +179,7 @@ def test_slices_are_those_of_the_thickest_axis(measured: dict[str, FileMeasures]
 
     (finding,) = judge_slices({"a": measure_slices(read_image(dataset.image("a")))})
 
-    assert finding.kind == "repeated-slices"
+    assert finding.kind == "doubled-slices"
     assert finding.place is not None
     assert (finding.place.voxel[1], finding.place.axis) == (21, 1)
 

@@ -107,11 +107,11 @@ def judge_checks(check: DatasetCheck, measured: Collection[str] | None = None) -
         have none, odd things that most cases have are told once, and that cases are one scan is left to
         `judge_duplicates`.
     """
-    measured = check.cases if measured is None else measured
+    has_measures = set(check.cases if measured is None else measured)
     findings: list[Finding] = []
     for case, of_case in check.checks.items():
         findings += [_judge_error(check, case, error) for error in of_case.errors]
-        findings += _judge_warnings(case, of_case, is_measured=case in measured)
+        findings += _judge_warnings(case, of_case, is_measured=case in has_measures)
     return [*gather_usual(findings, len(check.checks)), *_judge_dataset(check.warnings)]
 
 

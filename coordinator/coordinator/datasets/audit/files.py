@@ -17,13 +17,7 @@ from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.audit.headers import HeaderMeasures, judge_headers, measure_headers
 from coordinator.datasets.audit.intensities import IntensityMeasures, judge_intensities, measure_intensities
 from coordinator.datasets.audit.outliers import gather_usual
-from coordinator.datasets.audit.robust import FEWEST
 from coordinator.datasets.audit.slices import SliceMeasures, judge_slices, measure_slices
-
-FEW_ORGANS = 1 / 3
-"""Of the organs of the middle case."""
-AS_LONG = 0.8
-"""Of the middle case's length from feet to head; a shorter scan shows fewer organs by right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +106,7 @@ def _judge_single_slices(measures: Mapping[str, FileMeasures]) -> Iterable[Findi
 
 
 def _judge_organs(measures: Mapping[str, FileMeasures]) -> Iterable[Finding]:
-    """Findings on cases without a labelled organ, and on those with far fewer than others of their length have."""
+    """Findings on cases without a labelled organ; which of several is absent is judged by the organs' places."""
     labelled = {case: of_case.organs for case, of_case in measures.items() if of_case.organs is not None}
     for case, organs in labelled.items():
         if not organs:
@@ -124,20 +118,4 @@ def _judge_organs(measures: Mapping[str, FileMeasures]) -> Iterable[Finding]:
                 case=case,
                 number=0.0,
                 unit="organs",
-            )
-    if len(labelled) < FEWEST:
-        return
-    usual = float(np.median(list(labelled.values())))
-    lengths_mm = {case: measures[case].headers.extent_mm[2] for case in labelled}
-    usual_mm = float(np.median(list(lengths_mm.values())))
-    for case, organs in labelled.items():
-        if 0 < organs <= FEW_ORGANS * usual and lengths_mm[case] >= AS_LONG * usual_mm:
-            yield Finding(
-                "few-organs",
-                Weight.SUSPECT,
-                f"only {organs} organs are labelled, but {usual:g} in the middle case, and the scan is as long",
-                "look whether labels were lost or never drawn",
-                case=case,
-                number=usual / organs,
-                unit="times fewer",
             )

@@ -169,9 +169,9 @@ def _judge_case(case: str, of_case: SliceMeasures) -> list[Finding]:
     findings = []
     if of_case.repeated:
         first, later = of_case.repeated[0]
-        text = f"{len(of_case.repeated)} slices are there twice, such as {later} as {first}"
+        text = f"{_count(len(of_case.repeated))} there twice, such as slice {first} again as slice {later}"
         advice = "convert the scan again from its DICOM files, after a look for doubled slices"
-        findings.append(_point("repeated-slices", Weight.WRONG, (text, advice), case, of_case, later))
+        findings.append(_point("doubled-slices", Weight.WRONG, (text, advice), case, of_case, later))
     if _is_shuffled(of_case):
         text = "slices are not in order: neighbours are no more alike than others"
         advice = "convert the scan again, with its slices sorted by position"
@@ -188,11 +188,15 @@ def _judge_case(case: str, of_case: SliceMeasures) -> list[Finding]:
         findings.append(_point("strange-slice", Weight.SUSPECT, (text, advice), case, of_case, index))
     if of_case.blank and len(of_case.blank) < of_case.shape[of_case.axis]:
         is_inside = set(of_case.blank) != _count_ends(of_case)
-        text = f"{len(of_case.blank)} slices hold no image, such as {of_case.blank[0]}"
+        text = f"{_count(len(of_case.blank))} without an image, such as slice {of_case.blank[0]}"
         advice = "crop them, and look whether the labels go on there"
         weight = Weight.SUSPECT if is_inside else Weight.ODD
         findings.append(_point("blank-slices", weight, (text, advice), case, of_case, of_case.blank[0]))
     return findings
+
+
+def _count(slices: int) -> str:
+    return "1 slice is" if slices == 1 else f"{slices} slices are"
 
 
 def _is_shuffled(of_case: SliceMeasures) -> bool:
@@ -215,7 +219,7 @@ def _point(kind: str, weight: Weight, words: tuple[str, str], case: str, of_case
     """A finding with the middle of a slice as its place, and how many slices it is about as its number."""
     x, y, z = (index if axis == of_case.axis else n // 2 for axis, n in enumerate(of_case.shape))
     numbers = {
-        "repeated-slices": len(of_case.repeated),
+        "doubled-slices": len(of_case.repeated),
         "slices-out-of-order": of_case.shape[of_case.axis],
         "missing-slices": max((times for _, times in of_case.jumps), default=0.0),
         "strange-slice": max((times for _, times in of_case.strange), default=0.0),
