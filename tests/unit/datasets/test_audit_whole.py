@@ -52,7 +52,8 @@ def test_a_swap_that_all_other_signs_confirm_is_found_repaired_and_gone(tmp_path
     dataset = write_dataset(tmp_path / "data" / "given", "trunk", 6)
     phantom = draw("trunk", 3)
     left, right = phantom.id("kidney_left"), phantom.id("kidney_right")
-    swapped = np.select([phantom.labels == left, phantom.labels == right], [right, left], phantom.labels)
+    swapped = phantom.labels.copy()
+    swapped[phantom.labels == left], swapped[phantom.labels == right] = right, left
     write(dataset.folder, "case_3", phantom.hu, swapped, phantom.affine)
 
     findings = audit_datasets([dataset])[0].findings

@@ -22,7 +22,7 @@ LOW_HU, HIGH_HU = -1000, 400
 LEAST_VALUES = 16
 """Distinct values of a slice; one with fewer, such as one of padding, is blank and equals others by right."""
 JUMP = 1.7
-"""Times the greatest of the two differences on each side. Sound samples reach 1.25, of thin and thick slices, thorax
+"""Times the greatest of the two differences on each side. Sound scans reach 1.25, of thin and thick slices, thorax
 and abdomen; where 5 slices are missing nearly all exceed it, where 1 is missing few do."""
 STRANGE = 1.3
 """Times the difference between a slice's neighbours, by which it differs from both. Sound samples have 0.7."""
