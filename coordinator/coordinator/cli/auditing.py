@@ -1,6 +1,7 @@
 """`coordinator dataset check`: the audit of dataset folders."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,10 +93,11 @@ def _print_audit(audit: "Audit", is_named: bool) -> None:
     if is_named:
         click.echo(f"\n{audit.dataset.name}")
     if audit.findings:
-        console = Console(highlight=False, markup=False, emoji=False)
-        if not console.is_terminal:
-            console = Console(highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
-        console.print(_make_table(audit.findings))
+        width = None if sys.stdout.isatty() else PIPE_WIDTH
+        console = Console(highlight=False, markup=False, emoji=False, width=width)
+        with console.capture() as shown:
+            console.print(_make_table(audit.findings))
+        click.echo("\n".join(line.rstrip() for line in shown.get().splitlines()))
     for case, reason in audit.check.excluded.items():
         click.echo(f"excluded: {case}: {reason}")
     for weight, kind, count in count_kinds(audit.findings):
