@@ -57,6 +57,14 @@ def drop(keyword: str) -> Change:
     return change
 
 
+def set_position(values: list[str]) -> Change:
+    def change(header: Dataset, number: int) -> None:
+        if number == 5:
+            header.ImagePositionPatient = values
+
+    return change
+
+
 def count_others(header: Dataset, number: int) -> None:
     header.RescaleType = "US"
 
@@ -77,6 +85,8 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "other size": (cut, "slices must have one number of rows and columns, but 14 have 37x44, 1 have 20x44"),
     "no position": (drop("ImagePositionPatient"), "headers must state ImagePositionPatient, but one doesn't"),
     "no offset": (drop("RescaleIntercept"), "headers must state RescaleIntercept, but one doesn't"),
+    "no number": (set_position(["nan", "1", "2"]), "headers must state places by 3, 6 and 2 numbers, but one doesn't"),
+    "two numbers": (set_position(["1", "2"]), "headers must state places by 3, 6 and 2 numbers, but one doesn't"),
     "no HU": (count_others, "voxels must be HU, but a header says that they are something else"),
     "many frames": (enhance, "objects of many frames must say where each lies, but one doesn't"),
 }  # fmt: skip
@@ -86,6 +96,7 @@ BROKEN["two phases"] = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")  # pydicom's when it writes it
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
 def test_a_series_that_is_no_volume_is_set_aside_with_its_name(
     change: Change, message: str, tmp_path: Path, capfd: Captured
