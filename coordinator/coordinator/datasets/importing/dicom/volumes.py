@@ -34,6 +34,7 @@ VOXEL_TAGS = (
 """What dcm2niix needs to make a volume, and nothing of anybody."""
 BY_HAND = "convert it yourself, and import the NIfTI files"
 MOST_HU = np.iinfo(np.int16).max
+"""That int16 holds, of either sign."""
 SAME_VOXEL = 0.5
 """Of a voxel, that the first voxels of two grids may be apart: above it the next voxel is nearer."""
 SAME_DIRECTION = 0.99
