@@ -1,5 +1,6 @@
 """Slices that form no volume: the error names the case, the series and what is wrong; the other cases are imported."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,16 @@ from helpers.dicomseries import decimals, save, write_ct
 from highdicom import UID
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, JPEGLSLossless, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from contract.errors import CaseError
 from contract.volumes import read_image
@@ -149,14 +158,25 @@ def test_a_file_that_was_cut_short_is_damage_of_its_series(tmp_path: Path, capfd
     assert "(1 bytes of pixels are missing); copy the folder again" in lines[1]
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+def compress(header: Dataset, syntax: str) -> None:
+    """Compress a slice whose stored numbers have no sign."""
+    header.PixelRepresentation = 0
+    if syntax != JPEG2000Lossless:
+        header.compress(syntax, generate_instance_uid=False)
+        return
+    content = io.BytesIO()
+    Image.fromarray(header.pixel_array.astype(np.uint16)).save(content, "JPEG2000", no_jp2=True, irreversible=False)
+    header.PixelData, header["PixelData"].is_undefined_length = encapsulate([content.getvalue()]), True
+    header.file_meta.TransferSyntaxUID = JPEG2000Lossless
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
 def test_compressed_slices_are_converted_without_loss(syntax: str, tmp_path: Path, capfd: Captured):
     affine = place()
     image = draw(1, affine)[0].clip(-1024)  # stored from 0 on
     for file in write_ct(tmp_path / "s" / "p1", image, affine):
         header = dcmread(file)
-        header.PixelRepresentation = 0
-        header.compress(syntax, generate_instance_uid=False)
+        compress(header, syntax)
         save(file, header)
 
     assert import_into_data(capfd, tmp_path / "s").code == 0
