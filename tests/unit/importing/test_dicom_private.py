@@ -13,7 +13,7 @@ from helpers.dicomseries import PERSONAL, write_ct, write_rtstruct
 from pydicom import Dataset, dcmread
 
 from contract.datasets import open_dataset
-from coordinator.datasets.importing.dicom.naming import is_personal, name_cases
+from coordinator.datasets.importing.dicom.naming import is_personal, name_cases, personal_words
 
 Captured = pytest.CaptureFixture[str]
 
@@ -134,18 +134,26 @@ def test_pseudonyms_of_headers_that_were_made_anonymous_may_name_cases(tmp_path:
         (["p1", "p1/more"], ["p1", "p1_more"]),
         ([""], ["source"]),
         (["", "p1"], ["source", "p1"]),
+        (["", "source"], ["case_0001", "case_0002"]),
         (["a_b/c", "a/b_c", "a/x"], ["case_0003", "case_0001", "case_0002"]),
     ],
 )
 def test_names_are_as_short_as_can_tell_the_folders_apart(folders: list[str], names: list[str]):
-    named = name_cases(folders, "source", ())[0]
+    named = name_cases(folders, "source", frozenset())[0]
 
     assert [named[folder] for folder in folders] == names
 
 
 def test_words_are_found_in_names_however_they_are_written():
-    words = {"doe", "jane", "id77", "19470513"}
+    header = Dataset()
+    header.PatientName, header.PatientID, header.PatientBirthDate = "Doe^Jane", "ID-77", "19470513"
+    header.OperatorsName = "Tien^Li"
+    words = frozenset(personal_words(header))
 
-    assert all(is_personal(name, words) for name in ("DOE^Jane", "jane 3", "x_ID-77", "1947_05_13", "janedoe"))
-    assert not any(is_personal(name, words) for name in ("does", "CT 1947", "abdomen", "case_0001"))
-    assert np.all([is_personal("1.2.840.10008.5.1", ()), not is_personal("1.2.840", ())])
+    assert all(
+        is_personal(name, words) for name in ("DOE^Jane", "jane 3", "x_ID-77", "pid77x", "1947_05_13", "scanjanedoe2")
+    )
+    assert not any(
+        is_personal(name, words) for name in ("does", "CT 1947", "abdomen", "case_0001", "patient 12", "light")
+    )
+    assert np.all([is_personal("1.2.840.10008.5.1", frozenset()), not is_personal("1.2.840", frozenset())])

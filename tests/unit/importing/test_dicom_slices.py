@@ -1,5 +1,6 @@
 """Slices that form no volume: the error names the case, the series and what is wrong; the other cases are imported."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,16 @@ from helpers.dicomseries import decimals, save, write_ct
 from highdicom import UID
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.uid import DeflatedExplicitVRLittleEndian, EnhancedCTImageStorage, JPEGLSLossless, RLELossless
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from contract.errors import CaseError
 from contract.volumes import read_image
@@ -57,6 +66,14 @@ def drop(keyword: str) -> Change:
     return change
 
 
+def set_position(values: list[str]) -> Change:
+    def change(header: Dataset, number: int) -> None:
+        if number == 5:
+            header.ImagePositionPatient = values
+
+    return change
+
+
 def count_others(header: Dataset, number: int) -> None:
     header.RescaleType = "US"
 
@@ -77,6 +94,8 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "other size": (cut, "slices must have one number of rows and columns, but 14 have 37x44, 1 have 20x44"),
     "no position": (drop("ImagePositionPatient"), "headers must state ImagePositionPatient, but one doesn't"),
     "no offset": (drop("RescaleIntercept"), "headers must state RescaleIntercept, but one doesn't"),
+    "no number": (set_position(["nan", "1", "2"]), "headers must state places by 3, 6 and 2 numbers, but one doesn't"),
+    "two numbers": (set_position(["1", "2"]), "headers must state places by 3, 6 and 2 numbers, but one doesn't"),
     "no HU": (count_others, "voxels must be HU, but a header says that they are something else"),
     "many frames": (enhance, "objects of many frames must say where each lies, but one doesn't"),
 }  # fmt: skip
@@ -86,6 +105,7 @@ BROKEN["two phases"] = (
 )
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR DS")  # pydicom's when it writes it
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
 def test_a_series_that_is_no_volume_is_set_aside_with_its_name(
     change: Change, message: str, tmp_path: Path, capfd: Captured
@@ -138,14 +158,25 @@ def test_a_file_that_was_cut_short_is_damage_of_its_series(tmp_path: Path, capfd
     assert "(1 bytes of pixels are missing); copy the folder again" in lines[1]
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless])
+def compress(header: Dataset, syntax: str) -> None:
+    """Compress a slice whose stored numbers have no sign."""
+    header.PixelRepresentation = 0
+    if syntax != JPEG2000Lossless:
+        header.compress(syntax, generate_instance_uid=False)
+        return
+    content = io.BytesIO()
+    Image.fromarray(header.pixel_array.astype(np.uint16)).save(content, "JPEG2000", no_jp2=True, irreversible=False)
+    header.PixelData, header["PixelData"].is_undefined_length = encapsulate([content.getvalue()]), True
+    header.file_meta.TransferSyntaxUID = JPEG2000Lossless
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
 def test_compressed_slices_are_converted_without_loss(syntax: str, tmp_path: Path, capfd: Captured):
     affine = place()
     image = draw(1, affine)[0].clip(-1024)  # stored from 0 on
     for file in write_ct(tmp_path / "s" / "p1", image, affine):
         header = dcmread(file)
-        header.PixelRepresentation = 0
-        header.compress(syntax, generate_instance_uid=False)
+        compress(header, syntax)
         save(file, header)
 
     assert import_into_data(capfd, tmp_path / "s").code == 0

@@ -21,9 +21,9 @@ from coordinator.datasets.importing.dicom.labelobjects import LABEL_TAGS, closed
 from coordinator.datasets.importing.dicom.segmentations import MakeMask
 from coordinator.datasets.importing.dicom.slices import PLACE_TOLERANCE_MM, TO_RAS
 
-ON_CONTOUR = 1e-3
+ON_CONTOUR = 0.02
 """Of a voxel, within which a centre lies on a contour: programs that draw masks put corners on centres, and write them
-with two decimals of a mm, or more."""
+with two decimals of a mm, so that they are 0.005 mm off; that is 0.014 of the finest pixels of a CT, of 0.35 mm."""
 SHIFTS = ON_CONTOUR * np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
 """A centre on a contour is enclosed after a shift in one of these directions."""
 FEWEST_POINTS = 3

@@ -1,5 +1,6 @@
 """The slices that a file holds: one, or in objects of many frames one a frame; or why they can't be used."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,6 +58,9 @@ def read_slices(header: Dataset, file: str) -> list[Slice] | str:
         if get("RescaleType") not in (None, "", "HU") or int(header.get("SamplesPerPixel") or 1) != 1:
             return "voxels must be HU, but a header says that they are something else; take the CT series itself"
         position, axes, pixel_mm = (tuple(float(number) for number in get(tag)) for tag in PLACE_TAGS)
+        numbers = (*position, *axes, *pixel_mm)
+        if (len(position), len(axes), len(pixel_mm)) != (3, 6, 2) or not all(map(math.isfinite, numbers)):
+            return "headers must state places by 3, 6 and 2 numbers, but one doesn't; export the series again"
         slices.append(Slice(file, position, axes, pixel_mm, (int(header.Rows), int(header.Columns))))
     return slices or "objects of many frames must say where each lies, but one doesn't; export the series again"
 

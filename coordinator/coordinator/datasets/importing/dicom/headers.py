@@ -20,6 +20,7 @@ SLICE_TAGS = (
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "SamplesPerPixel",
     "BitsAllocated", "NumberOfFrames", "RescaleSlope", "RescaleIntercept", "RescaleType", "ConvolutionKernel",
 )  # fmt: skip
+ABOUT_TAGS = ("FrameOfReferenceUID", "SeriesNumber", "ConvolutionKernel")
 NO_DICOM, LOCALIZERS, ONE_SLICE, DIRECTORY = "files that are no DICOM", "localizers", "series of one slice", "DICOMDIR"
 DAMAGED = "damaged DICOM files"
 
@@ -48,7 +49,7 @@ class _Sorted:
     """Files of a folder, sorted by what they are."""
 
     slices: dict[str, list[tuple[str, list[Slice] | str]]] = field(default_factory=lambda: defaultdict(list))
-    about: dict[str, Dataset] = field(default_factory=dict)
+    about: dict[str, tuple[str, ...]] = field(default_factory=dict)
     labels: list[LabelObject] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     damages: list[str] = field(default_factory=list)
@@ -102,8 +103,9 @@ def _sort_in(header: Dataset, file: str, kept: _Sorted) -> None:
         kept.left_out[LOCALIZERS] += 1
     else:
         series = str(header.get("SeriesInstanceUID") or "")
+        if series not in kept.about:
+            kept.about[series] = tuple(str(header.get(tag) or "?") for tag in ABOUT_TAGS)
         kept.slices[series].append((file, read_slices(header, file)))
-        kept.about.setdefault(series, header)
 
 
 def _is_directory(header: Dataset) -> bool:
@@ -114,9 +116,8 @@ def _is_directory(header: Dataset) -> bool:
 
 def _make_series(key: str, items: Sequence[tuple[str, list[Slice] | str]], kept: _Sorted) -> Series:
     """The series of slices, in order where they form a grid."""
-    about = kept.about[key]
-    number, kernel = (str(about.get(tag) or "?") for tag in ("SeriesNumber", "ConvolutionKernel"))
-    frame, files = str(about.get("FrameOfReferenceUID") or ""), tuple(file for file, _ in items)
+    frame, number, kernel = kept.about[key]
+    files = tuple(file for file, _ in items)
     slices = [item for _, several in items if not isinstance(several, str) for item in several]
     problems = kept.damages + [item for _, item in items if isinstance(item, str)]
     if not problems:

@@ -1,5 +1,6 @@
 """The voxels of a series, as dcm2niix converts them, in HU on the grid that its headers tell."""
 
+import io
 import os
 import subprocess
 import tempfile
@@ -33,6 +34,7 @@ VOXEL_TAGS = (
 """What dcm2niix needs to make a volume, and nothing of anybody."""
 BY_HAND = "convert it yourself, and import the NIfTI files"
 MOST_HU = np.iinfo(np.int16).max
+"""That int16 holds, of either sign."""
 SAME_VOXEL = 0.5
 """Of a voxel, that the first voxels of two grids may be apart: above it the next voxel is nearer."""
 SAME_DIRECTION = 0.99
@@ -74,30 +76,28 @@ def _stage(source: Path, target: Path, number: int) -> None:
 
     By other fields dcm2niix would split a series or tilt it: instances with one number, dates, a gantry's tilt.
     """
-    read = _read_voxels(source)
-    if read.SOPClassUID in MULTI_FRAME:
-        target.symlink_to(os.path.realpath(source))
-        return
-    content = Dataset()
-    for tag in VOXEL_TAGS:
-        if tag in read:
-            content[tag] = read[tag]
-    content.InstanceNumber, content.SOPInstanceUID = number + 1, generate_uid(entropy_srcs=[str(number)])
-    content.file_meta = FileMetaDataset()
-    content.file_meta.TransferSyntaxUID = transfer_syntax(read)
-    dcmwrite(target, content, enforce_file_format=True)
-
-
-def _read_voxels(source: Path) -> Dataset:
     try:
         read = dcmread(source, force=True, specific_tags=list(VOXEL_TAGS))
+        content = Dataset()
+        for tag in VOXEL_TAGS:
+            if tag in read:
+                content[tag] = read[tag]
+        content.InstanceNumber, content.SOPInstanceUID = number + 1, generate_uid(entropy_srcs=[str(number)])
+        content.file_meta = FileMetaDataset()
+        content.file_meta.TransferSyntaxUID = transfer_syntax(read)
+        buffer = io.BytesIO()
+        if "PixelData" in content and content.SOPClassUID not in MULTI_FRAME:
+            dcmwrite(buffer, content, enforce_file_format=True)
     except Exception as error:
         raise CaseError(
             f"files must be whole, but reading one ended in {type(error).__name__}; copy the folder again"
         ) from error
-    if "SOPClassUID" not in read or "PixelData" not in read:
+    if content.get("SOPClassUID") in MULTI_FRAME:
+        target.symlink_to(os.path.realpath(source))
+    elif "PixelData" in content:
+        target.write_bytes(buffer.getbuffer())
+    else:
         raise CaseError("files must be whole, but one ends within its pixels; copy the folder again")
-    return read
 
 
 def _read(image: nib.Nifti1Image, expected: Grid) -> NDArray[np.int16 | np.float32]:
