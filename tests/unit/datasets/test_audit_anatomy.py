@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from contract import volumes
 from contract.grids import inverse_orientation, orient, orient_grid
 from coordinator.datasets.audit import organs
-from coordinator.datasets.audit.findings import Finding
+from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.audit.organs import CaseOrgans, judge_organs, measure_organs
 
 # HU that contrast adds in the portal venous phase, and how the arterial phase differs from it.
@@ -119,6 +119,25 @@ def test_other_contrast_phases_give_no_finding(field: str, phases: tuple[int, ..
         measures[f"case_{index}"] = measure_organs(phantom.labels, phantom.volume(), phantom.organs)
 
     assert judge_organs(measures, FIELDS[field].labels) == []
+
+
+def test_contrast_in_the_bladder_is_no_finding():
+    phantom = draw("trunk", 4).copy()
+    phantom.hu[phantom.where("urinary_bladder")] += 500
+    measures = measure_all("trunk") | {"case_4": measure_organs(phantom.labels, phantom.volume(), phantom.organs)}
+
+    assert judge_organs(measures, phantom.organs) == []
+
+
+@pytest.mark.parametrize(("organ", "weight"), [("gallbladder", Weight.ODD), ("duodenum", Weight.SUSPECT)])
+def test_an_organ_that_surgery_removes_may_be_absent(organ: str, weight: Weight):
+    phantom = draw("abdomen", 6).copy()
+    phantom.labels[phantom.where(organ)] = 0
+    measures = measure_all("abdomen") | {"case_6": measure_organs(phantom.labels, phantom.volume(), phantom.organs)}
+
+    (finding,) = judge_organs(measures, phantom.organs)
+
+    assert (finding.kind, finding.case, finding.organ, finding.weight) == ("organ-absent", "case_6", organ, weight)
 
 
 def test_a_pair_that_is_swapped_in_all_cases_is_one_finding_about_the_label_table():
