@@ -288,3 +288,15 @@ DEFECTS = {
     "coarse labels": Defect(coarsen, "repeated-slices", consequences=("jumping-slices", "cut-flat", *OF_VALUES)),
     "label of another place": Defect(move("adrenal_gland_left", (0, 45, -75)), "organ-elsewhere", "adrenal_gland_left", ("organ-absent", *OF_VALUES)),
 }  # fmt: skip
+
+HARMLESS = {
+    # As the defects above, but no larger than what annotators and patients differ by.
+    "labels moved by a voxel": shift(0, 4),
+    "small hole": fill_ball("kidney_right", 3.5, None),
+    "brighter by 30 HU": brighten("pancreas", 30),
+    "a little larger": grow("kidney_left", 4.8),
+    "a little air at the border": inflate("kidney_left", 0.02),
+    "tip cut off": cut("kidney_left", 2, 0.07),
+    "moved by half a centimetre": move("pancreas", (0, -4, 5)),
+    "aorta ends a little early": cut("aorta", 2, 0.05),
+}

@@ -7,7 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.auditdefects import DEFECTS, Defect
+from helpers.auditdefects import DEFECTS, HARMLESS, Defect
 from helpers.auditphantoms import CASES, FIELDS, Phantom, draw
 from pydantic import TypeAdapter
 
@@ -72,6 +72,16 @@ def test_a_defect_is_found_in_its_case_and_organ_and_nothing_else_is(name: str, 
     assert describe(others) == []
     assert right[0].place is not None
     assert all(0 <= v < n for v, n in zip(right[0].place.voxel, phantom.labels.shape, strict=True))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_annotators_and_patients_differ_by_gives_no_finding(name: str, field: str):
+    victim = list(HARMLESS).index(name)
+    phantom = plant(Defect(HARMLESS[name], "none"), draw(field, victim))
+    measures = measure_all(field) | {f"case_{victim}": measure_organs(phantom.labels, phantom.volume(), phantom.organs)}
+
+    assert judge_organs(measures, FIELDS[field].labels) == []
 
 
 def test_every_kind_of_finding_is_planted():
