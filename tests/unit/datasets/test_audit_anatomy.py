@@ -70,6 +70,9 @@ def test_a_defect_is_found_in_its_case_and_organ_and_nothing_else_is(name: str, 
     ]
     assert len(right) == 1, describe(findings)
     assert describe(others) == []
+    assert all(
+        "e+" not in f.text and f.text[-1] != "." and f.advice and f.number is not None and f.unit for f in findings
+    )
     assert right[0].place is not None
     assert all(0 <= v < n for v, n in zip(right[0].place.voxel, phantom.labels.shape, strict=True))
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.datasets.audit.findings import Finding, Place, Weight
-from coordinator.datasets.audit.judgevalues import FAR_Z, Value, compare_volumes
+from coordinator.datasets.audit.judgevalues import FAR_Z, Value, compare_volumes, name_ml
 from coordinator.datasets.audit.measuring import read_sketch
 from coordinator.datasets.audit.organfacts import know, may_be_removed
 from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures, Voxel
@@ -115,7 +115,7 @@ def _say_missing(
     counts: tuple[int, int],
     voxel: Voxel,
 ) -> Finding:
-    lack = "is absent" if measured is None else f"has only {measured.volume_ml:.2g} ml"
+    lack = "is absent" if measured is None else f"has only {name_ml(measured.volume_ml)} ml"
     if covered:
         share, neighbour = covered
         text = f"the organ {lack}, and {neighbour} covers {share:.0%} of the place where the other cases have it"

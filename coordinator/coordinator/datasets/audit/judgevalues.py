@@ -84,7 +84,7 @@ def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: Valu
         yield Finding(
             "volume-impossible",
             Weight.SUSPECT,
-            f"{volume_ml:.3g} ml is no volume of this organ of an adult, {limits[0]:g} to {limits[1]:g} ml",
+            f"{name_ml(volume_ml)} ml is no volume of this organ of an adult, {limits[0]:g} to {limits[1]:g} ml",
             "draw the organ again, or check the spacing in the header",
             case,
             organ,
@@ -96,8 +96,8 @@ def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: Valu
         yield Finding(
             "volume-unlike-others",
             Weight.SUSPECT if abs(compared.z) >= VERY_FAR_Z else Weight.ODD,
-            f"{volume_ml:.3g} ml, but the median of the {compared.cases} cases that show all of it "
-            f"is {compared.usual:.3g} ml",
+            f"{name_ml(volume_ml)} ml, but the median of the {compared.cases} cases that show all of it "
+            f"is {name_ml(compared.usual)} ml",
             "look whether a part is missing, or too much is labelled; a patient may be like that",
             case,
             organ,
@@ -105,6 +105,11 @@ def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: Valu
             "robust standard deviations",
             place,
         )
+
+
+def name_ml(volume_ml: float) -> str:
+    """A volume to two digits or to the millilitre."""
+    return f"{volume_ml:.0f}" if volume_ml >= 10 else f"{volume_ml:.2g}"
 
 
 def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> dict[Key, Value]:
