@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from helpers.auditphantoms import Phantom
+from helpers.auditphantoms import FIELDS, Phantom, draw
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -242,6 +242,19 @@ def move(organ: str, mm: tuple[float, float, float]) -> Callable[[Phantom], None
     return plant
 
 
+def take_labels_of_another(phantom: Phantom) -> None:
+    """Put the labels of another patient of the same field of view on the image, about its middle."""
+    view = next(name for name, view in FIELDS.items() if view.labels == phantom.organs)
+    other = draw(view, 6).labels
+    phantom.labels[:] = 0
+    shared = [min(n, m) for n, m in zip(other.shape, phantom.labels.shape, strict=True)]
+    here, there = (
+        tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, shared, strict=True))
+        for shape in (phantom.labels.shape, other.shape)
+    )
+    phantom.labels[here] = other[there]
+
+
 OF_VALUES = ("volume-unlike-others", "hu-unlike-others", "hu-impossible", "volume-impossible")
 
 DEFECTS = {
@@ -287,4 +300,17 @@ DEFECTS = {
     "step": Defect(move_slice("kidney_right", 26, rest=True), "jumping-slices", "kidney_right", OF_VALUES),
     "coarse labels": Defect(coarsen, "repeated-slices", consequences=("jumping-slices", "cut-flat", *OF_VALUES)),
     "label of another place": Defect(move("adrenal_gland_left", (0, 45, -75)), "organ-elsewhere", "adrenal_gland_left", ("organ-absent", *OF_VALUES)),
+    "labels of another patient": Defect(take_labels_of_another, "labels-off-image"),
 }  # fmt: skip
+
+HARMLESS = {
+    # As the defects above, but no larger than what annotators and patients differ by.
+    "labels moved by a voxel": shift(0, 4),
+    "small hole": fill_ball("kidney_right", 3.5, None),
+    "brighter by 30 HU": brighten("pancreas", 30),
+    "a little larger": grow("kidney_left", 4.8),
+    "a little air at the border": inflate("kidney_left", 0.02),
+    "tip cut off": cut("kidney_left", 2, 0.07),
+    "moved by half a centimetre": move("pancreas", (0, -4, 5)),
+    "aorta ends a little early": cut("aorta", 2, 0.05),
+}

@@ -7,14 +7,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.auditdefects import DEFECTS, Defect
+from helpers.auditdefects import DEFECTS, HARMLESS, Defect
 from helpers.auditphantoms import CASES, FIELDS, Phantom, draw
 from pydantic import TypeAdapter
 
 from contract import volumes
 from contract.grids import inverse_orientation, orient, orient_grid
 from coordinator.datasets.audit import organs
-from coordinator.datasets.audit.findings import Finding
+from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.audit.organs import CaseOrgans, judge_organs, measure_organs
 
 # HU that contrast adds in the portal venous phase, and how the arterial phase differs from it.
@@ -70,8 +70,21 @@ def test_a_defect_is_found_in_its_case_and_organ_and_nothing_else_is(name: str, 
     ]
     assert len(right) == 1, describe(findings)
     assert describe(others) == []
+    assert all(
+        "e+" not in f.text and f.text[-1] != "." and f.advice and f.number is not None and f.unit for f in findings
+    )
     assert right[0].place is not None
     assert all(0 <= v < n for v, n in zip(right[0].place.voxel, phantom.labels.shape, strict=True))
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_annotators_and_patients_differ_by_gives_no_finding(name: str, field: str):
+    victim = list(HARMLESS).index(name)
+    phantom = plant(Defect(HARMLESS[name], "none"), draw(field, victim))
+    measures = measure_all(field) | {f"case_{victim}": measure_organs(phantom.labels, phantom.volume(), phantom.organs)}
+
+    assert judge_organs(measures, FIELDS[field].labels) == []
 
 
 def test_every_kind_of_finding_is_planted():
@@ -119,6 +132,25 @@ def test_other_contrast_phases_give_no_finding(field: str, phases: tuple[int, ..
         measures[f"case_{index}"] = measure_organs(phantom.labels, phantom.volume(), phantom.organs)
 
     assert judge_organs(measures, FIELDS[field].labels) == []
+
+
+def test_contrast_in_the_bladder_is_no_finding():
+    phantom = draw("trunk", 4).copy()
+    phantom.hu[phantom.where("urinary_bladder")] += 500
+    measures = measure_all("trunk") | {"case_4": measure_organs(phantom.labels, phantom.volume(), phantom.organs)}
+
+    assert judge_organs(measures, phantom.organs) == []
+
+
+@pytest.mark.parametrize(("organ", "weight"), [("gallbladder", Weight.ODD), ("duodenum", Weight.SUSPECT)])
+def test_an_organ_that_surgery_removes_may_be_absent(organ: str, weight: Weight):
+    phantom = draw("abdomen", 6).copy()
+    phantom.labels[phantom.where(organ)] = 0
+    measures = measure_all("abdomen") | {"case_6": measure_organs(phantom.labels, phantom.volume(), phantom.organs)}
+
+    (finding,) = judge_organs(measures, phantom.organs)
+
+    assert (finding.kind, finding.case, finding.organ, finding.weight) == ("organ-absent", "case_6", organ, weight)
 
 
 def test_a_pair_that_is_swapped_in_all_cases_is_one_finding_about_the_label_table():

@@ -23,7 +23,6 @@ FARTHEST_MM = 40.0
 """Shifts that are tried along each axis; an organ that was moved further shares no voxel with itself."""
 STEP_MM = 5.0
 """Between the shifts that are tried; a smaller one is within the doubt of any outline."""
-
 ROUNDS = 4
 """Axes along which the labels are moved one after another; a shift has three."""
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coordinator.datasets.audit.findings import Finding, Place, Weight
-from coordinator.datasets.audit.judgevalues import FAR_Z, Value, compare_volumes
+from coordinator.datasets.audit.judgevalues import FAR_Z, Value, compare_volumes, name_ml
 from coordinator.datasets.audit.measuring import read_sketch
-from coordinator.datasets.audit.organfacts import know
+from coordinator.datasets.audit.organfacts import know, may_be_removed
 from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures, Voxel
 from coordinator.datasets.audit.places import LEAST_SPREAD_MM, Atlas, Floats, build_atlas
 from coordinator.datasets.audit.robust import FEWEST, NORMAL
@@ -20,8 +20,9 @@ PRESENT_SHARE = 0.8
 """An organ is missed where so many of the cases whose image covers its place have it."""
 COVERED_SHARE = 0.6
 """Share of the core of an organ's place that one other organ must cover to have swallowed it."""
-CORE = 0.6
-"""Of an organ's half axes: the core of its place, which lies in the organ though its place is known to 10 mm."""
+CORE, LEAST_HALF_SPREADS = 0.6, 2.0
+"""Share of an organ's half axes that is the core of its place; and how many standard deviations of its place its
+narrowest half axis must have, or a neighbour seems to cover it: a gallbladder lies at the liver."""
 SMALL_SHARE = 0.4
 """Of the usual volume; an organ that is smaller, and far from usual in a body of its size, may have been swallowed in
 part."""
@@ -94,11 +95,13 @@ def _judge_absence(
     present = sum(measures[case].organ(label) is not None for case in covering)
     if present < max(FEWEST, PRESENT_SHARE * len(covering)):
         return
+    is_wide = bool(half_mm.min() >= LEAST_HALF_SPREADS * atlas.spread_mm[column].max())
     for case, place_mm in covering.items():
         measured = measures[case].organ(label)
         if measured is None or (case in shrunk and measured.volume_ml < SMALL_SHARE * usual_ml):
             share, neighbour = _find_cover(measures[case], place_mm, CORE * half_mm, label)
-            covered = (share, organs[neighbour]) if neighbour in organs and share >= COVERED_SHARE else None
+            is_covered = is_wide and neighbour in organs and share >= COVERED_SHARE
+            covered = (share, organs[neighbour]) if is_covered else None
             if measured is None or covered:
                 voxel = _to_voxel(measures[case], place_mm)
                 yield _say_missing(case, organs[label], measured, covered, (present, len(covering)), voxel)
@@ -112,7 +115,7 @@ def _say_missing(
     counts: tuple[int, int],
     voxel: Voxel,
 ) -> Finding:
-    lack = "is absent" if measured is None else f"has only {measured.volume_ml:.2g} ml"
+    lack = "is absent" if measured is None else f"has only {name_ml(measured.volume_ml)} ml"
     if covered:
         share, neighbour = covered
         text = f"the organ {lack}, and {neighbour} covers {share:.0%} of the place where the other cases have it"
@@ -121,7 +124,8 @@ def _say_missing(
     text = f"the organ {lack}, but {counts[0]} of {counts[1]} cases whose image covers its place have it"
     advice = "look whether it was removed in surgery; if not, draw it, or exclude the case"
     share = 100 * counts[0] / counts[1]
-    return Finding("organ-absent", Weight.SUSPECT, text, advice, case, organ, share, "% of the cases", Place(voxel))
+    weight = Weight.ODD if may_be_removed(organ) else Weight.SUSPECT
+    return Finding("organ-absent", weight, text, advice, case, organ, share, "% of the cases", Place(voxel))
 
 
 def _judge_tube_ends(

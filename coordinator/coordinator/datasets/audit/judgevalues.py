@@ -17,7 +17,7 @@ hundreds, and a dataset has thousands."""
 VOLUME_SPREAD, HOLLOW_SPREAD = 0.2, 0.35
 """Standard deviation of the logarithm of a volume that is assumed at the least: of healthy livers and kidneys it is
 0.2 to 0.25, of hollow organs 0.35 and more."""
-HU_SPREAD, HOLLOW_HU_SPREAD, LEAST_HU = 12.0, 25.0, 35.0
+HU_SPREAD, LEAST_HU = 12.0, 35.0
 """Standard deviation of a median HU between scans of one phase that is assumed at the least, and the difference that
 counts at the least: noise and beam hardening make 10 HU."""
 PHASE_DOUBT = 0.5
@@ -84,7 +84,7 @@ def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: Valu
         yield Finding(
             "volume-impossible",
             Weight.SUSPECT,
-            f"{volume_ml:.3g} ml is no volume of this organ of an adult, {limits[0]:g} to {limits[1]:g} ml",
+            f"{name_ml(volume_ml)} ml is no volume of this organ of an adult, {limits[0]:g} to {limits[1]:g} ml",
             "draw the organ again, or check the spacing in the header",
             case,
             organ,
@@ -96,8 +96,8 @@ def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: Valu
         yield Finding(
             "volume-unlike-others",
             Weight.SUSPECT if abs(compared.z) >= VERY_FAR_Z else Weight.ODD,
-            f"{volume_ml:.3g} ml, but the median of the {compared.cases} cases that show all of it "
-            f"is {compared.usual:.3g} ml",
+            f"{name_ml(volume_ml)} ml, but the median of the {compared.cases} cases that show all of it "
+            f"is {name_ml(compared.usual)} ml",
             "look whether a part is missing, or too much is labelled; a patient may be like that",
             case,
             organ,
@@ -105,6 +105,11 @@ def _judge_volume(case: str, organ: str, measured: OrganMeasures, compared: Valu
             "robust standard deviations",
             place,
         )
+
+
+def name_ml(volume_ml: float) -> str:
+    """A volume to two digits or to the millilitre."""
+    return f"{volume_ml:.0f}" if volume_ml >= 10 else f"{volume_ml:.2g}"
 
 
 def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -> dict[Key, Value]:
@@ -130,12 +135,11 @@ def _compare_hu(measures: Mapping[str, CaseOrgans], organs: Mapping[int, str]) -
     compared = {}
     for label in usual:
         facts, keys = know(organs[label]), [key for key in medians if key[1] == label]
-        if facts.is_vessel or facts.has_gas:
-            continue  # the phase alone, or the gas, decides their HU
-        spread = HOLLOW_HU_SPREAD if facts.is_hollow else HU_SPREAD
+        if facts.is_vessel or facts.is_hollow:
+            continue  # the phase alone, or the content, decides their HU
         expected = [phases.get(case, 0.0) * facts.enhancement_hu for case, _ in keys]
-        direct = robust_z([medians[key] for key in keys], spread)
-        rest = robust_z([medians[key] - e for key, e in zip(keys, expected, strict=True)], spread)
+        direct = robust_z([medians[key] for key in keys], HU_SPREAD)
+        rest = robust_z([medians[key] - e for key, e in zip(keys, expected, strict=True)], HU_SPREAD)
         for key, e, z, z_rest in zip(keys, expected, direct, rest, strict=True):
             difference = abs(medians[key] - e - usual[label])
             is_far = z * z_rest > 0 and difference >= LEAST_HU + PHASE_DOUBT * abs(e)

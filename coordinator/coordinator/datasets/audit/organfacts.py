@@ -101,6 +101,8 @@ FACTS: tuple[tuple[str, Facts], ...] = (
 
 NAMED_BY_CHAMBER = re.compile("heart|atri|ventric|myocard|liver|hepat|brachioceph|pulmon")
 """Organs whose `left` and `right` are parts of the organ, not sides of the body."""
+REMOVED = re.compile("gall_?bladder|kidney|spleen|adrenal|uterus|prostat|bladder|stomach|lung")
+"""Organs that surgery removes as a whole."""
 MIDLINE = re.compile("vertebra|spine|spinal|sacrum|stern")
 """Organs that mark the middle of the body."""
 
@@ -144,6 +146,12 @@ def find_pairs(organs: Iterable[str]) -> list[tuple[str, str]]:
 def is_midline(organ: str) -> bool:
     """Whether an organ marks the middle of the body."""
     return MIDLINE.search(stem(organ)) is not None
+
+
+@cache
+def may_be_removed(organ: str) -> bool:
+    """Whether surgery removes an organ as a whole, so that its absence may be right."""
+    return REMOVED.search(stem(organ)) is not None
 
 
 @cache
