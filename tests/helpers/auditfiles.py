@@ -17,7 +17,7 @@ from contract.yamlfiles import load
 from coordinator.datasets.anatomy import LABELS, draw_case
 from coordinator.datasets.audit.checks import judge_checks
 from coordinator.datasets.audit.duplicates import judge_duplicates
-from coordinator.datasets.audit.files import FileMeasures, judge_files, measure_files
+from coordinator.datasets.audit.files.casefiles import FileMeasures, judge_files, measure_files
 from coordinator.datasets.audit.findings import Finding, sort_findings
 from coordinator.datasets.check import DatasetCheck, check_dataset
 

@@ -9,13 +9,13 @@ from typing import Any
 from contract.datasets import Dataset
 from contract.errors import CaseError
 from contract.processes import count_processes, map_cases
+from coordinator.datasets.audit.anatomy.organs import judge_organs
 from coordinator.datasets.audit.cache import Cache
 from coordinator.datasets.audit.checks import judge_checks
 from coordinator.datasets.audit.duplicates import judge_duplicates
-from coordinator.datasets.audit.files import judge_files
+from coordinator.datasets.audit.files.casefiles import judge_files
 from coordinator.datasets.audit.findings import Finding, sort_findings
 from coordinator.datasets.audit.inspection import Inspection, inspect_case
-from coordinator.datasets.audit.organs import judge_organs
 from coordinator.datasets.check import FEW_CASES, CaseCheck, DatasetCheck, announced_bytes, gather_checks, stamp_case
 
 MEASURING = 3

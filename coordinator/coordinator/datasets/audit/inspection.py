@@ -7,8 +7,8 @@ from contract.datasets import Dataset
 from contract.errors import CaseError
 from contract.labelmaps import LabelMap
 from contract.volumes import Volume
-from coordinator.datasets.audit.files import FileMeasures, measure_files
-from coordinator.datasets.audit.organs import CaseOrgans, measure_organs
+from coordinator.datasets.audit.anatomy.organs import CaseOrgans, measure_organs
+from coordinator.datasets.audit.files.casefiles import FileMeasures, measure_files
 from coordinator.datasets.check import CaseCheck, check_case
 
 

@@ -13,8 +13,8 @@ from helpers.auditphantoms import Phantom
 from contract import yamlfiles
 from contract.datasets import DatasetDescription
 from contract.volumes import read_image, read_labels
+from coordinator.datasets.audit.anatomy.organs import CaseOrgans, judge_organs, measure_organs
 from coordinator.datasets.audit.findings import Finding
-from coordinator.datasets.audit.organs import CaseOrgans, judge_organs, measure_organs
 
 pytestmark = pytest.mark.samples
 

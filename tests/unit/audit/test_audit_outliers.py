@@ -13,11 +13,11 @@ from pydantic import TypeAdapter
 
 from contract.grids import Grid
 from contract.volumes import Volume, read_image
-from coordinator.datasets.audit.files import FileMeasures, judge_files, measure_files
+from coordinator.datasets.audit.files.casefiles import FileMeasures, judge_files, measure_files
+from coordinator.datasets.audit.files.headers import judge_headers, measure_headers
+from coordinator.datasets.audit.files.slices import judge_slices, measure_slices
 from coordinator.datasets.audit.findings import Finding, Weight
-from coordinator.datasets.audit.headers import judge_headers, measure_headers
 from coordinator.datasets.audit.outliers import gather_usual, judge_places, judge_ratios
-from coordinator.datasets.audit.slices import judge_slices, measure_slices
 
 
 @pytest.fixture(scope="module")

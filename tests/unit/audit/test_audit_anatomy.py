@@ -13,9 +13,9 @@ from pydantic import TypeAdapter
 
 from contract import volumes
 from contract.grids import inverse_orientation, orient, orient_grid
-from coordinator.datasets.audit import organs
+from coordinator.datasets.audit.anatomy import organs
+from coordinator.datasets.audit.anatomy.organs import CaseOrgans, judge_organs, measure_organs
 from coordinator.datasets.audit.findings import Finding, Weight
-from coordinator.datasets.audit.organs import CaseOrgans, judge_organs, measure_organs
 
 # HU that contrast adds in the portal venous phase, and how the arterial phase differs from it.
 CONTRAST = {

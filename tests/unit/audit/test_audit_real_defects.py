@@ -9,7 +9,7 @@ from helpers.auditfiles import Case
 from helpers.filedefects import DEFECTS
 
 from contract.volumes import Volume, read_image
-from coordinator.datasets.audit.files import judge_files, measure_files
+from coordinator.datasets.audit.files.casefiles import judge_files, measure_files
 
 pytestmark = pytest.mark.samples
 SCANS = ("ts_a", "ts_c", "crlm_1006", "cip_64", "elastix")

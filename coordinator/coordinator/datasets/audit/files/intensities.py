@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.volumes import Volume
-from coordinator.datasets.audit.changes import CHANGES, LUNG_HU, MEDIAN_HU, Values, find_change
+from coordinator.datasets.audit.files.changes import CHANGES, LUNG_HU, MEDIAN_HU, Values, find_change
 from coordinator.datasets.audit.findings import Finding, Weight
 from coordinator.datasets.hounsfield import (
     AIR_HU,

@@ -5,9 +5,9 @@ from itertools import permutations
 
 import numpy as np
 
+from coordinator.datasets.audit.anatomy.organfacts import know
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, Fit, OrganMeasures
 from coordinator.datasets.audit.findings import Finding, Place, Weight
-from coordinator.datasets.audit.organfacts import know
-from coordinator.datasets.audit.organmeasures import CaseOrgans, Fit, OrganMeasures
 from coordinator.datasets.audit.robust import robust_z
 
 ORDERED_MM = 20.0

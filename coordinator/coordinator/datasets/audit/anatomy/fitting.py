@@ -10,8 +10,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.datasets.audit.organfacts import know
-from coordinator.datasets.audit.organmeasures import Fit
+from coordinator.datasets.audit.anatomy.organfacts import know
+from coordinator.datasets.audit.anatomy.organmeasures import Fit
 
 SAMPLES = 1500
 """Voxels of each organ that are looked at; the mean of so many is known to a few percent."""

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from contract.volumes import Volume
-from coordinator.datasets.audit.fitting import measure_fit
-from coordinator.datasets.audit.midline import Midline, find_midline
-from coordinator.datasets.audit.organfacts import know
-from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures, Point, Sketch, Voxel
-from coordinator.datasets.audit.shapes import (
+from coordinator.datasets.audit.anatomy.fitting import measure_fit
+from coordinator.datasets.audit.anatomy.midline import Midline, find_midline
+from coordinator.datasets.audit.anatomy.organfacts import know
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, OrganMeasures, Point, Sketch, Voxel
+from coordinator.datasets.audit.anatomy.shapes import (
     Cutout,
     find_middle,
     measure_ends,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, OrganMeasures
 from coordinator.datasets.audit.robust import NORMAL
 
 ROUNDS = 8

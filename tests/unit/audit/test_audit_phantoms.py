@@ -7,7 +7,7 @@ import pytest
 from contract.datasets import case_names
 from contract.volumes import read_image, read_labels
 from coordinator.datasets.anatomy import LABELS
-from coordinator.datasets.audit.organs import judge_organs, measure_organs
+from coordinator.datasets.audit.anatomy.organs import judge_organs, measure_organs
 from coordinator.datasets.phantom import make_phantom
 
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coordinator.datasets.audit.anatomy.judgeshapes import is_handful
+from coordinator.datasets.audit.anatomy.organfacts import know
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, OrganMeasures
 from coordinator.datasets.audit.findings import Finding, Place, Weight
-from coordinator.datasets.audit.judgeshapes import is_handful
-from coordinator.datasets.audit.organfacts import know
-from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures
 from coordinator.datasets.audit.robust import robust_z
 
 FAR_Z, VERY_FAR_Z = 5.0, 8.0

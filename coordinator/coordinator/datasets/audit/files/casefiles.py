@@ -12,12 +12,12 @@ import numpy as np
 
 from contract.labelmaps import MOST_ID, LabelMap
 from contract.volumes import Volume
-from coordinator.datasets.audit.bodies import BodyMeasures, judge_bodies, measure_body
+from coordinator.datasets.audit.files.bodies import BodyMeasures, judge_bodies, measure_body
+from coordinator.datasets.audit.files.headers import HeaderMeasures, judge_headers, measure_headers
+from coordinator.datasets.audit.files.intensities import IntensityMeasures, judge_intensities, measure_intensities
+from coordinator.datasets.audit.files.slices import SliceMeasures, judge_slices, measure_slices
 from coordinator.datasets.audit.findings import Finding, Weight
-from coordinator.datasets.audit.headers import HeaderMeasures, judge_headers, measure_headers
-from coordinator.datasets.audit.intensities import IntensityMeasures, judge_intensities, measure_intensities
 from coordinator.datasets.audit.outliers import gather_usual
-from coordinator.datasets.audit.slices import SliceMeasures, judge_slices, measure_slices
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from coordinator.datasets.audit.anatomy.judgevalues import FAR_Z, Value, compare_volumes, name_ml
+from coordinator.datasets.audit.anatomy.measuring import read_sketch
+from coordinator.datasets.audit.anatomy.organfacts import know, may_be_removed
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, OrganMeasures, Voxel
+from coordinator.datasets.audit.anatomy.places import LEAST_SPREAD_MM, Atlas, Floats, build_atlas
 from coordinator.datasets.audit.findings import Finding, Place, Weight
-from coordinator.datasets.audit.judgevalues import FAR_Z, Value, compare_volumes, name_ml
-from coordinator.datasets.audit.measuring import read_sketch
-from coordinator.datasets.audit.organfacts import know, may_be_removed
-from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures, Voxel
-from coordinator.datasets.audit.places import LEAST_SPREAD_MM, Atlas, Floats, build_atlas
 from coordinator.datasets.audit.robust import FEWEST, NORMAL
 
 ELSEWHERE_Z, ELSEWHERE_MM = 6.0, 40.0

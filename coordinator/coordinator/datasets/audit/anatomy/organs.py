@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from coordinator.datasets.audit.common import gather_common
+from coordinator.datasets.audit.anatomy.common import gather_common
+from coordinator.datasets.audit.anatomy.judgefits import judge_fits
+from coordinator.datasets.audit.anatomy.judgeplaces import judge_places
+from coordinator.datasets.audit.anatomy.judgeshapes import judge_shapes
+from coordinator.datasets.audit.anatomy.judgesides import judge_sides
+from coordinator.datasets.audit.anatomy.judgevalues import judge_values
+from coordinator.datasets.audit.anatomy.measuring import measure_organs
+from coordinator.datasets.audit.anatomy.organfacts import find_pairs
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans
 from coordinator.datasets.audit.findings import Finding
-from coordinator.datasets.audit.judgefits import judge_fits
-from coordinator.datasets.audit.judgeplaces import judge_places
-from coordinator.datasets.audit.judgeshapes import judge_shapes
-from coordinator.datasets.audit.judgesides import judge_sides
-from coordinator.datasets.audit.judgevalues import judge_values
-from coordinator.datasets.audit.measuring import measure_organs
-from coordinator.datasets.audit.organfacts import find_pairs
-from coordinator.datasets.audit.organmeasures import CaseOrgans
 
 __all__ = ["CaseOrgans", "judge_organs", "measure_organs"]
 

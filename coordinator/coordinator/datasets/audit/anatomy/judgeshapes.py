@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
+from coordinator.datasets.audit.anatomy.organfacts import know
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, Gap, OrganMeasures
+from coordinator.datasets.audit.anatomy.shapes import LEAST_WIDTH_SLICES
 from coordinator.datasets.audit.findings import Finding, Place, Weight
-from coordinator.datasets.audit.organfacts import know
-from coordinator.datasets.audit.organmeasures import CaseOrgans, Gap, OrganMeasures
-from coordinator.datasets.audit.shapes import LEAST_WIDTH_SLICES
 
 LARGE_PIECE_ML, LARGE_PIECE_SHARE, LEAST_PIECE_ML = 5.0, 0.05, 0.2
 """A second piece is large from 5 ml, the size of an adrenal gland, or from 5 % of its organ, where it changes Dice by

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from coordinator.datasets.audit.organmeasures import End, Gap, Hole, Jump, Piece, Voxel
+from coordinator.datasets.audit.anatomy.organmeasures import End, Gap, Hole, Jump, Piece, Voxel
 
 KEPT = 3
 """Pieces, holes and jumps that are kept of an organ: what a finding names is the largest or the second."""

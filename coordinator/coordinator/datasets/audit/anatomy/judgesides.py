@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coordinator.datasets.audit.anatomy.organfacts import LEFT, RIGHT, find_pairs, is_midline, know, named_side
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, OrganMeasures
 from coordinator.datasets.audit.findings import Finding, Place, Repair, Weight
-from coordinator.datasets.audit.organfacts import LEFT, RIGHT, find_pairs, is_midline, know, named_side
-from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures
 
 MARGIN_MM = 12.0
 """An organ is on a side when its centroid lies this far from the middle. The middle of the body and the spine differ by

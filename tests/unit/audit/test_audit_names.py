@@ -2,7 +2,7 @@ import pytest
 
 from contract import yamlfiles
 from contract.datasets import DatasetDescription
-from coordinator.datasets.audit.organfacts import LEFT, RIGHT, find_pairs, is_midline, know, stem
+from coordinator.datasets.audit.anatomy.organfacts import LEFT, RIGHT, find_pairs, is_midline, know, stem
 from coordinator.datasets.known import description_file
 
 PAIRS = {

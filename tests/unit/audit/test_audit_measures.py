@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from contract.grids import Grid
 from contract.volumes import Volume
-from coordinator.datasets.audit.measuring import find_through_plane, measure_organs, read_sketch
-from coordinator.datasets.audit.organmeasures import CaseOrgans, OrganMeasures
+from coordinator.datasets.audit.anatomy.measuring import find_through_plane, measure_organs, read_sketch
+from coordinator.datasets.audit.anatomy.organmeasures import CaseOrgans, OrganMeasures
 
 SPACING = (1.0, 2.0, 5.0)
 VOXEL_ML = 0.01
