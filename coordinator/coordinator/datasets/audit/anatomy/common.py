@@ -6,8 +6,8 @@ from dataclasses import replace
 from coordinator.datasets.audit.findings import Finding
 
 COMMON_SHARE, COMMON_CASES = 0.8, 3
-"""Share of the cases, and how many at the least, from which on the cause is the dataset's. Defects of single cases are
-rarer by far."""
+"""Share of the cases, and how many at the least, from which on the cause is the dataset's. A defect that an
+annotator makes is in some cases, one of a table or a converter in all."""
 
 
 def gather_common(findings: Iterable[Finding], cases: Mapping[str, int]) -> list[Finding]:

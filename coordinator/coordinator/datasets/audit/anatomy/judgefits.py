@@ -33,7 +33,8 @@ more, one organ of another tissue to 24 HU. Contrast phase and noise move it by 
 LEAST_SHIFT_MM = 8.0
 """Smaller shifts are within the doubt of any outline."""
 AIR_SHARE, AIR_ML = 0.1, 1.0
-"""Share and volume in air of an organ that holds none. Outlines that reach into the lung by a voxel have 3 %."""
+"""Share and volume in air of an organ that holds none. An outline that is one voxel too wide at the lung takes in a
+few percent; on sound real scans it is 0."""
 LEAST_IN_AIR, SHARE_IN_AIR = 2, 0.4
 """Organs in air, at least and of those that hold none, that make it a fault of the whole label map."""
 OFF_IMAGE = "the label map belongs to another image or is turned; correct its header, or exclude the case"
