@@ -153,9 +153,10 @@ def _read_header(path: Path) -> Dataset | str | None:
             if header.get("SOPClassUID") in MULTI_FRAME:
                 stream.seek(0)
                 header.update(dcmread(stream, True, force=not has_preamble, specific_tags=list(GROUP_TAGS)))
+            is_whole = _is_directory(header) or ("SOPClassUID" in header and "SeriesInstanceUID" in header)
         except Exception as error:  # noqa: BLE001  # whatever a damaged file raises
             return _describe_damage(type(error).__name__) if has_preamble else None
-    if not _is_directory(header) and not ("SOPClassUID" in header and "SeriesInstanceUID" in header):
+    if not is_whole:
         return _describe_damage("its header ends early") if has_preamble else None
     return _describe_damage(f"{missing} bytes of pixels are missing") if missing > 0 else header
 
