@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from helpers.reallayouts import write_bids, write_msd, write_nnunet, write_totalsegmentator
+from helpers.reallayouts import write_bids, write_dicom, write_msd, write_nnunet, write_totalsegmentator
 from helpers.studies import run_coordinator
 
 from contract.datasets import open_dataset
@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.venvs, pytest.mark.samples]
             write_totalsegmentator, "Totalsegmentator_dataset_v201", "totalsegmentator", marks=pytest.mark.long
         ),
         pytest.param(write_bids, "bids", "bids", marks=pytest.mark.long),
+        pytest.param(write_dicom, "clinic", "clinic", marks=pytest.mark.long),
     ],
 )
 def test_a_study_follows_an_import(

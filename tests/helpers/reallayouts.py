@@ -4,7 +4,10 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from helpers.dicomlabels import write_seg
+from helpers.dicomseries import write_ct
 from helpers.distributions import save, write_json
+from numpy.typing import NDArray
 
 from coordinator.datasets.importing.descriptions import describe_known
 
@@ -55,6 +58,30 @@ def write_bids(samples: Path, source: Path) -> None:
         _link(samples / scan / f"{labels}.nii.gz", derived)
     rows = "".join(f"{i}\t{organ}\n" for i, organ in TABLE.items())
     (source / "derivatives" / "seg" / "dseg.tsv").write_text(f"index\tname\n{rows}")
+
+
+def write_dicom(samples: Path, source: Path) -> None:
+    """A folder for each scan, with its slices and a segmentation object."""
+    for scan in SCANS:
+        slices, masks = write_series(samples, scan, source / scan)
+        write_seg(source / scan / "seg" / "1.dcm", slices, masks)
+
+
+def read_sample(samples: Path, scan: str) -> tuple[NDArray[np.int16], NDArray[np.generic], NDArray[np.float64]]:
+    """HU, label ids and affine of a scan, (X, Y, Z), x to the left and y to the back as in most series."""
+    files = [samples / scan / f"{name}.nii.gz" for name in ("ct", SCANS[scan])]
+    target = nib.orientations.axcodes2ornt("LPS")
+    images = [image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), target))
+              for image in map(nib.load, files)]  # fmt: skip
+    image, labels = (np.asarray(image.dataobj) for image in images)
+    return image.astype(np.int16), labels.astype(np.uint8), images[0].affine
+
+
+def write_series(samples: Path, scan: str, folder: Path) -> tuple[list[Path], dict[str, NDArray[np.bool_]]]:
+    """A scan as a DICOM series: the files of its slices, and organ -> (X, Y, Z) mask on them."""
+    image, labels, affine = read_sample(samples, scan)
+    slices = write_ct(folder / "ct", image, affine, key=scan)
+    return slices, {TABLE[i]: labels == i for i in np.unique(labels).tolist() if i}
 
 
 def _link(source: Path, target: Path) -> None:

@@ -2,44 +2,24 @@
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from helpers.dicomcases import import_into_data
 from helpers.dicomlabels import draw_contours, write_seg
-from helpers.dicomseries import write_ct, write_rtstruct
+from helpers.dicomseries import write_rtstruct
 from helpers.distributions import centre_mm, digest_tree
 from helpers.inprocess import call_coordinator
-from numpy.typing import NDArray
+from helpers.reallayouts import SCANS, read_sample, write_series
 from pydicom import dcmread
 
 from contract.datasets import Dataset, open_dataset
 from contract.volumes import read_image, read_labels
-from coordinator.datasets.importing.descriptions import describe_known
 
 pytestmark = pytest.mark.samples
 Captured = pytest.CaptureFixture[str]
-TABLE = dict(describe_known("totalsegmentator").labels or {})
-SCANS = {"ts_a": "seg117_fast", "ts_b": "seg117_las"}
 DICE = 0.98
 """That contours must reach. They run halfway between voxels, at corners diagonally, so that only voxels that touch
 others of the organ at a corner alone may be lost; two decimals of a mm are a hundredth of a voxel."""
-
-
-def read_sample(samples: Path, scan: str) -> tuple[NDArray[np.int16], NDArray[np.generic], NDArray[np.float64]]:
-    """HU, label ids and affine of a scan, (X, Y, Z), x to the left and y to the back as in most series."""
-    files = [samples / scan / f"{name}.nii.gz" for name in ("ct", SCANS[scan])]
-    target = nib.orientations.axcodes2ornt("LPS")
-    images = [image.as_reoriented(nib.orientations.ornt_transform(nib.io_orientation(image.affine), target))
-              for image in map(nib.load, files)]  # fmt: skip
-    image, labels = (np.asarray(image.dataobj) for image in images)
-    return image.astype(np.int16), labels.astype(np.uint8), images[0].affine
-
-
-def write_scan(samples: Path, scan: str, folder: Path) -> tuple[list[Path], dict[str, NDArray[np.bool_]]]:
-    image, labels, affine = read_sample(samples, scan)
-    slices = write_ct(folder / "ct", image, affine, key=scan)
-    return slices, {TABLE[i]: labels == i for i in np.unique(labels).tolist() if i}
 
 
 def expect_hu(dataset: Dataset, case: str, slices: list[Path]) -> None:
@@ -56,7 +36,7 @@ def expect_hu(dataset: Dataset, case: str, slices: list[Path]) -> None:
 
 def test_real_scans_with_segmentations_are_imported_voxel_by_voxel(samples: Path, tmp_path: Path, capfd: Captured):
     source = tmp_path / "clinic"
-    written = {scan: write_scan(samples, scan, source / scan) for scan in SCANS}
+    written = {scan: write_series(samples, scan, source / scan) for scan in SCANS}
     for scan, (slices, masks) in written.items():
         write_seg(source / scan / "seg" / "1.dcm", slices, masks)
     before = digest_tree(source)
@@ -79,7 +59,7 @@ def test_real_scans_with_segmentations_are_imported_voxel_by_voxel(samples: Path
 def test_contours_of_a_real_scan_enclose_the_voxels_that_they_were_drawn_around(
     samples: Path, tmp_path: Path, capfd: Captured
 ):
-    slices, masks = write_scan(samples, "ts_b", tmp_path / "clinic" / "b")
+    slices, masks = write_series(samples, "ts_b", tmp_path / "clinic" / "b")
     affine = read_sample(samples, "ts_b")[2]
     contours = {organ: draw_contours(mask, affine) for organ, mask in masks.items()}
     write_rtstruct(tmp_path / "clinic" / "b" / "rt.dcm", slices[0], contours)
