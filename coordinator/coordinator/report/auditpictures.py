@@ -30,8 +30,10 @@ YELLOW, CYAN = (255, 225, 25), (60, 170, 200)
 RING = 14
 """Pixels around the place that is meant."""
 NAMES = ("sagittal", "coronal", "axial")
-COLOURS = 64
-"""Of a picture's palette: grey values and two colours; a quarter of the bytes of true colour."""
+GREYS = 61
+"""Grey values of a picture, beside three colours: a fixed palette has a third of the bytes of true colour."""
+YELLOW_INDEX, CYAN_INDEX, WHITE_INDEX = GREYS, GREYS + 1, GREYS + 2
+PALETTE = (*(round(255 * i / (GREYS - 1)) for i in range(GREYS) for _ in range(3)), *YELLOW, *CYAN, 255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +88,18 @@ def _draw(image: Volume, labels: LabelMap, organ: int | None, finding: Finding) 
     axis, index = place.axis, place.voxel[place.axis]
     size = _size_in_pixels(image, axis)
     low, high = SOFT_TISSUE_HU
-    grey = (np.take(image.array, index, axis).astype(np.float32).clip(low, high) - low) * (255 / (high - low))
-    picture = Image.fromarray(_turn(grey).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR).convert("RGB")
-    pixels = np.array(picture)
+    grey = (np.take(image.array, index, axis).astype(np.float32).clip(low, high) - low) / (high - low) * (GREYS - 1)
+    pixels = np.array(Image.fromarray(_turn(np.rint(grey)).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR))
     shown = np.array(Image.fromarray(_turn(np.take(labels, index, axis))).resize(size, Image.Resampling.NEAREST))
-    others = (shown > 0) & (shown != (organ or 0))
-    pixels[_outline(others, shown, 1)] = CYAN
+    pixels[_outline((shown > 0) & (shown != (organ or 0)), shown, 1)] = CYAN_INDEX
     if organ is not None:
-        pixels[_outline(shown == organ, shown, 2)] = YELLOW
-    picture = Image.fromarray(pixels)
+        pixels[_outline(shown == organ, shown, 2)] = YELLOW_INDEX
+    picture = Image.fromarray(pixels, "P")
+    picture.putpalette(bytes(PALETTE))
     if finding.place:
         _draw_ring(picture, image, place)
     content = io.BytesIO()
-    picture.quantize(COLOURS).save(content, "PNG", optimize=True)
+    picture.save(content, "PNG", optimize=True)
     about = f" with the outline of {finding.organ}" if organ is not None else ""
     return Picture(content.getvalue(), f"{NAMES[axis]} slice {index} of {finding.case}{about}")
 
@@ -150,4 +151,4 @@ def _draw_ring(picture: Image.Image, image: Volume, place: Place) -> None:
         (1 - (place.voxel[axis] + 0.5) / image.array.shape[axis]) * length
         for axis, length in zip((columns, rows), picture.size, strict=True)
     )
-    ImageDraw.Draw(picture).ellipse((x - RING, y - RING, x + RING, y + RING), outline=(255, 255, 255))
+    ImageDraw.Draw(picture).ellipse((x - RING, y - RING, x + RING, y + RING), outline=WHITE_INDEX)

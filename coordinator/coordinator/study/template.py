@@ -31,6 +31,9 @@ generators:
 # exclude:
 #   {first}: {{case_001: metal artefacts}}
 
+# Scans that a dataset shares with a target of `transfer` are never held out there; false holds them out like others.
+# exclude_leaks: false
+
 score:
 {tolerance}  empty: {empty:<24} # convention: an organ that neither map has scores 1, one that one map has 0; the
                                   # paper states no rule. Others: {conventions}
