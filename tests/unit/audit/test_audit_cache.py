@@ -89,3 +89,29 @@ def test_another_name_of_an_organ_makes_the_cases_be_read_again(dataset: Dataset
     audit_datasets([open_dataset(dataset.folder.parent, "given")], tmp_path / "cache.jsonl")
 
     assert len(read) == 8
+
+
+def test_a_repair_that_links_the_files_does_not_make_them_be_read_again(
+    dataset: Dataset, read: list[str], tmp_path: Path
+):
+    audit_datasets([dataset], tmp_path / "cache.jsonl")
+    read.clear()
+    for number, case in enumerate(dataset.cases()):
+        (tmp_path / f"linked_{number}").hardlink_to(dataset.image(case))
+
+    for _ in range(2):
+        audit_datasets([dataset], tmp_path / "cache.jsonl")
+
+    assert read == []
+    assert len((tmp_path / "cache.jsonl").read_text().splitlines()) == 8
+
+
+def test_two_datasets_of_one_name_do_not_push_each_other_out(dataset: Dataset, read: list[str], tmp_path: Path):
+    make_phantom(tmp_path / "other" / "given", cases=4, seed=1, shape=(24, 20, 12))
+    both = [dataset, open_dataset(tmp_path / "other", "given")]
+    audit_datasets(both, tmp_path / "cache.jsonl")
+    read.clear()
+
+    audit_datasets(both, tmp_path / "cache.jsonl")
+
+    assert read == []
