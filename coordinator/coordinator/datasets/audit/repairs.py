@@ -8,8 +8,9 @@ The audited folder is only read.
 """
 
 import gzip
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,17 +96,29 @@ def repair_dataset(dataset: Dataset, findings: Sequence[Finding], target: Path) 
         return []
     part = target.with_name(f".{target.name}.repairing")
     shutil.rmtree(part, ignore_errors=True)
+    try:
+        repaired = _fill_folder(dataset, part, todo, target.name)
+        part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    atomic.sync(target.parent)
+    open_dataset(target.parent, target.name)
+    return repaired
+
+
+def _fill_folder(
+    dataset: Dataset, part: Path, todo: Mapping[tuple[str, str], Sequence[Repair]], name: str
+) -> list[Repaired]:
+    """Put everything into the new folder: what is linked, what is repaired, the description, and the record."""
     _link_files(dataset, part, {(folder, case) for case, folder in todo})
     # Images first: labels are written on the grid of the repaired image.
     repaired = [
         _repair_file(dataset, part, case, repairs)
         for (case, _), repairs in sorted(todo.items(), key=lambda item: (item[0][1], item[0][0]))
     ]
-    atomic.write_text(part / DESCRIPTION, rename_dataset(dataset.folder / DESCRIPTION, target.name))
+    atomic.write_text(part / DESCRIPTION, rename_dataset(dataset.folder / DESCRIPTION, name))
     _write_record(part, dataset, repaired)
-    part.rename(target)
-    atomic.sync(target.parent)
-    open_dataset(target.parent, target.name)
     return repaired
 
 
@@ -125,8 +138,12 @@ def _link_files(dataset: Dataset, part: Path, repaired: set[tuple[str, str]]) ->
         (part / kind).mkdir(parents=True)
         folder = dataset.folder / kind
         for case in case_names(folder) if folder.is_dir() else ():
-            if (kind, case) not in repaired:
-                put(folder / f"{case}{SUFFIX}", part / kind / f"{case}{SUFFIX}", part.parent)
+            source, target = (place / f"{case}{SUFFIX}" for place in (folder, part / kind))
+            if source.is_file():
+                if (kind, case) not in repaired:
+                    put(source, target, part.parent)
+            else:  # a broken link, a folder or a pipe: its case is set aside there too
+                target.symlink_to(os.path.realpath(source))
     if (remaps := dataset.folder / "remaps").is_dir():
         shutil.copytree(remaps, part / "remaps")
 
