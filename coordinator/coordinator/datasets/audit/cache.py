@@ -18,7 +18,7 @@ from contract.datasets import Dataset
 from contract.stamps import written
 from coordinator.datasets.audit.inspection import Inspection
 
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 """Raise it when a measure changes, so that cases are read again."""
 
 LINE_PARTS = 4

@@ -1,7 +1,9 @@
 """Repairs of what is certain, into a new dataset folder: `coordinator dataset check FOLDER --fix NEW_FOLDER`.
 
     files that need none    linked, as an import does
-    repaired files          written anew, then read again
+    repaired labels         written anew on the image's grid, in its orientation, then read again; other header fields,
+                            which may name patients, and extensions are not kept
+    repaired qforms         the header anew, all else as it was
     repairs.json            what was done to which file, with its sha256 before and after
 
 The audited folder is only read.
@@ -40,6 +42,7 @@ from coordinator.datasets.importing.files import put
 
 RECORD = "repairs.json"
 KINDS = ("images", "labels")
+ANEW = "stored as the image is; description and extensions of the header were not kept"
 PIECE = 1 << 20
 
 
@@ -151,6 +154,7 @@ def _link_files(dataset: Dataset, part: Path, repaired: set[tuple[str, str]]) ->
 def _repair_file(dataset: Dataset, part: Path, case: str, repairs: Sequence[Repair]) -> Repaired:
     folder = repairs[0].folder
     source, target = (root / folder / f"{case}{SUFFIX}" for root in (dataset.folder, part))
+    words = dict.fromkeys(_describe(dataset, repair) for repair in repairs)
     if {repair.how for repair in repairs} == {"qform"}:
         write_qform(source, target)
     else:
@@ -162,8 +166,10 @@ def _repair_file(dataset: Dataset, part: Path, case: str, repairs: Sequence[Repa
         write_labels(target, labels, image)
         if not np.array_equal(read_labels(target, image, dataset.labels), labels):
             raise CaseError(f"{target}: labels must be read as they were written, but differ; is the disk sound?")
-    words = tuple(dict.fromkeys(_describe(dataset, repair) for repair in repairs))
-    return Repaired(case, f"{folder}/{case}{SUFFIX}", words, records.file_sha256(source), records.file_sha256(target))
+        words[ANEW] = None
+    return Repaired(
+        case, f"{folder}/{case}{SUFFIX}", tuple(words), records.file_sha256(source), records.file_sha256(target)
+    )
 
 
 def write_qform(source: Path, target: Path) -> None:
