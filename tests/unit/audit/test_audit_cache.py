@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from contract.datasets import Dataset, open_dataset
+from contract.errors import UsageError
 from coordinator.datasets.audit import audit
 from coordinator.datasets.audit.audit import audit_datasets
 from coordinator.datasets.phantom import make_phantom
@@ -114,4 +115,26 @@ def test_two_datasets_of_one_name_do_not_push_each_other_out(dataset: Dataset, r
 
     audit_datasets(both, tmp_path / "cache.jsonl")
 
+    assert read == []
+
+
+@pytest.mark.parametrize("content", ["", "\n", "[", '["given", "phant'])
+def test_what_a_crash_left_of_the_first_line_is_gone_on_with(content: str, dataset: Dataset, tmp_path: Path):
+    (tmp_path / "cache.jsonl").write_text(content)
+
+    audit_datasets([dataset], tmp_path / "cache.jsonl")
+
+    assert len((tmp_path / "cache.jsonl").read_text().split('["given", "phantom_00')) >= 5
+
+
+@pytest.mark.parametrize("content", ['{\n "datasets": []\n}\n', "my notes\n"])
+def test_a_file_that_is_no_cache_is_refused_and_stays_as_it_is(
+    content: str, dataset: Dataset, read: list[str], tmp_path: Path
+):
+    (tmp_path / "notes.txt").write_text(content)
+
+    with pytest.raises(UsageError, match="notes.txt: must be a file that `--cache` made"):
+        audit_datasets([dataset], tmp_path / "notes.txt")
+
+    assert (tmp_path / "notes.txt").read_text() == content
     assert read == []

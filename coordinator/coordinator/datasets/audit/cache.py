@@ -6,7 +6,7 @@ that fits its files.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from contract import atomic, records, statefiles
 from contract.datasets import Dataset
+from contract.errors import UsageError
 from contract.stamps import written
 from coordinator.datasets.audit.inspection import Inspection
 
@@ -22,6 +23,7 @@ AUDIT_VERSION = 2
 """Raise it when a measure changes, so that cases are read again."""
 
 LINE_PARTS = 4
+LINE_START = '["'
 Stamp = list[Any]
 _INSPECTION = TypeAdapter(Inspection)
 
@@ -30,12 +32,18 @@ class Cache:
     """A file that keeps inspections; without a path it keeps nothing."""
 
     def __init__(self, path: Path | None) -> None:
-        """Read what is there; damaged lines count as missing."""
+        """Read what is there; damaged lines count as missing.
+
+        Raises:
+            UsageError: the file is something else than a cache, which lines would be added to.
+        """
         self._path = path
         lines = statefiles.read(path, _split_lines) if path else None
         self._lines: dict[tuple[str, str], list[list[Any]]] = {}
         for line in filter(None, map(_parse_line, lines or ())):
             self._lines.setdefault((line[0], line[1]), []).append(line[2:])
+        if not self._lines and not _may_be_cut(lines or ()):
+            raise UsageError(f"{path}: must be a file that `--cache` made, but is something else; choose another name")
 
     def find(self, dataset: Dataset, stamps: Mapping[str, Stamp]) -> dict[str, Inspection]:
         """Case -> its inspection, of those whose files have not changed since and had no errors.
@@ -105,6 +113,12 @@ def _has_bytes(dataset: Dataset, case: str, kept: Inspection) -> bool:
 
 def _split_lines(content: bytes) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()
+
+
+def _may_be_cut(lines: Iterable[str]) -> bool:
+    """Whether a file without a whole line is what a crash has left of a cache: nothing, or how a line begins."""
+    first = next((line for text in lines if (line := text.strip("\0 \r"))), LINE_START)
+    return first[: len(LINE_START)] == LINE_START[: len(first)]
 
 
 def _parse_line(text: str) -> list[Any] | None:
