@@ -19,8 +19,8 @@ from coordinator.datasets.audit.inspection import Inspection, inspect_case
 from coordinator.datasets.check import FEW_CASES, CaseCheck, DatasetCheck, announced_bytes, gather_checks, stamp_case
 
 MEASURING = 3
-"""Memory of measuring a case, as a multiple of that of reading it. Usual organs take less than 1; one label that fills an
-image of 8 bits takes 3.7, of which `PROCESS_BYTES` has most of the rest."""
+"""Memory of measuring a case, as a multiple of that of reading it. Usual organs take less than 1; one label that fills
+an image of 8 bits takes 3.7, of which `PROCESS_BYTES` has most of the rest."""
 
 ShowProgress = Callable[[int, int], None]
 
