@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,9 +70,7 @@ def check_command(
     if fix is not None:
         fix = _absolute(fix)
         check_target(datasets[0], fix)
-    for file in (html, json_file, cache):
-        if file is not None:
-            refuse_dataset_folder(file.absolute().parent)
+    _check_files({"--html": html, "--json": json_file, "--cache": cache}, places)
     with show_progress_bar("auditing") as show_progress:
         audits = audit_datasets(datasets, cache, show_progress)
     for audit in audits:
@@ -84,6 +82,25 @@ def check_command(
     if fix is not None:
         _print_repairs(fix, repair_dataset(datasets[0], audits[0].findings, fix))
     context.exit(ExitCode.CASES_FAILED if any(audit.check.set_aside for audit in audits) else ExitCode.DONE)
+
+
+def _check_files(files: Mapping[str, Path | None], datasets: Sequence[Path]) -> None:
+    """Refuse, before hours of reading, a place where a file can't be written.
+
+    Raises:
+        UsageError: its folder does not exist or lies in a dataset folder, or two options name one file.
+    """
+    options: dict[Path, str] = {}
+    for option, file in files.items():
+        if file is None:
+            continue
+        folder = file.absolute().parent
+        refuse_dataset_folder(folder, *datasets)
+        if not folder.is_dir():
+            raise UsageError(f"{option}: {file}: its folder must exist, but {folder} does not; make it first")
+        if other := options.get(file.resolve()):
+            raise UsageError(f"{option}: {file}: must be another file than that of {other}; choose another name")
+        options[file.resolve()] = option
 
 
 def _print_audit(audit: "Audit", is_named: bool) -> None:

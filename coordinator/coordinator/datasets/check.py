@@ -228,7 +228,7 @@ def check_case(dataset: Dataset, case: str, look: Look = lambda image, labels: N
 
 def find_shared_scans(dataset: DatasetCheck, other: DatasetCheck) -> dict[str, str]:
     """Sound cases of a dataset whose scan another one has too -> its case there; none of a dataset and itself."""
-    if dataset.name == other.name:
+    if dataset is other:
         return {}
     scans = {other.checks[case].values_sha256: case for case in reversed(other.cases)}
     values = {case: dataset.checks[case].values_sha256 for case in dataset.cases}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from contract.datasets import Dataset, open_dataset
+from contract.errors import UsageError
 from coordinator.datasets.audit import audit
 from coordinator.datasets.audit.audit import audit_datasets
 from coordinator.datasets.phantom import make_phantom
@@ -89,3 +90,51 @@ def test_another_name_of_an_organ_makes_the_cases_be_read_again(dataset: Dataset
     audit_datasets([open_dataset(dataset.folder.parent, "given")], tmp_path / "cache.jsonl")
 
     assert len(read) == 8
+
+
+def test_a_repair_that_links_the_files_does_not_make_them_be_read_again(
+    dataset: Dataset, read: list[str], tmp_path: Path
+):
+    audit_datasets([dataset], tmp_path / "cache.jsonl")
+    read.clear()
+    for number, case in enumerate(dataset.cases()):
+        (tmp_path / f"linked_{number}").hardlink_to(dataset.image(case))
+
+    for _ in range(2):
+        audit_datasets([dataset], tmp_path / "cache.jsonl")
+
+    assert read == []
+    assert len((tmp_path / "cache.jsonl").read_text().splitlines()) == 8
+
+
+def test_two_datasets_of_one_name_do_not_push_each_other_out(dataset: Dataset, read: list[str], tmp_path: Path):
+    make_phantom(tmp_path / "other" / "given", cases=4, seed=1, shape=(24, 20, 12))
+    both = [dataset, open_dataset(tmp_path / "other", "given")]
+    audit_datasets(both, tmp_path / "cache.jsonl")
+    read.clear()
+
+    audit_datasets(both, tmp_path / "cache.jsonl")
+
+    assert read == []
+
+
+@pytest.mark.parametrize("content", ["", "\n", "[", '["given", "phant'])
+def test_what_a_crash_left_of_the_first_line_is_gone_on_with(content: str, dataset: Dataset, tmp_path: Path):
+    (tmp_path / "cache.jsonl").write_text(content)
+
+    audit_datasets([dataset], tmp_path / "cache.jsonl")
+
+    assert len((tmp_path / "cache.jsonl").read_text().split('["given", "phantom_00')) >= 5
+
+
+@pytest.mark.parametrize("content", ['{\n "datasets": []\n}\n', "my notes\n"])
+def test_a_file_that_is_no_cache_is_refused_and_stays_as_it_is(
+    content: str, dataset: Dataset, read: list[str], tmp_path: Path
+):
+    (tmp_path / "notes.txt").write_text(content)
+
+    with pytest.raises(UsageError, match="notes.txt: must be a file that `--cache` made"):
+        audit_datasets([dataset], tmp_path / "notes.txt")
+
+    assert (tmp_path / "notes.txt").read_text() == content
+    assert read == []

@@ -78,6 +78,25 @@ def test_a_swap_beside_another_organ_on_the_wrong_side_is_not_repaired(tmp_path:
     assert not any(finding.repairs for finding in findings)
 
 
+def test_a_swap_that_only_other_pairs_confirm_is_not_repaired(tmp_path: Path):
+    dataset = write_dataset(tmp_path / "data" / "given", "trunk", 6)
+    organs = ("kidney_left", "kidney_right", "lung_left", "lung_right")
+    for index in range(6):
+        phantom = draw("trunk", index)
+        kept = np.where(np.isin(phantom.labels, [phantom.id(organ) for organ in organs]), phantom.labels, 0)
+        if index == 3:  # a mirrored image; the lungs were named by the side of the picture
+            left, right = phantom.id("lung_left"), phantom.id("lung_right")
+            kept[phantom.labels == left], kept[phantom.labels == right] = right, left
+            write(dataset.folder, "case_3", phantom.hu[::-1], kept[::-1], phantom.affine)
+        else:
+            write(dataset.folder, f"case_{index}", phantom.hu, kept, phantom.affine)
+
+    findings = audit_datasets([dataset])[0].findings
+
+    assert ("left-right-swapped", "case_3") in {(finding.kind, finding.case) for finding in findings}
+    assert not any(finding.repairs for finding in findings)
+
+
 def test_a_scan_that_two_datasets_have_is_named_in_both(tmp_path: Path):
     one = write_dataset(tmp_path / "data" / "one", "trunk", 2)
     other = write_dataset(tmp_path / "data" / "other", "trunk", 1)

@@ -1,15 +1,18 @@
 """Repairs of what is certain, into a new dataset folder: `coordinator dataset check FOLDER --fix NEW_FOLDER`.
 
     files that need none    linked, as an import does
-    repaired files          written anew, then read again
+    repaired labels         written anew on the image's grid, in its orientation, then read again; other header fields,
+                            which may name patients, and extensions are not kept
+    repaired qforms         the header anew, all else as it was
     repairs.json            what was done to which file, with its sha256 before and after
 
 The audited folder is only read.
 """
 
 import gzip
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +42,7 @@ from coordinator.datasets.importing.files import put
 
 RECORD = "repairs.json"
 KINDS = ("images", "labels")
+ANEW = "stored as the image is; description and extensions of the header were not kept"
 PIECE = 1 << 20
 
 
@@ -95,17 +99,29 @@ def repair_dataset(dataset: Dataset, findings: Sequence[Finding], target: Path) 
         return []
     part = target.with_name(f".{target.name}.repairing")
     shutil.rmtree(part, ignore_errors=True)
+    try:
+        repaired = _fill_folder(dataset, part, todo, target.name)
+        part.rename(target)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    atomic.sync(target.parent)
+    open_dataset(target.parent, target.name)
+    return repaired
+
+
+def _fill_folder(
+    dataset: Dataset, part: Path, todo: Mapping[tuple[str, str], Sequence[Repair]], name: str
+) -> list[Repaired]:
+    """Put everything into the new folder: what is linked, what is repaired, the description, and the record."""
     _link_files(dataset, part, {(folder, case) for case, folder in todo})
     # Images first: labels are written on the grid of the repaired image.
     repaired = [
         _repair_file(dataset, part, case, repairs)
         for (case, _), repairs in sorted(todo.items(), key=lambda item: (item[0][1], item[0][0]))
     ]
-    atomic.write_text(part / DESCRIPTION, rename_dataset(dataset.folder / DESCRIPTION, target.name))
+    atomic.write_text(part / DESCRIPTION, rename_dataset(dataset.folder / DESCRIPTION, name))
     _write_record(part, dataset, repaired)
-    part.rename(target)
-    atomic.sync(target.parent)
-    open_dataset(target.parent, target.name)
     return repaired
 
 
@@ -125,8 +141,12 @@ def _link_files(dataset: Dataset, part: Path, repaired: set[tuple[str, str]]) ->
         (part / kind).mkdir(parents=True)
         folder = dataset.folder / kind
         for case in case_names(folder) if folder.is_dir() else ():
-            if (kind, case) not in repaired:
-                put(folder / f"{case}{SUFFIX}", part / kind / f"{case}{SUFFIX}", part.parent)
+            source, target = (place / f"{case}{SUFFIX}" for place in (folder, part / kind))
+            if source.is_file():
+                if (kind, case) not in repaired:
+                    put(source, target, part.parent)
+            else:  # a broken link, a folder or a pipe: its case is set aside there too
+                target.symlink_to(os.path.realpath(source))
     if (remaps := dataset.folder / "remaps").is_dir():
         shutil.copytree(remaps, part / "remaps")
 
@@ -134,6 +154,7 @@ def _link_files(dataset: Dataset, part: Path, repaired: set[tuple[str, str]]) ->
 def _repair_file(dataset: Dataset, part: Path, case: str, repairs: Sequence[Repair]) -> Repaired:
     folder = repairs[0].folder
     source, target = (root / folder / f"{case}{SUFFIX}" for root in (dataset.folder, part))
+    words = dict.fromkeys(_describe(dataset, repair) for repair in repairs)
     if {repair.how for repair in repairs} == {"qform"}:
         write_qform(source, target)
     else:
@@ -145,8 +166,10 @@ def _repair_file(dataset: Dataset, part: Path, case: str, repairs: Sequence[Repa
         write_labels(target, labels, image)
         if not np.array_equal(read_labels(target, image, dataset.labels), labels):
             raise CaseError(f"{target}: labels must be read as they were written, but differ; is the disk sound?")
-    words = tuple(dict.fromkeys(_describe(dataset, repair) for repair in repairs))
-    return Repaired(case, f"{folder}/{case}{SUFFIX}", words, records.file_sha256(source), records.file_sha256(target))
+        words[ANEW] = None
+    return Repaired(
+        case, f"{folder}/{case}{SUFFIX}", tuple(words), records.file_sha256(source), records.file_sha256(target)
+    )
 
 
 def write_qform(source: Path, target: Path) -> None:

@@ -62,13 +62,14 @@ def _sample_organs(labels: NDArray[np.integer], organs: Mapping[int, str]) -> li
     solid = [label for label, organ in organs.items() if not _is_mixed(organ)]
     step = max(1, round((labels.size / 4e6) ** (1 / 3)))
     coarse = labels[::step, ::step, ::step]
-    inside = np.argwhere(np.isin(coarse, solid))
-    ids = coarse[tuple(inside.T)]
+    inside = np.flatnonzero(np.isin(coarse, solid))  # three indices a voxel would take gigabytes of a label of the body
+    ids = coarse.ravel()[inside]
     samples = []
     for label in solid:
         voxels = inside[ids == label]
         if len(voxels) >= LEAST_VOXELS:
-            samples.append(step * voxels[:: max(1, len(voxels) // SAMPLES)])
+            spread = voxels[:: max(1, len(voxels) // SAMPLES)]
+            samples.append(step * np.stack(np.unravel_index(spread, coarse.shape), axis=1))
     return samples
 
 

@@ -116,10 +116,15 @@ def _judge_pair(
 
 
 def _is_confirmed(pair: Pair, sides: Mapping[str, _Side]) -> bool:
-    """Whether both of a pair are on the wrong side, and all other organs, of which there are some, on their own."""
+    """Whether both of a pair are on the wrong side, and all other organs on their own.
+
+    One of these must have no side in its name, such as the liver: the names of pairs may all have been given by the
+    side of the picture, so that they say nothing about whether the image is mirrored.
+    """
     others = [side for organ, side in sides.items() if organ not in pair]
     is_wrong = all(organ in sides and sides[organ].wrong_mm > 0 for organ in pair)
-    return is_wrong and bool(others) and all(side.wrong_mm < 0 for side in others)
+    has_unpaired = any(not named_side(side.organ) for side in others)
+    return is_wrong and has_unpaired and all(side.wrong_mm < 0 for side in others)
 
 
 def _add_repairs(

@@ -21,6 +21,9 @@ from coordinator.datasets.audit.outliers import judge_places, judge_ratios
 
 FORMS_AGREE_MM = 0.01
 """As for the contract's note: rounding of the qform's quaternion stays below it."""
+ALIKE_SIZES = 0.01
+"""Relative difference of voxel sizes that rounding may explain. Of a sform that is wrong as a whole, such as one that
+was never set, the size is 1 mm: a qform made of it would destroy what is right."""
 SKEWED = 5e-5
 """Cosine between two axes. SimpleITK 2.5.7 reads 3e-5 and refuses 2e-4; float32 itself keeps it below 1e-6."""
 NATIVE_MATRICES = (512, 768, 1024)
@@ -40,12 +43,14 @@ class LabelFile:
         slope: factor of the stored numbers; 1 where there is none.
         intercept: what is added to them; 0 where there is none.
         forms_apart_mm: as for the image.
+        forms_alike: as for the image.
     """
 
     dtype: str
     slope: float
     intercept: float
     forms_apart_mm: float | None
+    forms_alike: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,7 @@ class HeaderMeasures:
         spacing_mm: of the RAS+ array.
         centre_mm: RAS position of the volume's middle.
         forms_apart_mm: between qform and sform at the farthest corner; None where there are not both.
+        forms_alike: whether qform and sform have one voxel size and one orientation, so that both may be of this scan.
         has_orientation: whether there is a qform or an sform.
         is_plain: whether the affine has nothing but the directions of the axes: no size, no place.
         skew: greatest cosine between two axes; 0 for right angles.
@@ -67,6 +73,7 @@ class HeaderMeasures:
     spacing_mm: tuple[float, float, float]
     centre_mm: tuple[float, float, float]
     forms_apart_mm: float | None
+    forms_alike: bool
     has_orientation: bool
     is_plain: bool
     skew: float
@@ -99,6 +106,7 @@ def measure_headers(image: Volume, labels_path: Path | None) -> HeaderMeasures:
         spacing_mm=image.spacing_mm,
         centre_mm=(x, y, z),
         forms_apart_mm=_measure_forms(image.header, image.stored.shape),
+        forms_alike=_are_alike(image.header),
         has_orientation=bool(image.header["qform_code"] or image.header["sform_code"]),
         is_plain=bool(np.isin(np.abs(stored[:3, :3]), (0, 1)).all() and not stored[:3, 3].any()),
         skew=float(angles.max()),
@@ -126,32 +134,45 @@ def _measure_forms(header: nib.Nifti1Header, shape: tuple[int, int, int]) -> flo
     return distance if math.isfinite(distance) else None
 
 
+def _are_alike(header: nib.Nifti1Header) -> bool:
+    """Whether qform and sform have one voxel size and one orientation; where not, one of them is of another grid."""
+    if not (header["qform_code"] and header["sform_code"]):
+        return False
+    qform, sform = header.get_qform(), header.get_sform()
+    size, other_size = (np.linalg.norm(form[:3, :3], axis=0) for form in (qform, sform))
+    if not np.allclose(size, other_size, rtol=ALIKE_SIZES):  # nor where one of them is not finite
+        return False
+    return bool(nib.aff2axcodes(qform) == nib.aff2axcodes(sform))
+
+
 def _measure_label_file(path: Path) -> LabelFile:
     header = read_header(path)
     apart = _measure_forms(header.fields, header.grid.shape)
-    return LabelFile(header.dtype.newbyteorder("=").name, header.slope, header.intercept, apart)
+    dtype = header.dtype.newbyteorder("=").name
+    return LabelFile(dtype, header.slope, header.intercept, apart, _are_alike(header.fields))
 
 
 def _judge_forms(case: str, of_case: HeaderMeasures) -> Iterable[Finding]:
-    of_labels = of_case.labels.forms_apart_mm if of_case.labels else None
-    forms: tuple[tuple[str, Literal["images", "labels"], float | None], ...] = (
-        ("image", "images", of_case.forms_apart_mm),
-        ("labels", "labels", of_labels),
+    of_labels = (of_case.labels.forms_apart_mm, of_case.labels.forms_alike) if of_case.labels else (None, False)
+    forms: tuple[tuple[str, Literal["images", "labels"], float | None, bool], ...] = (
+        ("image", "images", of_case.forms_apart_mm, of_case.forms_alike),
+        ("labels", "labels", *of_labels),
     )
-    for what, folder, apart_mm in forms:
+    for what, folder, apart_mm, is_alike in forms:
         if apart_mm is None or apart_mm <= FORMS_AGREE_MM:
             continue
         # What is less than half a voxel off falls onto the same voxel.
         weight = Weight.ODD if apart_mm < min(of_case.spacing_mm) / 2 else Weight.SUSPECT
+        advice = "look whether the sform is right, since programs differ in which they take"
         yield Finding(
             "forms-disagree",
             weight,
             f"{what}: qform and sform are {apart_mm:.3g} mm apart at the farthest corner; the sform was taken",
-            "look whether the sform is right, since programs differ in which they take; `--fix` makes the qform agree",
+            f"{advice}; `--fix` makes the qform agree" if is_alike else f"{advice}, and set the other one to it",
             case=case,
             number=apart_mm,
             unit="mm",
-            repairs=(Repair(case, "qform", folder),),
+            repairs=(Repair(case, "qform", folder),) if is_alike else (),
         )
     if not of_case.has_orientation:
         yield Finding(
