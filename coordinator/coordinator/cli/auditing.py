@@ -64,6 +64,8 @@ def check_command(
     from coordinator.datasets.audit.repairs import check_target, repair_dataset
 
     places = [_absolute(folder) for folder in folders]
+    if twice := next((place for place in places if places.count(place) > 1), None):
+        raise UsageError(f"{twice}: each FOLDER must be another one, but this one came twice; name it once")
     datasets = [open_dataset(place.parent, place.name) for place in places]
     if fix is not None and len(datasets) > 1:
         raise UsageError("--fix: takes one FOLDER at a time, since it makes one new folder; name one of them")
@@ -80,7 +82,8 @@ def check_command(
     if html is not None:
         _write_page(audits, html)
     if fix is not None:
-        _print_repairs(fix, repair_dataset(datasets[0], audits[0].findings, fix))
+        audited = {file: sha256 for file, (sha256, _) in audits[0].check.files.items()}
+        _print_repairs(fix, repair_dataset(datasets[0], audits[0].findings, fix, audited))
     context.exit(ExitCode.CASES_FAILED if any(audit.check.set_aside for audit in audits) else ExitCode.DONE)
 
 

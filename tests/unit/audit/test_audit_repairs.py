@@ -13,10 +13,11 @@ from helpers.distributions import digest_tree
 from helpers.niftibytes import OBLIQUE, QFORM_CODE, QUATERNION, nifti_bytes, pack, save_gz
 
 from contract.datasets import Dataset, open_dataset
-from contract.errors import UsageError
+from contract.errors import CaseError, UsageError
 from contract.volumes import read_image, read_labels
 from coordinator.datasets.audit.findings import Finding, Repair, Weight
 from coordinator.datasets.audit.repairs import check_target, rename_dataset, repair_dataset, write_qform
+from coordinator.datasets.check import check_dataset
 from coordinator.datasets.phantom import make_phantom
 
 SWAP = partial(Repair, how="swap sides", folder="labels", swap=(2, 3))
@@ -119,6 +120,19 @@ def test_where_nothing_is_certain_no_folder_is_made(dataset: Dataset):
 
     assert repair_dataset(dataset, [Finding("kind", Weight.WRONG, "text", "advice", "phantom_001")], target) == []
     assert sorted(path.name for path in target.parent.iterdir()) == ["given"]
+
+
+def test_a_file_that_changed_since_the_audit_is_not_repaired(dataset: Dataset):
+    target = dataset.folder.with_name("fixed")
+    audited = {file: sha256 for file, (sha256, _) in check_dataset(dataset).files.items()}
+    image = nib.load(dataset.label("phantom_001"))
+    nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), dataset.label("phantom_001"))
+
+    with pytest.raises(CaseError, match=r"labels/phantom_001.nii.gz: file must be as it was audited, but has changed"):
+        repair_dataset(dataset, found("phantom_001", SWAP), target, audited)
+
+    assert sorted(path.name for path in target.parent.iterdir()) == ["given"]
+    assert repair_dataset(dataset, found("phantom_002", SWAP), target, audited)
 
 
 def test_what_a_killed_repair_left_is_made_anew(dataset: Dataset):

@@ -78,19 +78,23 @@ def check_target(dataset: Dataset, target: Path) -> None:
         raise UsageError(f"--fix: {target}: must not exist yet, since {dataset.name} is repaired into a new folder")
 
 
-def repair_dataset(dataset: Dataset, findings: Sequence[Finding], target: Path) -> list[Repaired]:
+def repair_dataset(
+    dataset: Dataset, findings: Sequence[Finding], target: Path, audited: Mapping[str, str] | None = None
+) -> list[Repaired]:
     """Make a new dataset folder in which all findings that have a repair are mended.
 
     Args:
         dataset: what was audited; only read.
         findings: of its audit.
         target: the folder to make; `check_target` has been asked.
+        audited: file below the dataset folder -> its sha256 as it was audited; a file that is another by now is not
+            repaired.
 
     Returns:
         The files that were written anew, sorted; empty where nothing is certain, and then no folder is made.
 
     Raises:
-        CaseError: a file can't be read any more, or is not as it should be after its repair.
+        CaseError: a file can't be read any more, has changed since, or is not as it should be after its repair.
     """
     todo: dict[tuple[str, str], list[Repair]] = {}
     for repair in (repair for finding in findings for repair in finding.repairs):
@@ -101,6 +105,7 @@ def repair_dataset(dataset: Dataset, findings: Sequence[Finding], target: Path) 
     shutil.rmtree(part, ignore_errors=True)
     try:
         repaired = _fill_folder(dataset, part, todo, target.name)
+        _refuse_changed(dataset, repaired, audited)
         part.rename(target)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -108,6 +113,16 @@ def repair_dataset(dataset: Dataset, findings: Sequence[Finding], target: Path) 
     atomic.sync(target.parent)
     open_dataset(target.parent, target.name)
     return repaired
+
+
+def _refuse_changed(dataset: Dataset, repaired: Sequence[Repaired], audited: Mapping[str, str] | None) -> None:
+    """Refuse files that are no longer as they were audited."""
+    for file in repaired:
+        if audited is not None and audited.get(file.file) != file.sha256_before:
+            raise CaseError(
+                f"{dataset.folder / file.file}: file must be as it was audited, but has changed since; check the "
+                "dataset again"
+            )
 
 
 def _fill_folder(
