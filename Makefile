@@ -108,6 +108,7 @@ bench: setup .venvs/bench/.ready  ## measure speed and memory beside other progr
 	$(DEV)/python tests/benchmarks/engine.py
 	$(DEV)/python tests/benchmarks/remap.py
 	$(DEV)/python tests/benchmarks/twins.py
+	$(DEV)/python tests/benchmarks/importing.py
 	$(DEV)/python tests/benchmarks/calibration.py
 	$(DEV)/python tests/benchmarks/calibration.py --key 1187
 	$(DEV)/python tests/benchmarks/scoring.py

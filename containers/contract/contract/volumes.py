@@ -103,6 +103,19 @@ def read_labels(path: Path, image: Volume | Grid, known: Collection[int] | None 
     return np.array(_read_labels_onto(path, grid, known), order="C")
 
 
+def view_labels(path: Path, grid: Grid) -> LabelMap:
+    """Read a label map of any ids as `read_labels` does, but not moved in memory: a view that is quick to make.
+
+    Args:
+        path: a .nii.gz file that covers the grid's voxels, stored in any orientation.
+        grid: the image's RAS+ grid.
+
+    Raises:
+        CaseError: as `read_labels`.
+    """
+    return _read_labels_onto(path, grid, None)
+
+
 def read_label_pair(reference: Path, prediction: Path) -> tuple[LabelMap, LabelMap, Grid]:
     """Read a label map, and another one that lies on its voxels.
 

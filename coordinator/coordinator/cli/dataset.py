@@ -1,12 +1,10 @@
-"""`coordinator dataset`: make a phantom, describe a public dataset, import one, check a dataset folder."""
+"""`coordinator dataset`: make a phantom, describe a public dataset, import one, audit one."""
 
-import os
 from pathlib import Path
 
 import click
 
-from contract.datasets import open_dataset
-from contract.errors import ExitCode
+from coordinator.cli.auditing import check_command
 from coordinator.cli.importing import import_command
 
 
@@ -16,6 +14,7 @@ def dataset() -> None:
 
 
 dataset.add_command(import_command)
+dataset.add_command(check_command)
 
 
 @dataset.command()
@@ -45,35 +44,3 @@ def describe(name: str | None) -> None:
         click.echo("\n".join(known_datasets()))
     else:
         click.echo(description_file(name).read_text(encoding="utf-8"), nl=False)
-
-
-@dataset.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.pass_context
-def check(context: click.Context, folder: Path) -> None:
-    """Read every file of the dataset in FOLDER, and print all that is wrong or odd.
-
-    \b
-    Exit code: 0 sound (perhaps with warnings), 2 no dataset, 3 some cases cannot be used.
-    """
-    from coordinator.datasets.check import check_dataset
-
-    folder = _absolute(folder)
-    dataset_check = check_dataset(open_dataset(folder.parent, folder.name))
-    for case, errors in dataset_check.set_aside.items():
-        for error in errors:
-            click.echo(f"error: {case}: {error}")
-    for warning in dataset_check.summary()["warnings"]:
-        click.echo(f"warning: {warning}")
-    for case, reason in dataset_check.excluded.items():
-        click.echo(f"excluded: {case}: {reason}")
-    click.echo(f"{len(dataset_check.cases)} of {len(dataset_check.checks)} cases can be used")
-    context.exit(ExitCode.CASES_FAILED if dataset_check.set_aside else ExitCode.DONE)
-
-
-def _absolute(folder: Path) -> Path:
-    """The folder with its parents; a link keeps its own name, as in a study."""
-    if folder.name not in ("", ".."):
-        return folder.parent.resolve() / folder.name
-    here = Path(os.environ.get("PWD", ""))  # the way by which a shell came here; the system only knows the real folder
-    return here if folder == Path() and here.is_absolute() and here.resolve() == Path.cwd() else folder.resolve()

@@ -1,16 +1,14 @@
 """`coordinator dataset import`: make a dataset folder of what somebody else has laid out."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from contract.datasets import DESCRIPTION
 from contract.errors import ExitCode, UsageError
+from coordinator.cli.progressbar import show_progress_bar
 from coordinator.datasets.importing import importer, record
 from coordinator.datasets.importing.archives import is_archive
 from coordinator.datasets.importing.cases import SourceCase
@@ -34,12 +32,12 @@ MOST_OVERLAPS = 10
 def import_command(
     context: click.Context, source: Path, name: str | None, data: Path, layout: str | None, *, dry_run: bool
 ) -> None:
-    """Make a dataset folder of SRC, a folder or archive: a published dataset, or nnU-Net's, MSD's, BIDS's or your own.
+    """Make a dataset folder of SRC, a folder or archive: a published dataset, nnU-Net's, MSD's, BIDS's, DICOM, yours.
 
     Files that can serve as they are become links, others are written anew as .nii.gz. SRC is only read. Masks of single
     organs are merged: a voxel in several masks goes to the organ with the fewest voxels in that case, and of two with
-    equally many to the one with the lower label id; import.json counts such voxels. A second import does nothing, one
-    that was broken off goes on.
+    equally many to the one with the lower label id; import.json counts such voxels. DICOM series are converted, and
+    nothing that headers say of a person is written. A second import does nothing, one that was broken off goes on.
 
     \b
     Exit code: 0 all imported, 2 it can't be imported, 3 some cases were set aside (they are named).
@@ -52,7 +50,7 @@ def import_command(
     if dry_run:
         return
     if earlier is None:
-        with _progress() as show_progress:
+        with show_progress_bar("importing") as show_progress:
             earlier = importer.run_import(prepared, show_progress)
         _print_lines(_describe_result(prepared, earlier))
     else:
@@ -91,14 +89,24 @@ def _print_table(prepared: importer.Prepared) -> None:
     """A line for each case; it is as wide as its paths are, and can be searched and cut."""
     rows = [("case", "image", "labels", "what is done")]
     for case in prepared.found.cases:
-        labels = case.labels or f"{len(case.masks)} masks, such as {next(iter(case.masks.values()))}"
-        rows.append((case.name, case.image, labels, _describe_way(prepared, case)))
+        rows.append((case.name, *_describe_files(case), _describe_way(prepared, case)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         click.echo("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[-1]]))
 
 
+def _describe_files(case: SourceCase) -> tuple[str, str]:
+    """Where the image and the labels of a case lie."""
+    if case.scan is not None:
+        folder = case.scan.series.files[0].rpartition("/")[0] or "."
+        image = f"{folder} (series {case.scan.series.number}, {case.scan.series.slices} slices)"
+        return image, f"{case.scan.labels.file} ({case.scan.labels.kind})" if case.scan.labels else "none"
+    return case.image, case.labels or f"{len(case.masks)} masks, such as {next(iter(case.masks.values()))}"
+
+
 def _describe_way(prepared: importer.Prepared, case: SourceCase) -> str:
+    if case.scan is not None:
+        return f"set aside: {case.scan.problem}" if case.scan.problem else "converted"
     source, data = prepared.request.source, prepared.request.data
     if source.is_file():
         return "unpacked" if case.labels else "image: unpacked, labels: masks merged"
@@ -134,16 +142,3 @@ def _describe_result(prepared: importer.Prepared, summary: record.Summary) -> It
 def _print_lines(lines: Iterator[str]) -> None:
     for line in lines:
         click.echo(line)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time that is left on a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left:"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("importing", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

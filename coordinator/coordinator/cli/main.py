@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from contract.datasets import refuse_dataset_folder
+from contract.datasets import DESCRIPTION, open_dataset, refuse_dataset_folder
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
 from contract.oserrors import describe_os_error
 from coordinator.cli import terminal
@@ -84,13 +84,18 @@ def commands() -> None:
 def init(datasets: tuple[str, ...], data: str) -> None:
     """Print a commented study file for DATASETS, names of dataset folders.
 
-    For a folder or archive that is no dataset folder yet, it says how to make one of it.
+    For datasets that are there it proposes generators, tolerances and the split, with reasons. For a folder or archive
+    that is no dataset folder yet, it says how to make one of it.
     """
     from coordinator.cli.importing import refuse_sources
+    from coordinator.study.proposals import propose
     from coordinator.study.template import study_template
+    from coordinator.tools.finding import find_tools
 
     refuse_sources(datasets, Path(data))
-    click.echo(study_template(datasets, data), nl=False)
+    there = [open_dataset(Path(data), name) for name in datasets if (Path(data) / name / DESCRIPTION).is_file()]
+    proposals = propose([dataset for dataset in there if dataset.labels], find_tools().values())
+    click.echo(study_template(datasets, data, proposals), nl=False)
 
 
 @commands.command()
@@ -130,6 +135,8 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
     from coordinator.cli.studyrun import RunOptions, prepare, run_study, select_steps
 
     prepared = prepare(study, runtime, _warn)
+    if leaks := prepared.plan.about["leaks"]:
+        _warn(f"leaks: {len(leaks)} known or possible; `coordinator plan` and the report's section Leaks name them")
     if options.pop("dry_run"):
         todo = find_todo(prepared.run, prepared.plan, _warn, verify=options["verify"])
         for step in select_steps(prepared.plan, todo, options["only"]):

@@ -18,9 +18,10 @@ from contract.casefiles import describe_kind
 from contract.casenames import list_passed_over
 from contract.datasets import SUFFIX, Dataset, case_names
 from contract.errors import CaseError
+from contract.labelmaps import LabelMap
 from contract.processes import count_processes, map_cases
 from contract.stamps import take_stamp
-from contract.volumes import read_header, read_image, read_labels
+from contract.volumes import Volume, read_header, read_image, read_labels
 from coordinator.datasets.hounsfield import describe_voxels
 from coordinator.datasets.names import find_name_errors, find_name_warnings, merge_errors
 from coordinator.datasets.scanprints import find_in_others, match_prints, scan_print
@@ -32,6 +33,9 @@ TUPLES = ("errors", "warnings", "organs", "scan_print")
 """What a case's check holds several of."""
 FEW_CASES = 8
 """Up to this many cases are read in this process; starting others pays off only for more."""
+
+Look = Callable[[Volume, LabelMap | None], None]
+"""Takes a case's image and labels while they are in memory; no labels where the dataset has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ def check_dataset(
     excluded = {**dataset.description.exclude, **(exclude or {})}
     cases = [case for case in dataset.cases() if case not in excluded]
     cached = _read_cache(cache)
-    stamps = {case: _stamp(dataset, case) for case in cases}
+    stamps = {case: stamp_case(dataset, case) for case in cases}
     # A case with errors is read again: a full memory or a failing disk may have been the reason.
     checks = {c: cached[c][1] for c in cases if c in cached and cached[c][0] == stamps[c] and not cached[c][1].errors}
     todo = {case: _find_earlier(cached.get(case), stamps[case]) for case in cases if case not in checks}
@@ -157,7 +161,22 @@ def check_dataset(
     checks = dict(sorted(checks.items()))
     if cache is not None and todo:
         atomic.write_text(cache, json.dumps({case: [stamps[case], asdict(check)] for case, check in checks.items()}))
-    for case, errors in find_name_errors(dataset, cases, excluded).items():
+    return gather_checks(dataset, checks, stamps, excluded)
+
+
+def gather_checks(
+    dataset: Dataset, checks: Mapping[str, CaseCheck], stamps: Mapping[str, list[Any]], excluded: Mapping[str, str]
+) -> DatasetCheck:
+    """Put the checks of all cases together, with what only shows in all of them.
+
+    Args:
+        dataset: whose cases.
+        checks: case -> its check, of all cases that are not excluded.
+        stamps: case -> its `stamp_case`, taken before it was read.
+        excluded: case -> reason.
+    """
+    checks = dict(checks)
+    for case, errors in find_name_errors(dataset, list(checks), excluded).items():
         earlier = checks.get(case, CaseCheck((), ()))
         checks[case] = replace(earlier, errors=merge_errors(dataset, case, errors, earlier.errors))
     checks = dict(sorted(checks.items()))
@@ -174,8 +193,14 @@ def check_dataset(
     )
 
 
-def check_case(dataset: Dataset, case: str) -> CaseCheck:
-    """Read one case's image and label map, and list its errors and warnings."""
+def check_case(dataset: Dataset, case: str, look: Look = lambda image, labels: None) -> CaseCheck:
+    """Read one case's image and label map, and list its errors and warnings.
+
+    Args:
+        dataset: the dataset.
+        case: its name.
+        look: called once with what was read of a case without errors, so that nobody reads it a second time.
+    """
     try:
         image = read_image(dataset.image(case))
     except CaseError as error:
@@ -187,6 +212,7 @@ def check_case(dataset: Dataset, case: str) -> CaseCheck:
         "scan_print": scan_print(image.array),
     }
     if not dataset.labels:
+        look(image, None)
         return CaseCheck(errors=(), warnings=tuple(warnings), **digests)
     try:
         labels = read_labels(dataset.label(case), image, dataset.labels)
@@ -196,12 +222,13 @@ def check_case(dataset: Dataset, case: str) -> CaseCheck:
     if not organs:
         warnings.append("no organ is labelled; scores follow the convention for empty masks")
     digests["labels_sha256"] = records.file_sha256(dataset.label(case))
+    look(image, labels)
     return CaseCheck(errors=(), warnings=tuple(warnings), organs=organs, **digests)
 
 
 def find_shared_scans(dataset: DatasetCheck, other: DatasetCheck) -> dict[str, str]:
     """Sound cases of a dataset whose scan another one has too -> its case there; none of a dataset and itself."""
-    if dataset.name == other.name:
+    if dataset is other:
         return {}
     scans = {other.checks[case].values_sha256: case for case in reversed(other.cases)}
     values = {case: dataset.checks[case].values_sha256 for case in dataset.cases}
@@ -219,7 +246,7 @@ def _find_twins(checks: Mapping[str, CaseCheck]) -> list[tuple[str, ...]]:
 def _check_cases(dataset: Dataset, cases: Mapping[str, CaseCheck | None]) -> Iterable[tuple[str, CaseCheck]]:
     """Check cases; those that were checked before, with other stamps, only where their bytes differ."""
     few = len(cases) <= FEW_CASES
-    workers = 1 if few else count_processes(max(_announced_bytes(dataset, case) for case in cases), len(cases))
+    workers = 1 if few else count_processes(max(announced_bytes(dataset, case) for case in cases), len(cases))
     tasks = [(dataset.image(case), dataset, case, earlier) for case, earlier in cases.items()]
     checks = map_cases(_check_named, tasks, workers, "forkserver")
     for case, check in zip(cases, checks, strict=True):
@@ -262,7 +289,7 @@ def _check_named(image: Path, dataset: Dataset, case: str, earlier: CaseCheck | 
     return _check_again(dataset, case, earlier)
 
 
-def _announced_bytes(dataset: Dataset, case: str) -> int:
+def announced_bytes(dataset: Dataset, case: str) -> int:
     """Memory that reading a case takes: its image twice, and its label map."""
     try:
         header = read_header(dataset.image(case))
@@ -287,7 +314,7 @@ def _dataset_warnings(dataset: Dataset, checks: Mapping[str, CaseCheck], exclude
     return warnings
 
 
-def _stamp(dataset: Dataset, case: str) -> list[Any]:
+def stamp_case(dataset: Dataset, case: str) -> list[Any]:
     """Version, label ids, stamps of image and labels: while these stay the same, a cached check is valid."""
     return [CHECK_VERSION, sorted(dataset.labels), take_stamp(dataset.image(case)), take_stamp(dataset.label(case))]
 

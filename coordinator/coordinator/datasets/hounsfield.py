@@ -24,9 +24,9 @@ SAMPLE = 1_000_000
 def describe_voxels(image: Volume, path: Path) -> list[str]:
     """Warnings about the voxels of an image; `path` is for messages."""
     warnings = []
-    values = _sample(image.array)
-    padding = _find_padding(values)
-    if reason := _describe_unlike_hu(values[~np.isin(values, padding)]):
+    values = np.rint(sample_voxels(image.array))
+    padding = find_padding(values)
+    if reason := describe_unlike_hu(values[~np.isin(values, padding)]):
         besides = f" beside padding of {', '.join(f'{p:g}' for p in padding)}" if padding else ""
         warnings.append(f"not in HU: {reason}{besides}; subtract the missing offset (often 1024), or undo the factor")
     if image.header.get_data_dtype().itemsize == 1:
@@ -36,15 +36,15 @@ def describe_voxels(image: Volume, path: Path) -> list[str]:
     return warnings
 
 
-def _sample(array: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Some of the voxels, from all of the volume, in its own steps of one unit."""
+def sample_voxels(array: NDArray[np.generic]) -> NDArray[np.float64]:
+    """(N,) some of the voxels of an (X, Y, Z) image, about `SAMPLE` from all of the volume."""
     # A step without a common divisor with usual widths, so that no column is left out.
     step = max(1, array.size // SAMPLE) | 1
-    return np.rint(array.reshape(-1)[::step].astype(np.float64))
+    return array.reshape(-1)[::step].astype(np.float64)
 
 
-def _find_padding(values: NDArray[np.float64]) -> list[float]:
-    """The values below any HU that fill what the scanner did not see."""
+def find_padding(values: NDArray[np.float64]) -> list[float]:
+    """The values below any HU that fill what the scanner did not see; `values` are (N,) whole numbers."""
     distinct, counts = np.unique(values[values < LOWEST_HU], return_counts=True)
     padding: list[tuple[int, float]] = []
     for value, count in zip(distinct.tolist(), counts.tolist(), strict=True):
@@ -54,8 +54,8 @@ def _find_padding(values: NDArray[np.float64]) -> list[float]:
     return sorted(value for _, value in sorted(padding)[-MOST_PADDINGS:])
 
 
-def _describe_unlike_hu(values: NDArray[np.float64]) -> str:
-    """Why these voxels can't be HU of a body; empty where they can."""
+def describe_unlike_hu(values: NDArray[np.float64]) -> str:
+    """Why these (N,) voxels without padding can't be HU of a body; empty where they can."""
     if not values.size:
         return ""
     span = f"voxels lie in {values.min():g} to {values.max():g}"

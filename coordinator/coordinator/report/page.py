@@ -111,8 +111,8 @@ def render_page(run: Run, content: Content) -> str:
     return environment.get_template("page.html.j2").render(
         run=run,
         content=content,
-        style=_read_part("style.css"),
-        script=_read_part("page.js"),
+        style=read_part("style.css"),
+        script=read_part("page.js"),
         pictures=_inline([*content.scatters, *content.training_curves, *content.dose_curves, *content.mix_curves]),
         empty_masks=describe_empty_masks(run),
         failures=_group_failures(run),
@@ -122,7 +122,8 @@ def render_page(run: Run, content: Content) -> str:
     )
 
 
-def _read_part(name: str) -> Markup:
+def read_part(name: str) -> Markup:
+    """The text of a style sheet or script that goes into a page."""
     return Markup((HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file
 
 

@@ -250,10 +250,10 @@ def _collect_made_labels(run: Path, dataset: RunDataset, version: str, records: 
     failed: set[str] = set()
     for stage, folder in places.items():
         name = (dataset.name, version, stage)
-        collect_tool(run, f"{folder}/1-raw/{version}", name, records)
+        failed |= collect_tool(run, f"{folder}/1-raw/{version}", name, records)
         not_remapped = dict(read_failed_cases(run, f"{folder}/2-labels/{version}/status.jsonl"))
         records.failures += [(*name, case, reason) for case, reason in not_remapped.items()]
-        failed.update(dict(read_failed_cases(run, f"{folder}/1-raw/{version}/status.jsonl")), not_remapped)
+        failed |= set(not_remapped)
     if in_folds:
         joined = f"{dataset_folder(dataset.name)}/2-labels/{version}/status.jsonl"
         return set(dict(read_failed_cases(run, joined)))

@@ -31,12 +31,14 @@ class Records:
     untrusted: Mapping[str, str] = field(default_factory=dict)
 
 
-def collect_tool(run: Path, place: str, name: tuple[str, str, str], records: Records) -> None:
-    """Collect what a tool recorded of a folder that it wrote: its provenance, and failed cases."""
+def collect_tool(run: Path, place: str, name: tuple[str, str, str], records: Records) -> set[str]:
+    """Collect what a tool recorded of a folder that it wrote: its provenance, and failed cases, which are returned."""
     record = hide_place(run, read_run(run / place))
     if record:
         records.tools.append(ToolRun(*name, record))
-    records.failures += [(*name, case, reason) for case, reason in read_failed_cases(run, f"{place}/status.jsonl")]
+    failed = dict(read_failed_cases(run, f"{place}/status.jsonl"))
+    records.failures += [(*name, case, reason) for case, reason in failed.items()]
+    return set(failed)
 
 
 def read_frames(run: Path, place: str, what: str, records: Records) -> list[pl.DataFrame]:

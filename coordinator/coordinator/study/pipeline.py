@@ -35,7 +35,7 @@ from contract.datasets import Dataset, open_dataset
 from contract.errors import UsageError
 from contract.stamps import mark_file
 from contract.yamltext import list_problems
-from coordinator.datasets.check import DatasetCheck, check_dataset, find_shared_scans
+from coordinator.datasets.check import DatasetCheck, check_dataset
 from coordinator.datasets.labelsets import LabelSetCheck, add_label_sets, check_label_set
 from coordinator.runners import Runner
 from coordinator.runners.choose import choose_runner
@@ -133,18 +133,6 @@ def check_datasets(study: Study) -> dict[str, DatasetCheck]:
             check = add_label_sets(check, dict(_check_label_sets(study, dataset, check, cache.parent)))
         warnings = (*check.warnings, *_describe_coverage(study, check), *_describe_unused(study, check))
         checked[name] = replace(check, files={DESCRIPTION: description, **check.files}, warnings=warnings)
-    for target in study.content.transfer:
-        for source in study.content.datasets:
-            if shared := find_shared_scans(checked[target], checked[source]):
-                scans = ", ".join(f"{target}/{case} = {source}/{twin}" for case, twin in shared.items())
-                follows = "although" if study.content.exclude_leaks is False else "so"
-                held_out = "may be" if study.content.exclude_leaks is False else "are not"
-                warning = (
-                    f"{len(shared)} scans are in both {source} and {target}; networks that are trained on {source} are "
-                    f"fine-tuned on {target}, {follows} there these scans {held_out} held out: {scans}"
-                )
-                for name in (source, target):
-                    checked[name] = replace(checked[name], warnings=(*checked[name].warnings, warning))
     return checked
 
 

@@ -6,6 +6,7 @@ from contract.datasets import name_problem
 from contract.errors import UsageError
 from contract.yamlfiles import as_scalar
 from coordinator.scoring.conventions import CONVENTIONS
+from coordinator.study.proposals import Proposals
 
 TEMPLATE = """\
 # A study: is it worth improving the labels of these datasets?
@@ -19,7 +20,7 @@ datasets: [{datasets}]
 # `coordinator tool list` shows the tools.
 generators:
   - medsam-lite                   # prompted with boxes around the reference labels
-  - {{name: degraded-90, tool: degrade, options: {{target-dice: 0.9}}}}
+{generators}  - {{name: degraded-90, tool: degrade, options: {{target-dice: 0.9}}}}
   - {{name: degraded-70, tool: degrade, options: {{target-dice: 0.7}}}}
 
 # Labels that somebody corrected or drew anew, of all cases or some: <dataset>/labels_corrected/<case>.nii.gz.
@@ -30,9 +31,11 @@ generators:
 # exclude:
 #   {first}: {{case_001: metal artefacts}}
 
+# Scans that a dataset shares with a target of `transfer` are never held out there; false holds them out like others.
+# exclude_leaks: false
+
 score:
-  tolerance_mm: 1.0               # of surface Dice; leave it out to use the convention's own tolerances
-  empty: flare21                  # convention: an organ that neither map has scores 1, one that one map has 0; the
+{tolerance}  empty: {empty:<24} # convention: an organ that neither map has scores 1, one that one map has 0; the
                                   # paper states no rule. Others: {conventions}
   distances: false                # true: also HD95 and average surface distance, which take longer
 
@@ -43,10 +46,7 @@ train:
   epochs: 1000
   batches_per_epoch: 250
   learning_rate: 1.0e-3
-  holdout: 0.2                    # share of held-out cases; networks are tested on them, never trained
-  split_seed: 0
-  # split: official.json          # instead of both: {{"train": [cases], "holdout": [cases]}}, or a fold of nnU-Net's
-  # folds: 5                      # instead of one split: every case is held out once, for five times the networks
+{split}  # split: official.json          # instead of these: {{"train": [cases], "holdout": [cases]}}, or nnU-Net's fold
   seeds: [0, 1, 2]                # networks also differ by chance, so one seed alone can't tell. Cheaper:
   # seeds: [0]
   # noise_seeds: [1, 2]           # further networks on the reference labels alone, which show the noise of seeds
@@ -71,17 +71,19 @@ run:
 """
 
 
-def study_template(datasets: Sequence[str], data: str) -> str:
+def study_template(datasets: Sequence[str], data: str, proposals: Proposals | None = None) -> str:
     """A commented study file.
 
     Args:
         datasets: names; the first one names the study.
         data: folder of dataset folders.
+        proposals: what fits the datasets; None where nothing is known of them.
 
     Raises:
         UsageError: a name that no dataset can have.
     """
-    others = ", ".join(sorted(set(CONVENTIONS) - {"flare21"}))
+    fitting = proposals or Proposals()
+    others = ", ".join(sorted(set(CONVENTIONS) - {fitting.convention}))
     for name in datasets:
         if problem := name_problem(name):
             raise UsageError(
@@ -89,6 +91,10 @@ def study_template(datasets: Sequence[str], data: str) -> str:
             )
     return TEMPLATE.format(
         conventions=others,
+        generators=fitting.generators,
+        tolerance=fitting.tolerance,
+        empty=fitting.convention,
+        split=fitting.split,
         name=as_scalar(f"{datasets[0].replace('.', '-')[:80]}-label-quality"),
         data=as_scalar(data),
         datasets=", ".join(map(as_scalar, datasets)),

@@ -54,6 +54,11 @@ def test_check_of_the_folder_in_which_a_shell_stands_takes_the_way_by_which_it_c
     assert "1 of 1 cases can be used" in capsys.readouterr().out
 
 
+def test_check_refuses_one_folder_named_twice(linked: Path) -> None:
+    with pytest.raises(UsageError, match="each FOLDER must be another one, but this one came twice"):
+        dataset_commands.main(["check", str(linked), f"{linked}/"], standalone_mode=False)
+
+
 @pytest.mark.parametrize(
     ("folder", "message"),
     [

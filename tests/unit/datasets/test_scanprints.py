@@ -9,7 +9,9 @@ import pytest
 from helpers.planted import COPIES, PATIENTS, draw_patient, scan
 
 from contract.datasets import open_dataset
+from contract.volumes import read_image, write_image, write_labels
 from coordinator.datasets.check import check_dataset, find_shared_scans
+from coordinator.datasets.phantom import make_phantom
 from coordinator.datasets.scanprints import KEPT, find_in_others, match_prints, scan_print
 
 KINDS = tuple(COPIES)
@@ -33,6 +35,26 @@ def test_all_planted_copies_among_500_scans_are_found_and_no_false_one():
 
     assert len(planted) == 167
     assert set(match_prints(prints)) == planted
+
+
+@pytest.mark.long
+def test_all_planted_copies_among_500_phantoms_are_found_by_the_check_of_their_dataset(tmp_path: Path):
+    make_phantom(tmp_path / "data" / "phantom", cases=500)
+    dataset = open_dataset(tmp_path / "data", "phantom")
+    planted = []
+    for number, case in enumerate(dataset.cases()[::3]):
+        copy = COPIES[KINDS[number % len(KINDS)]](read_image(dataset.image(case)).array)
+        write_image(dataset.image(f"{case}_copy"), copy, np.diag([1, 1, 1, 1.0]))
+        write_labels(
+            dataset.label(f"{case}_copy"), np.zeros(copy.shape, np.uint8), read_image(dataset.image(f"{case}_copy"))
+        )
+        planted.append((case, f"{case}_copy"))
+
+    check = check_dataset(open_dataset(tmp_path / "data", "phantom"))
+
+    assert len(planted) == 167
+    assert check.set_aside == {}
+    assert check.twins == planted
 
 
 @pytest.mark.parametrize("kind", KINDS)

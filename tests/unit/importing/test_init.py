@@ -8,6 +8,7 @@ from helpers.distributions import write_pairs
 from helpers.inprocess import call_coordinator
 
 from coordinator.datasets.importing.descriptions import describe_known
+from coordinator.datasets.phantom import make_phantom
 
 Captured = pytest.CaptureFixture[str]
 WORD = dict(describe_known("word").labels or {})
@@ -38,7 +39,6 @@ def test_init_of_a_dataset_and_of_a_name_that_is_nowhere_prints_a_study(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "word").mkdir()
-    (tmp_path / "data" / "word").mkdir(parents=True)
-    (tmp_path / "data" / "word" / "dataset.yaml").write_text("name: word\n")
+    make_phantom(tmp_path / "data" / "word", cases=1, shape=(10, 10, 8))
 
     assert "datasets: [word, amos22]" in call_coordinator(capfd, "init", "word", "amos22").out

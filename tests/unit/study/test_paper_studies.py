@@ -56,7 +56,8 @@ def test_scans_that_a_base_dataset_shares_with_a_target_are_named(
     ended = call_coordinator(capfd, "plan", copied / "studies" / "paper" / "abdomenct1k.yaml", "--runtime", "process")
 
     assert ended.code == 0, ended.err
-    assert "10 scans are in both abdomenct1k and flare21" in ended.err
+    assert "10 scans are in both abdomenct1k and flare21" in ended.out
+    assert ended.err == ""
     assert "flare21/train_010 = abdomenct1k/Case_00010" in ended.out
     assert "held out like others (`exclude_leaks: false`), so tests may show what is only remembered" in ended.out
 

@@ -1,4 +1,4 @@
-"""Makes a dataset folder of a public distribution, of nnU-Net's, MSD's or BIDS's folders, or of anybody's files.
+"""Makes a dataset folder of a public distribution, of nnU-Net's, MSD's or BIDS's folders, of DICOM, or of any files.
 
     SRC, a folder or an archive
      └► listing ──► layouts ──► which case has which image and labels, what is left out and why     (names alone)
@@ -9,6 +9,7 @@
                                                                                      └ import.json
 
 A layout is a function from names of files to cases, in a module of its own: a further one is a further line in
-`recognise.LAYOUTS`. SRC is only read. A case that is done has a line in the hidden folder, so that an import which was
-killed goes on; an import that is whole is not done again.
+`recognise.LAYOUTS`. DICOM alone is known by headers, and converted: see the package `dicom`. SRC is only read. A case
+that is done has a line in the hidden folder, so that an import which was killed goes on; an import that is whole is not
+done again.
 """

@@ -1,12 +1,13 @@
 """What a layout finds: cases with their files, what is left out and why, and how the dataset is described."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from contract.casenames import CHANNEL, find_twins
 from contract.errors import UsageError
+from coordinator.datasets.importing.dicom.scans import Scan
 
 NIFTI_ENDINGS = (".nii.gz", ".nii", ".hdr", ".hdr.gz")
 """A pair of .hdr and .img is named by its .hdr."""
@@ -20,9 +21,10 @@ class SourceCase:
     Attributes:
         name: of the case.
         image: its CT.
-        labels: its label map; None where it has masks.
+        labels: its label map; None where it has masks, or no labels at all.
         masks: organ -> its binary mask, to be merged; empty where it has a label map.
         group: its patient, where the layout says so.
+        scan: what it is made of where that is DICOM; then `image` and `labels` are for people.
     """
 
     name: str
@@ -30,10 +32,13 @@ class SourceCase:
     labels: str | None = None
     masks: Mapping[str, str] = field(default_factory=dict)
     group: str | None = None
+    scan: Scan | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
         """All files of the case."""
+        if self.scan is not None:
+            return self.scan.files
         return (self.image, *([self.labels] if self.labels else []), *self.masks.values())
 
 
@@ -62,9 +67,10 @@ class Found:
     Attributes:
         layout: its name.
         description: of the dataset.
-        cases: those that have an image and labels, sorted by name.
+        cases: those that have an image and labels, sorted by name; of DICOM those with an image, where none has labels.
         left_out: reason -> the files or cases that are not imported.
         notes: what the user should know, a sentence each.
+        source_name: of the source, to be recorded; None takes that of its folder or archive.
     """
 
     layout: str
@@ -72,6 +78,7 @@ class Found:
     cases: tuple[SourceCase, ...]
     left_out: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    source_name: str | None = None
 
 
 def split_ending(path: str) -> tuple[str, str]:
@@ -130,6 +137,19 @@ def pair_up(
     reasons["labels without an image"] += sorted(set(labels) - set(images))
     cases = tuple(SourceCase(case, images[case], labels[case]) for case in sorted(set(images) & set(labels)))
     return cases, {reason: tuple(names) for reason, names in reasons.items() if names}
+
+
+def tell_missing(organs: Iterable[Iterable[str]], what: str) -> list[str]:
+    """A sentence on organs that some cases have and others lack, which become background in these; none if all do.
+
+    Args:
+        organs: of each case.
+        what: an organ has in a case, such as "mask".
+    """
+    cases = [set(names) for names in organs]
+    counts = Counter(organ for names in cases for organ in names)
+    missing = [f"{organ} (in {n} of {len(cases)})" for organ, n in sorted(counts.items()) if n < len(cases)]
+    return [f"not all cases have a {what} of: {', '.join(missing)}; it is background in the others"] if missing else []
 
 
 def refuse_twins(cases: tuple[SourceCase, ...]) -> None:

@@ -4,6 +4,7 @@ DATA/.NAME.importing/cases.jsonl   a line for each case that is done, so that an
 DATA/.NAME.importing/              becomes DATA/NAME when all cases are done
 """
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +24,9 @@ from coordinator.datasets.importing.archives import is_archive, list_archive, un
 from coordinator.datasets.importing.cases import Found, SourceCase, needed_files
 from coordinator.datasets.importing.descriptions import write_description
 from coordinator.datasets.importing.listing import Listing, list_folder
-from coordinator.datasets.importing.onecase import CaseResult, Place, import_case
+from coordinator.datasets.importing.onecase import import_case
 from coordinator.datasets.importing.recognise import recognise
+from coordinator.datasets.importing.results import WORK, CaseResult, Place
 
 FEW_CASES = 4
 """Up to this many cases are imported in this process; starting others pays off only for more."""
@@ -127,8 +129,8 @@ def find_finished(prepared: Prepared) -> record.Summary | None:
             f"{folder}: was imported from other files ({earlier.source}, {len(earlier.names)} cases), or those have "
             "changed since; choose another name by --as, or remove the folder to import it anew"
         )
-    kept = [set(case_names(folder / kind)) for kind in ("images", "labels")]
-    if gone := sorted(set(earlier.names) - (kept[0] & kept[1])):
+    images, labels = (set(case_names(folder / kind)) for kind in ("images", "labels"))
+    if gone := sorted((set(earlier.names) - images) | (set(earlier.labelled) - labels)):
         raise UsageError(
             f"{folder}: must not change after it was imported, but files of {', '.join(gone[:MOST_LISTED])} are gone; "
             "remove the folder to import it anew"
@@ -192,14 +194,18 @@ def _name_source(result: CaseResult, folder: Path, source: Path) -> CaseResult:
 def _import_cases(cases: list[SourceCase], place: Place, found: Found) -> Iterator[CaseResult]:
     processes = 1
     if len(cases) > FEW_CASES:
-        processes = count_processes(max(_bytes_of_case(place.source / case.image) for case in cases), len(cases))
+        processes = count_processes(max(_bytes_of_case(case, place.source) for case in cases), len(cases))
     tasks = [(case.name, case, place, found.description.labels) for case in cases]
     for case, result in zip(cases, map_cases(import_case, tasks, processes, "forkserver"), strict=True):
         yield CaseResult(case.name, problem=str(result)) if isinstance(result, CaseError) else result
 
 
-def _bytes_of_case(image: Path) -> int:
+def _bytes_of_case(case: SourceCase, source: Path) -> int:
     """Memory that a case takes in a process; a file that can't be read takes none."""
+    if case.scan is not None:
+        grid = case.scan.series.grid
+        return BYTES_OF_VOXEL * (math.prod(grid.shape) if grid else 0) + SMALL
+    image = source / case.image
     try:
         return BYTES_OF_VOXEL * read_header(image).voxels + SMALL
     except CaseError:
@@ -224,10 +230,11 @@ def _finish(prepared: Prepared, results: list[CaseResult], fingerprint: str, par
     if labels is None:
         labels = {i: f"label_{i}" for result in results for i in result.organs}
     text = write_description(found.description, prepared.name, labels, groups)
-    origin = record.Origin(prepared.listing.name, fingerprint, prepared.listing.skipped)
+    origin = record.Origin(found.source_name or prepared.listing.name, fingerprint, prepared.listing.skipped)
     record.write(part, found, origin, results)
     atomic.write_text(part / DESCRIPTION, text)
-    shutil.rmtree(part / UNPACKED, ignore_errors=True)
+    for folder in (UNPACKED, WORK):
+        shutil.rmtree(part / folder, ignore_errors=True)
     (part / record.CASES).unlink()
     (part / record.BEGUN).unlink()
     for kind in ("images", "labels"):

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from contract.errors import UsageError
@@ -23,12 +24,14 @@ class Listing:
         files: paths below it with slashes, sorted.
         skipped: kind of file that is no part of a dataset, such as `.DS_Store` -> how many there are.
         read_text: the text of one of the files; raises `UsageError` where it is none.
+        folder: below which the files lie; None for an archive.
     """
 
     name: str
     files: tuple[str, ...]
     skipped: Mapping[str, int]
     read_text: Callable[[str], str]
+    folder: Path | None = None
 
 
 def list_folder(folder: Path) -> Listing:
@@ -41,7 +44,8 @@ def list_folder(folder: Path) -> Listing:
         raise UsageError(f"{folder}: must be a folder, a .zip or a .tar.gz, but there is no such; check the path")
     skipped: Counter[str] = Counter()
     files = [path for path in _walk(folder) if not _count_skipped(path, skipped)]
-    return Listing(folder.resolve().name, tuple(sorted(files)), dict(skipped), lambda path: read_text(folder, path))
+    read = partial(read_text, folder)
+    return Listing(folder.resolve().name, tuple(sorted(files)), dict(skipped), read, folder.resolve())
 
 
 def skip_kind(path: str) -> str | None:

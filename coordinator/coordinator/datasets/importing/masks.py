@@ -1,7 +1,8 @@
 """Binary masks of organs, merged into one label map; a voxel in several of them goes to the smaller organ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from contract.errors import CaseError
 from contract.grids import Grid
 from contract.labelmaps import MOST_ID
-from contract.volumes import read_labels
+from contract.volumes import view_labels
 
 RULE = (
     "a voxel in several masks goes to the organ with the fewest voxels in that case, and of two with equally many to "
@@ -34,8 +35,32 @@ class Merged:
     voxels: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """The voxels of an organ, within the smallest box that holds them all.
+
+    Attributes:
+        box: slices along X, Y and Z; empty where the organ has no voxel.
+        inside: the box's voxels.
+    """
+
+    box: tuple[slice, ...]
+    inside: NDArray[np.bool_]
+
+
+def crop(values: NDArray[np.generic]) -> Mask:
+    """The mask of what is not 0 in an (X, Y, Z) array, in whichever order it lies in memory."""
+    box: list[slice] = []
+    part = values
+    for axis in reversed(range(values.ndim)):  # each axis shortens what the next one looks at
+        (found,) = np.nonzero(part.any(axis=tuple({*range(values.ndim)} - {axis})))
+        box.insert(0, slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
+        part = np.moveaxis(np.moveaxis(part, axis, 0)[box[0]], 0, axis)
+    return Mask(tuple(box), part != 0)
+
+
 def merge_masks(masks: Iterable[tuple[int, Path]], grid: Grid) -> Merged:
-    """Merge masks, by `RULE`; only one of them is in memory at a time.
+    """Merge the masks of files, by `RULE`.
 
     Args:
         masks: label id and file of each; the result does not depend on their order.
@@ -44,26 +69,36 @@ def merge_masks(masks: Iterable[tuple[int, Path]], grid: Grid) -> Merged:
     Raises:
         CaseError: a mask can't be read, lies on another grid, or holds more than one value beside 0.
     """
-    files = dict(masks)
-    labels = np.zeros(grid.shape, np.uint16)
+    return merge({label: partial(_read_mask, path, grid) for label, path in dict(masks).items()}, grid.shape)
+
+
+def merge(masks: Mapping[int, Callable[[], Mask]], shape: tuple[int, int, int]) -> Merged:
+    """Merge masks, by `RULE`; only one of them is in memory at a time.
+
+    Args:
+        masks: label id -> what makes the mask; called again where the organ lost voxels.
+        shape: of the image.
+    """
+    labels = np.zeros(shape, np.uint16)
     in_several: NDArray[np.bool_] | None = None
     sizes: dict[int, int] = {}
     losers: set[int] = set()
-    for label, path in sorted(files.items()):
-        mask = _read_mask(path, grid)
-        owners = labels[mask]
+    for label, make_mask in sorted(masks.items()):
+        mask = make_mask()
+        in_box = labels[mask.box]
+        owners = in_box[mask.inside]
         sizes[label] = len(owners)
         present = present_ids(owners)
         larger = [i for i in present if sizes[i] > sizes[label]]
-        labels[mask] = np.where((owners == 0) | np.isin(owners, larger), label, owners)
+        in_box[mask.inside] = np.where((owners == 0) | np.isin(owners, larger), label, owners)
         if present:
-            in_several = np.zeros(grid.shape, np.bool_) if in_several is None else in_several
-            in_several[mask] |= owners > 0
+            in_several = np.zeros(shape, np.bool_) if in_several is None else in_several
+            in_several[mask.box][mask.inside] |= owners > 0
             losers |= {*larger, *([label] if len(larger) < len(present) else [])}
     if in_several is None:
         return Merged(labels, {}, 0)
-    lost = {label: files[label] for label in sorted(losers)}
-    return Merged(labels, _count_overlaps(lost, grid, labels, in_several), int(np.count_nonzero(in_several)))
+    lost = {label: masks[label] for label in sorted(losers)}
+    return Merged(labels, _count_overlaps(lost, labels, in_several), int(np.count_nonzero(in_several)))
 
 
 def present_ids(labels: NDArray[np.generic]) -> list[int]:
@@ -76,24 +111,25 @@ def present_ids(labels: NDArray[np.generic]) -> list[int]:
 
 
 def _count_overlaps(
-    masks: Mapping[int, Path], grid: Grid, labels: NDArray[np.uint16], in_several: NDArray[np.bool_]
+    masks: Mapping[int, Callable[[], Mask]], labels: NDArray[np.uint16], in_several: NDArray[np.bool_]
 ) -> dict[tuple[int, int], int]:
-    """Who got the voxels of whom: masks that lost some are read once more, since the last owner is known only now."""
-    owners = labels[in_several]
+    """Who got the voxels of whom: masks that lost some are made once more, since the last owner is known only now."""
     overlaps: dict[tuple[int, int], int] = {}
-    for label, path in masks.items():
-        losses = owners[_read_mask(path, grid)[in_several] & (owners != label)]
-        ids, counts = np.unique(losses, return_counts=True)
+    for label, make_mask in masks.items():
+        mask = make_mask()
+        owners = labels[mask.box][mask.inside & in_several[mask.box]]
+        ids, counts = np.unique(owners[owners != label], return_counts=True)
         overlaps |= {(int(i), label): int(n) for i, n in zip(ids, counts, strict=True)}
     return dict(sorted(overlaps.items()))
 
 
-def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
-    values = read_labels(path, grid)
-    present = present_ids(values)
+def _read_mask(path: Path, grid: Grid) -> Mask:
+    values = view_labels(path, grid)
+    mask = crop(values)
+    present = present_ids(values[mask.box])
     if len(present) > 1:
         raise CaseError(
             f"{path}: a mask must hold 0 and one other value, but holds {present[:8]}; "
             "it is a label map, or was resampled"
         )
-    return values > 0
+    return mask

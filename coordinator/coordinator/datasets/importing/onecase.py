@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,44 +18,7 @@ from contract.volumes import read_labels
 from coordinator.datasets.importing.cases import SourceCase, split_ending
 from coordinator.datasets.importing.files import put, write_anew
 from coordinator.datasets.importing.masks import merge_masks, present_ids
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """From where to where.
-
-    Attributes:
-        source: folder below which the paths of cases lie.
-        target: the dataset folder that is being made.
-        data: folder of dataset folders.
-    """
-
-    source: Path
-    target: Path
-    data: Path
-
-
-@dataclass(frozen=True, slots=True)
-class CaseResult:
-    """How the import of a case ended.
-
-    Attributes:
-        case: its name.
-        problem: why it was set aside; None where it was imported.
-        image: `from`, `how` and `sha256` of its image.
-        labels: the same of its labels; `from` is a list where masks were merged.
-        organs: label ids that occur.
-        overlaps: "organ that got the voxels > organ that lost them" -> how many.
-        overlap_voxels: how many lie in more than one mask.
-    """
-
-    case: str
-    problem: str | None = None
-    image: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str | list[str]] = field(default_factory=dict)
-    organs: tuple[int, ...] = ()
-    overlaps: Mapping[str, int] = field(default_factory=dict)
-    overlap_voxels: int = 0
+from coordinator.datasets.importing.results import CaseResult, Place
 
 
 def import_case(name: str, case: SourceCase, place: Place, organs: Mapping[int, str] | None) -> CaseResult:
@@ -70,6 +32,10 @@ def import_case(name: str, case: SourceCase, place: Place, organs: Mapping[int, 
     """
     image, labels = (place.target / part / f"{case.name}{SUFFIX}" for part in ("images", "labels"))
     try:
+        if case.scan is not None:
+            from coordinator.datasets.importing.dicom.onecase import import_scan  # pydicom, which others don't need
+
+            return import_scan(case.name, case.scan, place, organs or {})
         header, about_image = _import_image(place.source / case.image, image, place)
         if case.masks:
             return _merge(case, place, header, about_image, organs or {})

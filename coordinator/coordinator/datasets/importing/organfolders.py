@@ -5,11 +5,19 @@ s0000/ct.nii.gz, segmentations/<organ>.nii.gz
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from coordinator.datasets.importing.cases import NO_LABELS, Description, Found, SourceCase, collect, split_ending
+from coordinator.datasets.importing.cases import (
+    NO_LABELS,
+    Description,
+    Found,
+    SourceCase,
+    collect,
+    split_ending,
+    tell_missing,
+)
 from coordinator.datasets.importing.descriptions import describe_known, propose_name
 from coordinator.datasets.importing.listing import Listing
 
@@ -96,12 +104,10 @@ def _make(
     if not cases:
         return None
     reasons = {reason: tuple(names) for reason, names in left_out.items() if names}
-    return Found(layout, description, tuple(cases), reasons, (*notes, *_tell_missing(cases)))
-
-
-def _tell_missing(cases: list[SourceCase]) -> list[str]:
-    """That some cases lack masks which others have: those organs become background in them."""
-    merged = [case for case in cases if case.masks]
-    counts = Counter(organ for case in merged for organ in case.masks)
-    missing = [f"{organ} (in {n} of {len(merged)})" for organ, n in sorted(counts.items()) if n < len(merged)]
-    return [f"not all cases have a mask of: {', '.join(missing)}; it is background in the others"] if missing else []
+    return Found(
+        layout,
+        description,
+        tuple(cases),
+        reasons,
+        (*notes, *tell_missing((case.masks for case in cases if case.masks), "mask")),
+    )

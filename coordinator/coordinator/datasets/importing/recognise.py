@@ -7,13 +7,15 @@ from functools import partial
 
 from contract.errors import UsageError
 from coordinator.datasets.importing.bids import find_bids
-from coordinator.datasets.importing.cases import Found, refuse_twins
+from coordinator.datasets.importing.cases import Found, refuse_twins, split_ending
 from coordinator.datasets.importing.flat import find_flat
 from coordinator.datasets.importing.jsonfolders import find_msd, find_nnunet
 from coordinator.datasets.importing.listing import Listing
 from coordinator.datasets.importing.organfolders import find_abdomenatlas, find_totalsegmentator
 from coordinator.datasets.importing.public import DISTRIBUTIONS, find_named
 
+DICOM = "dicom"
+"""The layout that reads headers: it is tried last, and only where no NIfTI lies, or where it is asked for."""
 MOST_FOLDERS = 12
 """That a message lists."""
 
@@ -35,6 +37,12 @@ class Layout:
     find: Callable[[Listing], Found | None]
 
 
+def _find_dicom(listing: Listing) -> Found | None:
+    from coordinator.datasets.importing.dicom.layout import find_dicom  # pydicom, which others don't need
+
+    return find_dicom(listing)
+
+
 LAYOUTS = (
     *(Layout(named.layout, 0, named.example, partial(find_named, named)) for named in DISTRIBUTIONS),
     Layout(
@@ -45,6 +53,7 @@ LAYOUTS = (
     Layout("msd", 1, "dataset.json, imagesTr/<case>.nii.gz with labelsTr/<case>.nii.gz", find_msd),
     Layout("bids", 1, "sub-01/ct/sub-01_ct.nii.gz with derivatives/<pipeline>/…/sub-01_dseg.nii.gz", find_bids),
     Layout("flat", 2, "images/<case>.nii.gz with labels/<case>.nii.gz, or <case>_seg.nii.gz beside", find_flat),
+    Layout(DICOM, 3, "a folder of CT slices for each case, with a SEG or RTSTRUCT that refers to them", _find_dicom),
 )
 LAYOUT_NAMES = tuple(layout.name for layout in LAYOUTS)
 
@@ -60,6 +69,8 @@ def recognise(listing: Listing, layout: str | None = None) -> Found:
         UsageError: none fits (with what was seen and what was tried), several fit, or names of cases clash.
     """
     tried = [candidate for candidate in LAYOUTS if layout in (None, candidate.name)]
+    if layout is None and any(split_ending(path)[1] for path in listing.files):
+        tried = [candidate for candidate in tried if candidate.name != DICOM]
     for rank in sorted({candidate.rank for candidate in tried}):
         fitting = [found for c in tried if c.rank == rank and (found := c.find(listing)) is not None]
         if len(fitting) > 1:
@@ -83,6 +94,7 @@ def _describe_unknown(listing: Listing, tried: Sequence[Layout]) -> str:
             f"{listing.name}: must hold images with labels in a known layout, but no case of any was found. Seen:",
             *(seen[:MOST_FOLDERS] or ["  no file"]), *more, *skipped,
             f"Tried {len(tried)}:", *layouts,
-            "Give the folder above the images and labels, or lay them out as one of these.",
+            "Give the folder above the images and labels, or lay them out as one of these. DICOM files are looked for",
+            "in folders, not in archives, and beside NIfTI files only by --layout dicom.",
         ]
     )  # fmt: skip

@@ -17,7 +17,7 @@ from contract.datasets import SUFFIX
 from coordinator.datasets.importing.cases import Found, needed_files
 from coordinator.datasets.importing.listing import Listing
 from coordinator.datasets.importing.masks import RULE
-from coordinator.datasets.importing.onecase import CaseResult
+from coordinator.datasets.importing.results import CaseResult
 
 RECORD = "import.json"
 CASES, BEGUN = "cases.jsonl", "begun.json"
@@ -49,6 +49,7 @@ class Summary:
         layout: of the source.
         fingerprint: of the files that were imported.
         names: of the cases that were imported.
+        labelled: those of them that have labels.
         set_aside: case -> why it was not.
         overlaps: case -> voxels that lay in more than one mask, where there are any.
     """
@@ -57,6 +58,7 @@ class Summary:
     layout: str
     fingerprint: str
     names: tuple[str, ...]
+    labelled: tuple[str, ...]
     set_aside: Mapping[str, str]
     overlaps: Mapping[str, int]
 
@@ -89,7 +91,7 @@ def begin(part: Path, fingerprint: str) -> dict[str, CaseResult]:
         (part / kind).mkdir(exist_ok=True)
     lines = statefiles.read(part / CASES, lambda content: content.decode("utf-8", "replace").splitlines()) or []
     results = [result for line in lines if (result := _parse_result(line)) is not None]
-    return {result.case: result for result in results if not result.problem and _has_files(part, result.case)}
+    return {result.case: result for result in results if not result.problem and _has_files(part, result)}
 
 
 def append(part: Path, result: CaseResult) -> None:
@@ -106,7 +108,7 @@ def append(part: Path, result: CaseResult) -> None:
 def write(folder: Path, found: Found, origin: Origin, results: Sequence[CaseResult]) -> None:
     """Write `import.json`."""
     sound = [result for result in results if not result.problem]
-    merges = any(result.labels.get("how") == "masks merged" for result in sound)
+    merges = any(str(result.labels.get("how")).endswith("merged") for result in sound)
     content: dict[str, Any] = {
         "made_by": f"coordinator dataset import {version('label-quality-coordinator')}",
         "import_version": IMPORT_VERSION,
@@ -144,6 +146,7 @@ def _parse_summary(content: bytes) -> Summary:
         layout=str(record["layout"]),
         fingerprint=str(record["fingerprint"]),
         names=tuple(record["cases"]),
+        labelled=tuple(case for case, about in record["cases"].items() if about["labels"]),
         set_aside=dict(record["set_aside"]),
         overlaps=overlaps,
     )
@@ -165,8 +168,9 @@ def _parse_result(line: str) -> CaseResult | None:
         return None
 
 
-def _has_files(part: Path, case: str) -> bool:
-    return all((part / kind / f"{case}{SUFFIX}").is_file() for kind in ("images", "labels"))
+def _has_files(part: Path, result: CaseResult) -> bool:
+    kinds = ("images", "labels") if result.labels else ("images",)
+    return all((part / kind / f"{result.case}{SUFFIX}").is_file() for kind in kinds)
 
 
 def _stamp(path: Path) -> list[int]:

@@ -1,0 +1,1 @@
+"""What the audit sees of the labels' anatomy, by labels and image alone."""

@@ -1,0 +1,1 @@
+"""What the audit sees of files, grids, intensities and slices."""
