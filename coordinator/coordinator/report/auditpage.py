@@ -4,12 +4,10 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import jinja2
-
 from coordinator.datasets.audit.audit import Audit
 from coordinator.datasets.audit.findings import Finding, count_kinds
 from coordinator.report.auditpictures import Picture, draw_pictures
-from coordinator.report.page import HERE, read_part
+from coordinator.report.page import load_template, read_part
 
 MOST_PICTURES = 300
 """Findings of a dataset that get a slice, the worst: about 20 KB each, so that a browser opens the page at once."""
@@ -53,11 +51,7 @@ def render_audit(audits: Sequence[Audit], processes: int) -> str:
     sections = [
         Section(audit, draw_pictures(audit.dataset, _choose_shown(audit.findings), processes)) for audit in audits
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    return environment.get_template("audit.html.j2").render(
+    return load_template("audit.html.j2").render(
         sections=sections, style=read_part("style.css"), script=read_part("page.js"), most_pictures=MOST_PICTURES
     )
 

@@ -100,15 +100,7 @@ class Content:
 
 def render_page(run: Run, content: Content) -> str:
     """Render the whole page as text."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    return load_template("page.html.j2").render(
         run=run,
         content=content,
         style=read_part("style.css"),
@@ -120,6 +112,19 @@ def render_page(run: Run, content: Content) -> str:
         weights=provenance.weights(run),
         packages=provenance.packages(run),
     )
+
+
+def load_template(name: str) -> jinja2.Template:
+    """A page's template; everything that it is given is text, and never markup by chance."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
 
 
 def read_part(name: str) -> Markup:

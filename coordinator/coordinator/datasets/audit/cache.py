@@ -5,7 +5,6 @@ that fits its files.
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from contract import atomic, records, statefiles
+from contract import records, statefiles
 from contract.datasets import Dataset
 from contract.errors import UsageError
 from contract.stamps import written
 from coordinator.datasets.audit.inspection import Inspection
+from coordinator.datasets.lines import append_line
 
 AUDIT_VERSION = 2
 """Raise it when a measure changes, so that cases are read again."""
@@ -78,12 +78,7 @@ class Cache:
         if self._path is None:
             return
         parts = [dataset.name, case, _whole_stamp(dataset, stamp), asdict(inspection)]
-        line = json.dumps(parts, ensure_ascii=False).encode() + b"\n"
-        with atomic.naming(self._path), self._path.open("a+b") as stream:
-            if stream.tell():
-                stream.seek(-1, os.SEEK_END)
-                line = line if stream.read(1) == b"\n" else b"\n" + line  # a crash has cut the last one short
-            stream.write(line)
+        append_line(self._path, parts)
 
 
 def _whole_stamp(dataset: Dataset, stamp: Stamp) -> Stamp:

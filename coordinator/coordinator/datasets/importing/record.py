@@ -4,7 +4,6 @@ No times and no paths outside of the source stand in it: the same source gives t
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from coordinator.datasets.importing.cases import Found, needed_files
 from coordinator.datasets.importing.listing import Listing
 from coordinator.datasets.importing.masks import RULE
 from coordinator.datasets.importing.results import CaseResult
+from coordinator.datasets.lines import append_line
 
 RECORD = "import.json"
 CASES, BEGUN = "cases.jsonl", "begun.json"
@@ -96,13 +96,7 @@ def begin(part: Path, fingerprint: str) -> dict[str, CaseResult]:
 
 def append(part: Path, result: CaseResult) -> None:
     """Note that a case is done."""
-    file = part / CASES
-    line = json.dumps(asdict(result), ensure_ascii=False).encode() + b"\n"
-    with atomic.naming(file), file.open("a+b") as stream:
-        if stream.tell():
-            stream.seek(-1, os.SEEK_END)
-            line = line if stream.read(1) == b"\n" else b"\n" + line  # a crash has cut the last one short
-        stream.write(line)
+    append_line(part / CASES, asdict(result))
 
 
 def write(folder: Path, found: Found, origin: Origin, results: Sequence[CaseResult]) -> None:
