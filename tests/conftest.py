@@ -16,6 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from contract.errors import UsageError
 from coordinator.runners.docker import DockerRunner
+from coordinator.runners.sifs import find_apptainer
 from coordinator.tools.finding import Tool, find_tool
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -58,6 +59,15 @@ def engine() -> docker.DockerClient:
     """A Docker engine that answers."""
     try:
         return DockerRunner().client
+    except UsageError as error:
+        skip_or_fail(str(error))
+
+
+@pytest.fixture(scope="session")
+def apptainer() -> str:
+    """The program that runs SIF files."""
+    try:
+        return find_apptainer().path
     except UsageError as error:
         skip_or_fail(str(error))
 

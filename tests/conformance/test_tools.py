@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from helpers.standins import STANDINS
 
 from coordinator.cli.tool import tool
-from coordinator.tools.finding import Tool, find_tools
+from coordinator.runners.apptainer import ApptainerRunner
+from coordinator.tools.finding import Tool, find_tool, find_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +47,15 @@ def test_a_tool_keeps_the_contract_as_a_process(name: str, variant: str):
 @pytest.mark.parametrize(("name", "variant"), checkable())
 def test_a_tool_keeps_the_contract_in_docker(name: str, variant: str, engine: docker.DockerClient):
     check(name, variant, "docker")
+
+
+@pytest.mark.docker
+@pytest.mark.apptainer
+@pytest.mark.parametrize(("name", "variant"), checkable())
+def test_a_tool_keeps_the_contract_in_apptainer(name: str, variant: str, engine: docker.DockerClient, apptainer: str):
+    ApptainerRunner().build(find_tool(name, ROOT / "containers"))
+
+    check(name, variant, "apptainer")
 
 
 def test_every_tool_has_a_variant_that_can_be_checked():

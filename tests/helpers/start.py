@@ -9,8 +9,7 @@ from pathlib import Path
 
 from contract.errors import Stopped
 from coordinator.runners import Invocation
-from coordinator.runners.docker import DockerRunner
-from coordinator.runners.process import ProcessRunner
+from coordinator.runners.choose import make_runner
 from coordinator.tools.finding import find_tool
 
 
@@ -23,7 +22,7 @@ def main(runtime: str, file: str) -> int:
         out=Path(content["out"]), log=Path(content["log"]), held_files=tuple(content["held_files"]),
     )  # fmt: skip
     try:
-        return (DockerRunner() if runtime == "docker" else ProcessRunner()).run(invocation)
+        return make_runner(runtime).run(invocation)
     except Stopped:
         return 143
 

@@ -18,12 +18,13 @@ from coordinator.cli.dataset import dataset
 from coordinator.cli.runfolder import find_todo, run_folder, step_state
 from coordinator.cli.tool import tool
 from coordinator.cli.weights import weights
+from coordinator.runners.choose import RUNTIMES
 from coordinator.runners.environment import fill_environment
 from coordinator.study import steps
 
 STUDY = click.argument("study", type=click.Path(path_type=Path))
 RUNTIME = click.option(
-    "--runtime", type=click.Choice(["docker", "process"]), help="How tools are started; default: the study file's."
+    "--runtime", type=click.Choice(list(RUNTIMES)), help="How tools are started; default: the study file's."
 )
 
 

@@ -65,7 +65,7 @@ def print_sizes(folder: Path, runtime: str | None, warn: Callable[[str], None]) 
 
     Args:
         folder: holds study files, `*.yaml`.
-        runtime: docker or process; the study files' when None.
+        runtime: docker, apptainer or process; the study files' when None.
         warn: called with a line for each problem of the data.
 
     Raises:

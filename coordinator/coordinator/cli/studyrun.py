@@ -41,7 +41,7 @@ class PreparedStudy:
         study: with resolved names.
         checked: dataset name -> its check.
         plan: all its steps.
-        runtime: docker or process.
+        runtime: docker, apptainer or process.
         text: of the study file, as it was read.
     """
 
@@ -62,7 +62,7 @@ def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> Pre
 
     Args:
         file: the study file.
-        runtime: docker or process; the study file's when None.
+        runtime: docker, apptainer or process; the study file's when None.
         warn: called with a line for each problem of the data.
 
     Raises:

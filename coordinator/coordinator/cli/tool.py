@@ -1,5 +1,6 @@
 """`coordinator tool`: list tools, make a new one, build and check them, add those of others."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -9,9 +10,12 @@ from rich.table import Table
 from contract.datasets import refuse_dataset_folder
 from contract.errors import ExitCode, UsageError
 from coordinator.conformance.toolcheck import is_built
-from coordinator.runners import compose
+from coordinator.runners import Runner, compose
+from coordinator.runners.apptainer import ApptainerRunner
+from coordinator.runners.choose import RUNTIMES, make_runner
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.process import ProcessRunner
+from coordinator.runners.sifs import REGISTRY, find_apptainer
 from coordinator.tools.added import PREFIX, list_added, remove_added
 from coordinator.tools.finding import Tool, find_tool, find_tools, tools_folder
 
@@ -33,16 +37,16 @@ def tool() -> None:
 @TOOLS
 def list_tools(added: Path) -> None:
     """List every tool with the runtimes that it is built for, then the foreign images that were added."""
-    table = Table("tool", "kind", "variants", "needs", "GPU", "licence", "docker", "process", box=None)
-    docker, process = DockerRunner(), ProcessRunner()
-    engine = _engine_answers(docker)
+    table = Table("tool", "kind", "variants", "needs", "GPU", "licence", *RUNTIMES, box=None)
+    runners = {runtime: make_runner(runtime) for runtime in RUNTIMES}
+    missing = _find_missing()
     for found_tool in find_tools().values():
         manifest = found_tool.manifest
         licences = {manifest.licence, *(w.licence for v in manifest.variants.values() for w in v.weights)}
         table.add_row(
             found_tool.name, manifest.kind, ", ".join(manifest.variants), ", ".join(manifest.needs) or "-",
             manifest.resources.gpu, ", ".join(sorted(licences)),
-            _is_built(docker, found_tool) if engine else "no engine", _is_built(process, found_tool),
+            *(missing.get(runtime) or _is_built(runner, found_tool) for runtime, runner in runners.items()),
         )  # fmt: skip
     Console().print(table)
     for each in list_added(added):
@@ -55,20 +59,37 @@ def list_tools(added: Path) -> None:
 @tool.command()
 @click.argument("names", nargs=-1, metavar="[NAME]…")
 @click.option(
-    "--runtime", type=click.Choice(["docker", "process", "all"]), default="docker", show_default=True,
-    help="docker: images; process: virtual environments.",
+    "--runtime", type=click.Choice([*RUNTIMES, "all"]), default="docker", show_default=True,
+    help="docker: images; apptainer: SIF files; process: virtual environments.",
 )  # fmt: skip
 @click.option("--base", metavar="IMAGE", envvar="BASE", help="Base image; default: the one pinned in the Dockerfile.")
-def build(names: tuple[str, ...], runtime: str, base: str | None) -> None:
+@click.option(
+    "--images", metavar="WHERE",
+    help="Of what SIF files are made. Default: the images of this machine's Docker engine, built first. Or a folder of "
+    "archives (docker save -o <tool>.tar …); docker://registry/name@sha256:… for one tool; docker://registry/ for all "
+    "tools, under their usual names.",
+)  # fmt: skip
+def build(names: tuple[str, ...], runtime: str, base: str | None, images: str | None) -> None:
     """Build the named tools, or all tools; those that are up to date are skipped."""
     tools = [find_tool(name) for name in names] or list(find_tools().values())
-    runners: dict[str, DockerRunner | ProcessRunner] = {"docker": DockerRunner(base), "process": ProcessRunner()}
-    for name, runner in runners.items():
-        if runtime not in (name, "all"):
+    if images is not None and runtime != "apptainer":
+        raise UsageError(f"--images: is of the runtime apptainer alone, but --runtime is {runtime}; leave it out")
+    if images and images.startswith(REGISTRY) and not images.endswith("/") and len(tools) != 1:
+        raise UsageError(f"--images {images}: is one image, but {len(tools)} tools were to be built; name the tool")
+    runners: list[Runner] = [DockerRunner(base), ApptainerRunner(images), ProcessRunner()]
+    missing = _find_missing() if runtime == "all" else {}
+    for runner in runners:
+        if runtime not in (runner.runtime, "all"):
+            continue
+        if runner.runtime == "apptainer" and missing.get("apptainer"):
+            click.echo("apptainer: no SIF files are built, since the program is not on the path", err=True)
             continue
         for named_tool in tools:
+            needs_image = runner.runtime == "apptainer" and images is None and not is_built(runner, named_tool)
+            if needs_image and not is_built(runners[0], named_tool):
+                runners[0].build(named_tool)
             runner.build(named_tool)
-            click.echo(f"{named_tool.name} ({name}): built, {runner.code_id(named_tool)}")
+            click.echo(f"{named_tool.name} ({runner.runtime}): built, {runner.code_id(named_tool)}")
 
 
 @tool.command("compose")
@@ -137,7 +158,7 @@ def remove(image: str, added: Path) -> None:
 @tool.command()
 @click.argument("what", metavar="IMAGE|FOLDER|NAME")
 @click.option(
-    "--runtime", type=click.Choice(["docker", "process", "all"]), default="all", show_default=True,
+    "--runtime", type=click.Choice([*RUNTIMES, "all"]), default="all", show_default=True,
     help="How it is started; all: every runtime that it is built for.",
 )  # fmt: skip
 @click.option("--variant", metavar="NAME|all", help="Variant to check; default: the manifest's default variant.")
@@ -168,12 +189,17 @@ def check(  # noqa: PLR0913 - one argument for each option
     context.exit(ExitCode.DONE if holds else ExitCode.CASES_FAILED)
 
 
-def _engine_answers(runner: DockerRunner) -> bool:
-    try:
-        return bool(runner.client.ping())
-    except UsageError:
-        return False
+def _find_missing() -> dict[str, str]:
+    """Runtime -> what this machine lacks for it."""
+    missing = {}
+    with suppress(UsageError):
+        find_apptainer()
+        missing["apptainer"] = ""
+    with suppress(UsageError):
+        DockerRunner().client.ping()
+        missing["docker"] = ""
+    return {"docker": "no engine", "apptainer": "not here"} | missing
 
 
-def _is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> str:
+def _is_built(runner: Runner, tool: Tool) -> str:
     return "yes" if is_built(runner, tool) else "no"

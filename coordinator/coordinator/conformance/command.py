@@ -16,8 +16,9 @@ from contract.manifest import Manifest, load_manifest
 from contract.yamlfiles import did_you_mean
 from coordinator.conformance.check import CheckRequest, check_target, refuse_unknown_rules
 from coordinator.conformance.ruleresult import RuleResult
-from coordinator.conformance.targets import UID, ImageTarget, ProcessTarget, Target
+from coordinator.conformance.targets import UID, ApptainerTarget, ImageTarget, ProcessTarget, Target
 from coordinator.conformance.toolcheck import FOLDER, check_folder, is_built
+from coordinator.runners.apptainer import ApptainerRunner
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.images import find_image
 from coordinator.runners.process import ProcessRunner
@@ -33,7 +34,7 @@ def run_check(what: str, runtime: str, request: CheckRequest, *, as_json: bool) 
 
     Args:
         what: a tool's name, a folder, or an image.
-        runtime: docker, process, or all for those that it is built for.
+        runtime: docker, apptainer, process, or all for those that it is built for.
         request: what to check.
         as_json: print JSON instead of tables.
 
@@ -79,7 +80,7 @@ def _check_parts(
         return  # the results of the folder say so
     targets = list(_choose_targets(tool, runtime))
     if not targets:
-        build = f"run `coordinator tool build {tool.name}`, or with `--runtime process`"
+        build = f"run `coordinator tool build {tool.name}`, or with `--runtime apptainer` or `--runtime process`"
         yield f"{tool.name}, run", [RuleResult("built", "is built, so that it can be run", f"is not; {build}")]
     for target in targets:
         yield from _check_in_runtime(target, tool, request, progress)
@@ -137,9 +138,12 @@ def _find_image(name: str) -> Target:
 
 def _choose_targets(tool: Tool, runtime: str) -> Iterator[Target]:
     """Yield a target for the requested runtime; for `all`, one for each runtime that the tool is built for."""
-    docker, process = DockerRunner(), ProcessRunner()
+    docker, apptainer, process = DockerRunner(), ApptainerRunner(), ProcessRunner()
     if runtime == "docker" or (runtime == "all" and is_built(docker, tool)):
         yield ImageTarget(docker.code_id(tool), docker.client, is_foreign=False)
+    if runtime == "apptainer" or (runtime == "all" and is_built(apptainer, tool)):
+        apptainer.code_id(tool)
+        yield ApptainerTarget(tool)
     if runtime == "process" or (runtime == "all" and is_built(process, tool)):
         process.code_id(tool)
         yield ProcessTarget(tool)

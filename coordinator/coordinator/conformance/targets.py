@@ -1,6 +1,6 @@
-"""The targets of a check: an image, known only by its `describe`; or a folder's tool as a process.
+"""The targets of a check: an image, known only by its `describe`; or a folder's tool, in Apptainer or as a process.
 
-Both run the same invocations. A container is restricted by locks. Those of a tool of ours can be opened one by one, so
+All run the same invocations. A container is restricted by locks. Those of a tool of ours can be opened one by one, so
 that the lock under which it fails can be found; a foreign image never runs without all of them. A process is not
 restricted, but files that it leaves outside of /out and /tmp are found.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from docker import DockerClient
 from docker.errors import APIError
@@ -22,6 +22,7 @@ from docker.models.containers import Container
 
 from contract.errors import UsageError
 from coordinator.runners import Invocation
+from coordinator.runners.apptainer import ApptainerRunner, can_cut_network
 from coordinator.runners.describing import DESCRIBE_LOG, exit_code, read_description, remove_container
 from coordinator.runners.process import ProcessRunner
 from coordinator.runners.sandbox import Sandbox, make_sandbox
@@ -93,7 +94,7 @@ class Target(Protocol):
 
     @property
     def runtime(self) -> str:
-        """`docker` or `process`."""
+        """`docker`, `apptainer` or `process`."""
 
     @property
     def locks(self) -> tuple[str, ...]:
@@ -146,24 +147,61 @@ class ProcessTarget:
     def run(self, request: RunRequest) -> RunOutcome:
         """Run it in a scratch folder of links; new files there or in its own folder are strays."""
         invocation = replace(request.invocation, tool=self.tool)
-        invocation.out.mkdir(parents=True, exist_ok=True)
-        code_before, begin = files_below(self.tool.folder), time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="label-quality-") as name, invocation.log.open("wb") as log:
+        code_before = files_below(self.tool.folder)
+        with tempfile.TemporaryDirectory(prefix="label-quality-") as name:
             scratch = Path(name)
-            process = ProcessRunner().start(invocation, scratch, log, request.environment)
-            try:
-                code, after_sigterm_s = _wait_for_end(process.poll, process.send_signal, request.should_stop)
-            finally:
-                process.kill()
-                process.wait()
-            seconds = time.monotonic() - begin
+            outcome = _run_program(
+                request, lambda log: ProcessRunner().start(invocation, scratch, log, request.environment)
+            )
             strays = [path for path in files_below(scratch) if not path.startswith("tmp/")]
         # Only new files: the user may be working on the tool meanwhile.
         strays += sorted(
             path for path in files_below(self.tool.folder).keys() - code_before.keys() if CACHE not in path
         )
-        text = invocation.log.read_text(encoding="utf-8", errors="replace")
-        return RunOutcome(code if code >= 0 else 128 - code, text, seconds, after_sigterm_s, tuple(strays))
+        return replace(outcome, strays=tuple(strays))
+
+    def make_removable(self, folder: Path) -> None:
+        """Do nothing: the files belong to the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApptainerTarget:
+    """A folder's tool in its SIF file, run as the caller: Apptainer runs nobody whom the machine does not know."""
+
+    tool: Tool
+    runtime: str = "apptainer"
+    is_foreign: bool = False
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """The locks of a container here; the size of shared memory is the machine's."""
+        network = ("network",) if can_cut_network(self.tool) else ()
+        return ("uid", *network, "root", "privileges")
+
+    @property
+    def owner(self) -> int | None:
+        """The caller."""
+        return os.getuid()
+
+    @property
+    def image_id(self) -> str | None:
+        """The SIF file's sha256."""
+        return ApptainerRunner().code_id(self.tool)
+
+    def describe(self) -> str:
+        """Return the output of `describe`, run in a container without mounts."""
+        return ApptainerRunner().describe(self.tool)
+
+    def run(self, request: RunRequest) -> RunOutcome:
+        """Run it behind all locks except the open ones."""
+        invocation = replace(request.invocation, tool=self.tool)
+        with tempfile.TemporaryDirectory(prefix="label-quality-") as scratch:
+            return _run_program(
+                request,
+                lambda log: ApptainerRunner().start(
+                    invocation, Path(scratch), log, request.environment, request.open_locks
+                ),
+            )
 
     def make_removable(self, folder: Path) -> None:
         """Do nothing: the files belong to the caller."""
@@ -220,6 +258,21 @@ class ImageTarget:
         for lock in open_locks:
             settings |= LOCKS[lock]
         return self.client.containers.create(**settings)
+
+
+def _run_program(request: RunRequest, start: Callable[[BinaryIO], "subprocess.Popen[bytes]"]) -> RunOutcome:
+    """Run a program that ends with its tool, to its end."""
+    invocation, begin = request.invocation, time.monotonic()
+    invocation.out.mkdir(parents=True, exist_ok=True)
+    with invocation.log.open("wb") as log:
+        process = start(log)
+        try:
+            code, after_sigterm_s = _wait_for_end(process.poll, process.send_signal, request.should_stop)
+        finally:
+            process.kill()
+            process.wait()
+    seconds, text = time.monotonic() - begin, invocation.log.read_text(encoding="utf-8", errors="replace")
+    return RunOutcome(code if code >= 0 else 128 - code, text, seconds, after_sigterm_s)
 
 
 def _wait_for_end(

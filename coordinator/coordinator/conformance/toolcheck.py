@@ -6,8 +6,7 @@ from pathlib import Path
 from contract.errors import UsageError
 from contract.manifest import load_manifest
 from coordinator.conformance.ruleresult import RuleResult
-from coordinator.runners.docker import DockerRunner
-from coordinator.runners.process import ProcessRunner
+from coordinator.runners import Runner
 from coordinator.runners.toolsources import dockerfiles
 from coordinator.tools.finding import Tool
 
@@ -63,7 +62,7 @@ def check_dockerfile(file: Path) -> list[RuleResult]:
     return [RuleResult(FOLDER, f"Dockerfile: {what}", "" if holds else broken) for what, holds in rules.items()]
 
 
-def is_built(runner: DockerRunner | ProcessRunner, tool: Tool) -> bool:
+def is_built(runner: Runner, tool: Tool) -> bool:
     """Whether a runner could run a tool now."""
     try:
         runner.code_id(tool)

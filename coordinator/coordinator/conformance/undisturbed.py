@@ -46,7 +46,7 @@ def check_run(session: CheckSession) -> None:
 def check_lock(name: str, session: CheckSession) -> None:
     """Check that the tool runs behind a lock."""
     if name not in session.target.locks:
-        raise NotApplicable("a process is not locked in; checked in Docker")
+        raise NotApplicable(f"the runtime {session.target.runtime} has no such lock here; checked in Docker")
     if name in session.open_locks:
         raise RuleBroken(f"runs where it has that, but fails without ({session.locked_chain[-1].outcome.last_line})")
     _ = session.undisturbed

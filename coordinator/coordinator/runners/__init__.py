@@ -1,7 +1,8 @@
 """Runs tools in containers or virtual environments, and shares out the GPUs.
 
-Invocation ──► choose ──┬──► docker  ──► sandbox    a container and its restrictions
-                        └──► process                the tool's own virtual environment
+Invocation ──► choose ──┬──► docker    ──► sandbox    a container and its restrictions
+                        ├──► apptainer ──► sifs       a container of a SIF file, and where those come from
+                        └──► process                  the tool's own virtual environment
 images         foreign images: which one a name means, and whether it is the one that was added
 describing     what `describe` of an image prints, within bounds
 view           what a tool may read, in every runner

@@ -24,7 +24,7 @@ from contract.errors import UsageError
 from contract.filelocks import lock
 from contract.records import digest
 from coordinator.runners import Invocation
-from coordinator.runners.stopping import GRACE_S, raise_on_sigterm
+from coordinator.runners.stopping import raise_on_sigterm, wait_or_stop
 from coordinator.runners.toolsources import contract_folder, dependencies_digest, git_revision, sources_digest
 from coordinator.runners.view import readable_paths, thread_environment
 from coordinator.tools.finding import Tool
@@ -112,7 +112,7 @@ class ProcessRunner:
         invocation.out.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.TemporaryDirectory(prefix="label-quality-")
         with scratch as name, raise_on_sigterm(), invocation.log.open("ab", buffering=0) as log:
-            return _wait_for(self.start(invocation, Path(name), log))
+            return wait_or_stop(self.start(invocation, Path(name), log))
 
     def start(
         self, invocation: Invocation, scratch: Path, log: BinaryIO, more: Mapping[str, str] | None = None
@@ -184,21 +184,6 @@ def _run_variables(invocation: Invocation) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order of nvidia-smi, and so of the leases
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, invocation.gpus)),
     }
-
-
-def _wait_for(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for a tool and return its exit code as a shell gives it; if this program must stop, stop the tool first."""
-    try:
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        try:
-            process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        raise
-    return code if code >= 0 else 128 - code
 
 
 def _venvs_folder(tool: Tool) -> Path:

@@ -1,7 +1,5 @@
 """What a container may do and read, as settings for the Docker SDK and as a `docker run` line."""
 
-import csv
-import io
 import os
 import shlex
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ from docker.types import DeviceRequest, LogConfig, Mount
 
 from contract.manifest import Resources
 from coordinator.runners import Invocation
+from coordinator.runners.csvvalues import csv_value
 from coordinator.runners.view import readable_paths, thread_environment
 
 TMP = "/tmp"  # noqa: S108 - inside the container
@@ -88,11 +87,11 @@ class Sandbox:
         for name, value in self.environment.items():
             words += ["--env", f"{name}={value}"]
         for to, source in self.readable.items():
-            words += ["--mount", _csv_value("type=bind", f"source={source}", f"target={to}", "readonly")]
+            words += ["--mount", csv_value("type=bind", f"source={source}", f"target={to}", "readonly")]
         for to, source in self.writable.items():
-            words += ["--mount", _csv_value("type=bind", f"source={source}", f"target={to}")]
+            words += ["--mount", csv_value("type=bind", f"source={source}", f"target={to}")]
         if self.gpus:
-            words += ["--gpus", _csv_value("device=" + ",".join(map(str, self.gpus)))]
+            words += ["--gpus", csv_value("device=" + ",".join(map(str, self.gpus)))]
         return shlex.join([*words, self.image, *arguments])
 
 
@@ -119,10 +118,3 @@ def tmp_options(size_mb: int) -> str:
 
 def _user_ids() -> str:
     return f"{os.getuid()}:{os.getgid()}"
-
-
-def _csv_value(*parts: str) -> str:
-    """Format the value of a `docker run` option that is parsed as a line of CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(parts)
-    return text.getvalue()

@@ -1,6 +1,7 @@
-"""Turns SIGTERM into an exception, so that a runner can stop its tool."""
+"""Turns SIGTERM into an exception, so that a runner can stop its tool; and stops it."""
 
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,21 @@ def raise_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def wait_or_stop(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a tool and return its exit code as a shell gives it; if this program must stop, stop the tool first."""
+    try:
+        code = process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise
+    return code if code >= 0 else 128 - code
 
 
 def _raise_stopped(signum: int, frame: FrameType | None) -> None:

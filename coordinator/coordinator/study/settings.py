@@ -187,7 +187,7 @@ class VerdictSettings(Strict):
 class RunSettings(Strict):
     """Where and how steps run."""
 
-    runtime: Literal["auto", "docker", "process"] = "auto"
+    runtime: Literal["auto", "docker", "apptainer", "process"] = "auto"
     place: Literal["local"] = "local"
     gpus: Literal["all"] | int | Items[int] = "all"
     cores: int | None = Field(default=None, ge=1, le=4096, description="CPU cores to use at once; all when not given")

@@ -78,7 +78,7 @@ class Step(NamedTuple):
         label_version: name.
         fingerprint: digest of everything that the output depends on.
         tool: name, for kind "tool".
-        runtime: docker or process, for kind "tool".
+        runtime: docker, apptainer or process, for kind "tool".
         arguments: of the tool's command line.
         inputs: name below /in -> folder relative to the run folder.
         shows_labels: whether the tool may see the reference labels.
