@@ -15,6 +15,7 @@ from pathlib import Path
 from coordinator.cli.studyrun import prepare
 from coordinator.datasets.phantom import make_phantom
 from coordinator.engine import snakemake
+from coordinator.engine.places import ThisMachine
 
 STUDY = """
 name: many
@@ -63,7 +64,7 @@ def main() -> int:
         def do() -> None:
             with snakemake.lock_run_folder(run):
                 todo = snakemake.write_plan(run, planned)
-                failed = snakemake.run_steps(run, planned, todo, snakemake.Limits(2, 0, 0), lambda: None)
+                failed = snakemake.run_steps(run, planned, todo, ThisMachine(2, 0, 0), lambda: None)
             if failed:
                 raise RuntimeError(f"{len(failed)} steps failed: {next(iter(failed.items()))}")
 

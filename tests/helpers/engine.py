@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from coordinator.engine import snakemake
+from coordinator.engine.places import ThisMachine
 from coordinator.study.steps import Plan, Step
 
-LIMITS = snakemake.Limits(cores=2, gpus=0, retries=0)
+LIMITS = ThisMachine(cores=2, gpus=0, retries=0)
 
 
 def nothing(name: str, *needs: str, fingerprint: str = "1") -> Step:

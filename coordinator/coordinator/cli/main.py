@@ -14,6 +14,7 @@ from contract.datasets import DESCRIPTION, open_dataset, refuse_dataset_folder
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
 from contract.oserrors import describe_os_error
 from coordinator.cli import terminal
+from coordinator.cli.cluster import cancel, cluster, submit, write_scripts
 from coordinator.cli.dataset import dataset
 from coordinator.cli.runfolder import find_todo, run_folder, step_state
 from coordinator.cli.tool import tool
@@ -25,6 +26,10 @@ from coordinator.study import steps
 STUDY = click.argument("study", type=click.Path(path_type=Path))
 RUNTIME = click.option(
     "--runtime", type=click.Choice(list(RUNTIMES)), help="How tools are started; default: the study file's."
+)
+
+PLACE = click.option(
+    "--place", type=click.Choice(["local", "slurm"]), help="Where steps run; default: the study file's."
 )
 
 
@@ -121,8 +126,13 @@ def plan(study: Path, runtime: str | None) -> None:
 @click.option(
     "--cores", type=click.IntRange(1, 4096), help="CPU cores to use at once; default: the study file's, or all."
 )
+@PLACE
 @click.option("--only", metavar="TEXT", help="Do only steps whose id contains TEXT, and the steps that they need.")
-@click.option("--dry-run", is_flag=True, help="List the steps that would be done, and do nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="List the steps that would be done, and do nothing; of Slurm, write the scripts.",
+)
 @click.option("--verify", is_flag=True, help="Read all results, and do again what no longer has the bytes that it had.")
 @click.pass_context
 def run(context: click.Context, /, study: Path, runtime: str | None, **options: Any) -> None:  # noqa: ANN401
@@ -140,8 +150,11 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
         _warn(f"leaks: {len(leaks)} known or possible; `coordinator plan` and the report's section Leaks name them")
     if options.pop("dry_run"):
         todo = find_todo(prepared.run, prepared.plan, _warn, verify=options["verify"])
-        for step in select_steps(prepared.plan, todo, options["only"]):
+        selected = select_steps(prepared.plan, todo, options["only"])
+        for step in selected:
             click.echo(step.id)
+        if (options["place"] or prepared.study.content.run.place) == "slurm":
+            click.echo(f"job scripts: {write_scripts(prepared, selected)}", err=True)
         return
     console = Console(highlight=False)
     context.exit(run_study(prepared, RunOptions(**options), console, lambda: prepare(study, runtime, _warn)))
@@ -287,6 +300,9 @@ def score(  # noqa: PLR0913 - the options of a command
     context.exit(score_and_print((reference, prediction), dataset_folder, tolerance_mm, empty, out, missing))
 
 
+commands.add_command(cluster)
+commands.add_command(submit)
+commands.add_command(cancel)
 commands.add_command(dataset)
 commands.add_command(tool)
 commands.add_command(weights)

@@ -1,6 +1,5 @@
 """From a study file to a report: what `coordinator plan`, `run` and `report` share."""
 
-import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from contract.datasets import refuse_dataset_folder
 from contract.errors import ExitCode, UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
+from coordinator.cli.place import choose_place
 from coordinator.datasets.check import DatasetCheck
 from coordinator.engine import inputs, outputs, snakemake
+from coordinator.engine.places import Place
 from coordinator.engine.todo import find_todo
 from coordinator.results import load_run
-from coordinator.runners import gpus
 from coordinator.runners.choose import choose_runner
 from coordinator.study import steps
 from coordinator.study.file import Study, load_study
@@ -120,11 +120,13 @@ class RunOptions:
     """How a study is run, as the command line says.
 
     Attributes:
+        place: local or slurm; None for the study file's.
         cores: CPU cores to use at once; None for the study file's.
         only: text in the ids of the steps to do; None for all.
         verify: whether all bytes of all results are read and compared with their records.
     """
 
+    place: str | None = None
     cores: int | None = None
     only: str | None = None
     verify: bool = False
@@ -166,11 +168,34 @@ def run_study(
 
 def _run_once(prepared: PreparedStudy, options: RunOptions, console: Console) -> dict[str, str]:
     """Write a plan and do its steps; returns those that were not done, with reasons."""
+    run, plan, place = (
+        prepared.run,
+        prepared.plan,
+        choose_place(prepared.study, prepared.plan, options.place, options.cores),
+    )
+    todo = write_plan(prepared, place, options, console)
+    looked_at = select_steps(plan, snakemake.find_looked_at(run, plan, todo), options.only)
+    if todo:
+        more = f", and {len(looked_at)} that depend on them if their bytes differ" if looked_at else ""
+        console.print(
+            f"{len(todo)} of {len(plan.steps)} steps to do{more} with runtime {prepared.runtime}{place.describe()}; "
+            f"run folder: {run}",
+            soft_wrap=True,
+        )
+    else:
+        console.print(f"all {len(plan.steps)} steps are done")
+    with Display(run, plan, len(todo) + len(looked_at), console) as display:
+        return snakemake.run_steps(run, plan, todo, place, display.update, looked_at)
+
+
+def write_plan(prepared: PreparedStudy, place: Place, options: RunOptions, console: Console) -> list[Step]:
+    """Write a plan, and all that its steps read beside data; returns the steps to do."""
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True, style="yellow")
 
-    run, plan, settings = prepared.run, prepared.plan, prepared.study.content.run
+    run, plan = prepared.run, prepared.plan
+    place.prepare(run, plan)
     copy = run / "study.yaml"
     if not (copy.exists() and copy.samefile(prepared.study.file)):
         atomic.write_bytes(copy, prepared.text)
@@ -178,20 +203,7 @@ def _run_once(prepared: PreparedStudy, options: RunOptions, console: Console) ->
     inputs.write_planned(run, {name: check.files for name, check in prepared.checked.items()})
     for name, check in prepared.checked.items():
         atomic.write_json(run / steps.dataset_folder(name) / "check.json", check.summary())
-    todo = select_steps(plan, snakemake.write_plan(run, plan, say, verify=options.verify), options.only)
-    looked_at = select_steps(plan, snakemake.find_looked_at(run, plan, todo), options.only)
-    if todo:
-        more = f", and {len(looked_at)} that depend on them if their bytes differ" if looked_at else ""
-        console.print(
-            f"{len(todo)} of {len(plan.steps)} steps to do{more} with runtime {prepared.runtime}; run folder: {run}",
-            soft_wrap=True,
-        )
-    else:
-        console.print(f"all {len(plan.steps)} steps are done")
-    with Display(run, plan, len(todo) + len(looked_at), console) as display:
-        cores = options.cores or settings.cores or os.cpu_count() or 1
-        limits = snakemake.Limits(cores, _count_gpus(settings.gpus), settings.retries)
-        return snakemake.run_steps(run, plan, todo, limits, display.update, looked_at)
+    return select_steps(plan, snakemake.write_plan(run, plan, say, verify=options.verify), options.only)
 
 
 def _find_changed_results(run: Path, plan: Plan, only: str | None, failures: Collection[str]) -> bool:
@@ -303,15 +315,6 @@ def _find_failed_cases(run: Path, plan: Plan) -> dict[str, str]:
         for status in read_statuses(run / step.output).values()
         if status.state == "failed"
     }
-
-
-def _count_gpus(gpus_setting: str | int | tuple[int, ...]) -> int:
-    """How many GPUs steps may use at once."""
-    present = len(gpus.list_gpus())
-    if gpus_setting == "all":
-        return present
-    allowed = gpus_setting if isinstance(gpus_setting, int) else len(gpus_setting)
-    return min(int(allowed), present)
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401 - JSON

@@ -26,23 +26,29 @@ from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
 
-def execute(run: Path, step_id: str) -> int:
+def execute(run: Path, step_id: str, fingerprint: str | None = None) -> int:
     """Do a step.
 
     Args:
         run: the run folder with its `plan.json`.
         step_id: of the step.
+        fingerprint: that the step must have, where the plan may have changed since this was asked for.
 
     Returns:
         0 when the step is done, now or before; 1 when it failed, with the reason in `.steps/<id>.failed`.
 
     Raises:
-        UsageError: the plan has no such step.
+        UsageError: the plan has no such step, or another one of this id.
     """
     signal.signal(signal.SIGTERM, _stop)
     raise_dropped_again()
     plan = steps.read_plan(run)
     step = plan.step(step_id)
+    if fingerprint is not None and step.fingerprint != fingerprint:
+        raise UsageError(
+            f"{run / steps.PLAN}: must hold {step_id} as it was when it was submitted, but the study was changed; "
+            "`coordinator run STUDY` submits the step as it is now"
+        )
 
     def say_waiting(holder: str) -> None:
         sys.stderr.write(f"{step.id}: waiting for an earlier run of this step ({holder}) to end\n")
@@ -253,7 +259,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     try:
-        code = execute(Path(sys.argv[1]), sys.argv[2])
+        code = execute(Path(sys.argv[1]), *sys.argv[2:4])
     except Stopped:
         code = ExitCode.STOPPED
     except (UsageError, OSError) as error:  # before its work began

@@ -8,14 +8,12 @@ its own lock, so that the next run finds their results or waits for them.
 
 import ctypes
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,8 @@ from contract import atomic, statefiles
 from contract.errors import Stopped, UsageError
 from coordinator.engine import inputs, outputs
 from coordinator.engine.events import EVENTS, EventReader, failed_jobs, prepare_events
-from coordinator.engine.locks import hold_lock, stop_users
+from coordinator.engine.locks import hold_lock
+from coordinator.engine.places import Place
 from coordinator.engine.todo import find_dependents, find_todo
 from coordinator.runners.environment import child_environment
 from coordinator.study import steps
@@ -93,43 +92,28 @@ def _forget_engine(run: Path) -> None:
     folder.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run may use.
-
-    Attributes:
-        cores: CPU cores at once.
-        gpus: GPUs at once.
-        retries: how often a failed step is tried again.
-    """
-
-    cores: int
-    gpus: int
-    retries: int
-
-
 def run_steps(
     run: Path,
     plan: Plan,
     todo: list[Step],
-    limits: Limits,
+    place: Place,
     watch: Callable[[], None],
     looked_at: Sequence[Step] | None = None,
 ) -> dict[str, str]:
-    """Do steps, as many at once as the machine allows.
+    """Do steps, as many at once as their place allows.
 
     Args:
         run: the run folder, with the plan written.
         plan: of the study.
         todo: steps that are not done.
-        limits: what they may use.
+        place: where they run.
         watch: called about five times a second while steps run.
         looked_at: steps that are done again if what they read has changed; all of `find_looked_at` when None.
 
     Returns:
         step id -> reason, for each step that failed or that needs one that failed.
     """
-    for file in _state_files(run, ".failed"):
+    for file in steps.state_files(run, ".failed"):
         statefiles.remove(file)
     killed: set[str] = set()
     inputs.take_changed(run)
@@ -138,7 +122,7 @@ def run_steps(
         for step in looked_at:
             statefiles.remove(steps.marker_file(run, step.id))
         atomic.write_text(run / TODO, "\n".join(step.id for step in [*todo, *looked_at]) + "\n")
-        killed = _run_snakemake(run, limits, watch)
+        killed = _run_snakemake(run, place, watch)
         for step in looked_at:
             if not steps.is_done(run, step) and (record := outputs.find_current(run, step)):
                 outputs.write_marker(run, step, record)
@@ -166,17 +150,7 @@ def _find_failures(run: Path, plan: Plan, killed: set[str]) -> dict[str, str]:
     return reasons
 
 
-def _state_files(run: Path, ending: str) -> list[Path]:
-    """The files about steps that end so; a dataset whose name ends so has a folder there."""
-    return [file for file in (run / steps.MARKERS).rglob(f"*{ending}") if file.is_file()]
-
-
-def _stop_steps(run: Path) -> None:
-    """Send SIGTERM to everything that does a step of a run folder, or waits to do it."""
-    stop_users(_state_files(run, ".lock"))
-
-
-def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[str]:
+def _run_snakemake(run: Path, place: Place, watch: Callable[[], None]) -> set[str]:
     """Run Snakemake to its end; returns the steps whose process ended with an error.
 
     Raises:
@@ -185,10 +159,9 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[
     """
     command = [
         sys.executable, "-P", "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
-        "--cores", str(limits.cores), "--resources", f"gpu={limits.gpus}", f"mem_mb={_memory_mb()}",
-        "--scheduler", "greedy", "--keep-going", "--retries", str(limits.retries),
+        *place.engine_options(), "--scheduler", "greedy", "--keep-going",
         "--ignore-incomplete", "--nolock", "--drop-metadata", "--rerun-triggers", "input", "--workflow-profile", "none",
-        "--latency-wait", "0", "--logger", "coordinator", "--logger-coordinator-events", EVENTS,
+        "--logger", "coordinator", "--logger-coordinator-events", EVENTS,
     ]  # fmt: skip
     log = run / "snakemake.log"
     statefiles.remove_unless_file(log)
@@ -207,14 +180,14 @@ def _run_snakemake(run: Path, limits: Limits, watch: Callable[[], None]) -> set[
                 watch()
                 with suppress(subprocess.TimeoutExpired):
                     child.wait(0.2)
-        except BaseException:
+        except BaseException as error:
             child.send_signal(signal.SIGKILL)
             child.wait()
-            _stop_steps(run)
+            place.stop(run, asked=isinstance(error, KeyboardInterrupt))
             raise
     watch()
     killed = failed_jobs(events.read())
-    silent = not killed and not _state_files(run, ".failed")
+    silent = not killed and not steps.state_files(run, ".failed")
     if child.returncode < 0 or (child.returncode and silent):
         _refuse_without_steps(run, log, child.returncode)
     return killed
@@ -243,11 +216,6 @@ def _die_with_parent() -> None:
     """Ask Linux, in the child, for SIGKILL when the parent dies, however it dies."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _memory_mb() -> int:
-    """Memory of this machine; a step that needs more runs alone."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000
 
 
 def _write_split(folder: Path, cases: list[str], split: Mapping[str, Any] | None) -> None:

@@ -102,6 +102,26 @@ def estimate_gpu_seconds(study: Study, steps: Sequence[Step]) -> GpuTime:
     return GpuTime(seconds, networks, step_pace, case_paces)
 
 
+def estimate_minutes(study: Study, plan: Plan) -> dict[str, float]:
+    """Step -> minutes that it will take, for time limits; one that can use a GPU is assumed to have it."""
+    train = study.content.train
+    records = list(_read_records(study.run_folder.parent))
+    step_pace = Pace(ASSUMED_STEP_S, measured=False)
+    if train and study.trainer:
+        step_pace = step_time(records, study.trainer.manifest.complete_options(dict(trainer_options(train))))
+    paces = {tool: case_time(records, tool).seconds for tool in {step.tool for step in plan.steps if step.tool}}
+    minutes = {}
+    for step in plan.steps:
+        if train and trainer_step_name(study, step) == "train":
+            seconds = step.cases * train.batches_per_epoch * step_pace.seconds
+        elif learned := _count_learned_batches(study, step):
+            seconds = learned * ASSUMED_STEP_S
+        else:
+            seconds = step.cases * paces.get(step.tool or "", ASSUMED_CASE_S)
+        minutes[step.id] = seconds / 60
+    return minutes
+
+
 def _count_learned_batches(study: Study, step: Step) -> int:
     """How many batches a generator trains a network on in this step; 0 where it trains none, or does not say."""
     generator = next((g for g in study.generators if g.name == step.label_version and g.tool.name == step.tool), None)

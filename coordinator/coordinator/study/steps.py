@@ -240,6 +240,11 @@ def lock_file(run: Path, step_id: str) -> Path:
     return run / MARKERS / f"{step_id}.lock"
 
 
+def state_files(run: Path, ending: str) -> list[Path]:
+    """The files about steps that end so; a dataset whose name ends so has a folder there."""
+    return [file for file in (run / MARKERS).rglob(f"*{ending}") if file.is_file()]
+
+
 def log_file(run: Path, step_id: str) -> Path:
     """The file with what a step printed."""
     return run / "logs" / f"{step_id}.log"

@@ -126,10 +126,11 @@ def test_the_workflow_engine_dies_with_its_coordinator(tmp_path: Path) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path; from coordinator.engine import snakemake; from coordinator.study.steps import read_plan\n"
+        "from coordinator.engine.places import ThisMachine\n"
         "run = Path(sys.argv[2])\n"
         "with snakemake.lock_run_folder(run):\n"
         "    planned = read_plan(run); todo = snakemake.write_plan(run, planned)\n"
-        "    snakemake.run_steps(run, planned, todo, snakemake.Limits(1, 0, 0), lambda: None)\n"
+        "    snakemake.run_steps(run, planned, todo, ThisMachine(1, 0, 0), lambda: None)\n"
     )
     (tmp_path / "run" / steps.PLAN).write_text(steps.plan_text(plan(step)))
     coordinator = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), str(tmp_path / "run")])

@@ -1,0 +1,222 @@
+"""The jobs of a run folder: each step has one at a time, which is found again by its name.
+
+    look at the queue ─► a live job of the step's name and fingerprint? take it over : write its script, sbatch
+
+A submission may be cut off at any moment, or be answered too late: then the queue is asked before anything is submitted
+again. sbatch inherits a lock, so that whoever comes after a killed coordinator looks at the queue when it has ended.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract import atomic, statefiles
+from contract.errors import UsageError
+from coordinator.engine.locks import hold_lock
+from coordinator.engine.slurm import queue
+from coordinator.engine.slurm.outcomes import MOST_RESTARTS, Judgement, Outcome, judge
+from coordinator.engine.slurm.profile import SlurmProfile
+from coordinator.engine.slurm.queue import FullError, Job, NoAnswerError
+from coordinator.engine.slurm.script import FOLDER, Allowance, JobRequest, name_prefix, parse_comment, render_script
+from coordinator.study import steps
+from coordinator.study.steps import Plan, Step
+
+LOCK = "submit.lock"
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 60.0
+"""Between two attempts to get an answer."""
+
+
+@dataclass(slots=True)
+class StepJob:
+    """The job of a step.
+
+    Attributes:
+        step: that it does.
+        id: of the job.
+        allowance: what it was given beyond the plan.
+        ended_at: when it was first seen to have ended; None while it is live.
+    """
+
+    step: Step
+    id: str
+    allowance: Allowance
+    ended_at: float | None = None
+
+
+@dataclass(slots=True)
+class RunJobs:
+    """Submits, finds and judges the jobs of a run folder.
+
+    Attributes:
+        run: the run folder.
+        plan: of the study.
+        profile: of the site.
+        minutes: step -> how long it is estimated to take.
+        lock: descriptor of the lock that sbatch inherits.
+    """
+
+    run: Path
+    plan: Plan
+    profile: SlurmProfile
+    minutes: Mapping[str, float]
+    lock: int
+
+    def start(self, step: Step, after: Iterable[str] = ()) -> StepJob:
+        """Take over the live job of a step, or submit one; waits for as long as Slurm gives no answer.
+
+        Raises:
+            UsageError: Slurm refuses it.
+        """
+        found = self._find_live(step)
+        if found is None:
+            return self._submit(step, Allowance(), after)
+        _say(f"{step.id}: job {found.id} goes on")
+        return found
+
+    def look(self) -> dict[str, Job] | None:
+        """Id -> job, for all jobs of this run folder in the queue; None where there is no answer now."""
+        try:
+            jobs = queue.list_jobs(name_prefix(self.run, self.plan.study))
+        except NoAnswerError as error:
+            _say(f"squeue gave no answer and is asked again: {error}")
+            return None
+        return {job.id: job for job in jobs}
+
+    def judge(self, job: StepJob, seen: Mapping[str, Job]) -> Judgement:
+        """What to do with a step, after a look at the queue; where it says so, it was submitted again."""
+        current = self._recognise(job, seen)
+        if current is not None and current.is_live:
+            job.ended_at = None
+            if current.failed_to_launch and job.allowance.restarts < MOST_RESTARTS:
+                self._release(job)
+            return Judgement(Outcome.WAIT)
+        if job.ended_at is None:
+            job.ended_at = time.monotonic()
+        waited_enough = time.monotonic() - job.ended_at >= self.profile.latency_seconds
+        state = current.state if current else queue.find_ended(job.id) or ""
+        judgement = judge(self.run, job.step, state, job.allowance, waited_enough=waited_enough)
+        if judgement.outcome is Outcome.AGAIN:
+            _say(f"{job.step.id}: job {job.id} ended as {state}; submitted again with {judgement.allowance}")
+            fresh = self._submit(job.step, judgement.allowance)
+            job.id, job.allowance, job.ended_at = fresh.id, fresh.allowance, None
+            return Judgement(Outcome.WAIT)
+        if judgement.reason:
+            log = JobRequest(self.run, self.plan.study, job.step, 0).log
+            self.record_failure(job.step, f"{judgement.reason} (job {job.id}, log: {log})")
+        return judgement
+
+    def record_failure(self, step: Step, reason: str) -> None:
+        """Note why a step failed, where it could not do so itself."""
+        file = steps.failure_file(self.run, step.id)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(file, f"{reason}\n")
+
+    def _recognise(self, job: StepJob, seen: Mapping[str, Job]) -> Job | None:
+        """A step's job in the queue; a slurmctld that lost its state gives old ids to new jobs."""
+        current = seen.get(job.id)
+        name = JobRequest(self.run, self.plan.study, job.step, 0).name
+        return current if current is not None and current.name == name else None
+
+    def _release(self, job: StepJob) -> None:
+        """Let a job run that Slurm could not start on a node, as after a restart of slurmctld."""
+        job.allowance = job.allowance._replace(restarts=job.allowance.restarts + 1)
+        _say(f"{job.step.id}: Slurm could not start job {job.id} on a node and held it; it is released")
+        try:
+            queue.release(job.id)
+        except NoAnswerError as error:
+            _say(f"scontrol gave no answer and is asked again: {error}")
+
+    def _find_live(self, step: Step) -> StepJob | None:
+        name = JobRequest(self.run, self.plan.study, step, 0).name
+        pauses = _pauses()
+        while (seen := self.look()) is None:
+            time.sleep(next(pauses))
+        for job in seen.values():
+            fingerprint, allowance = parse_comment(job.comment)
+            if job.name == name and job.is_live and fingerprint == step.fingerprint:
+                return StepJob(step, job.id, allowance)
+        return None
+
+    def _submit(self, step: Step, allowance: Allowance, after: Iterable[str] = ()) -> StepJob:
+        request = JobRequest(self.run, self.plan.study, step, self.minutes.get(step.id, 0.0), allowance)
+        script = write_script(request, self.profile)
+        statefiles.remove(steps.failure_file(self.run, step.id))
+        for pause in _pauses():
+            try:
+                return StepJob(step, queue.submit(self.run, script, self.lock, after), allowance)
+            except FullError as error:
+                _say(f"{step.id}: waits for room in the queue: {error}")
+            except NoAnswerError as error:
+                _say(f"{step.id}: sbatch gave no answer and is asked again: {error}")
+            time.sleep(pause)
+            if (found := self._find_live(step)) is not None:
+                return found
+        raise AssertionError  # the pauses have no end
+
+
+@contextmanager
+def open_jobs(run: Path, plan: Plan, profile: SlurmProfile, minutes: Mapping[str, float]) -> Iterator[RunJobs]:
+    """Hold the right to submit jobs of a run folder; a submission that outlived its coordinator ends first."""
+    with hold_lock(
+        run / FOLDER / LOCK, on_busy=lambda holder: _say(f"waiting for a submission ({holder}) to end")
+    ) as lock:
+        yield RunJobs(run, plan, profile, minutes, lock)
+
+
+def write_script(request: JobRequest, profile: SlurmProfile) -> Path:
+    """Write the job script of a step, and make the folder of its log; returns it relative to the run folder."""
+    for file in (request.file, request.log):
+        (request.run / file).parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_text(request.run / request.file, render_script(request, profile))
+    return request.file
+
+
+def find_live_jobs(run: Path, plan: Plan) -> dict[str, list[Job]]:
+    """The live jobs of a run folder: "current" of steps as this plan has them, and "stale", which are of another plan.
+
+    Raises:
+        NoAnswerError: the queue can't be read now.
+    """
+    prefix = name_prefix(run, plan.study)
+    fingerprints = {step.id: step.fingerprint for step in plan.steps}
+    found: dict[str, list[Job]] = {"current": [], "stale": []}
+    for job in queue.list_jobs(prefix):
+        if job.is_live:
+            fingerprint, _ = parse_comment(job.comment)
+            is_current = fingerprints.get(job.name.removeprefix(prefix)) == fingerprint
+            found["current" if is_current else "stale"].append(job)
+    return found
+
+
+def refuse_stale_jobs(run: Path, plan: Plan) -> None:
+    """Refuse to change a plan while jobs of another plan of the run folder are in the queue.
+
+    Raises:
+        UsageError: there are some, or the queue can't be read.
+    """
+    try:
+        stale = find_live_jobs(run, plan)["stale"]
+    except NoAnswerError as error:
+        raise UsageError(f"{run}: its jobs must be known before its plan is changed, but: {error}") from None
+    if stale:
+        shown = [f"{job.id} ({job.name.partition('.')[2]})" for job in stale[:5]]
+        names = ", ".join([*shown, *(["…"] if len(stale) > len(shown) else [])])
+        raise UsageError(
+            f"{run}: {len(stale)} jobs of the study as it was are still in the queue: {names}; "
+            "wait for them, or take them out with `coordinator cancel`, and run it again"
+        )
+
+
+def _pauses() -> Iterator[float]:
+    pause = FIRST_PAUSE_S
+    while True:
+        yield pause
+        pause = min(LONGEST_PAUSE_S, pause * 1.5)
+
+
+def _say(line: str) -> None:
+    """Tell what a user should know; under the workflow engine this goes to `snakemake.log`."""
+    sys.stderr.write(f"slurm: {line}\n")

@@ -1,0 +1,115 @@
+"""The job script of a step: a text that a user of Slurm can read, edit, and submit by hand."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+
+from contract.errors import UsageError
+from contract.records import digest
+from coordinator.engine.slurm.profile import SlurmProfile
+from coordinator.study.steps import Step
+
+FOLDER = ".slurm"
+"""The folder of a run folder with job scripts and what jobs need."""
+TEMPLATE = Path(__file__).with_name("job.sh.j2")
+
+
+class Allowance(NamedTuple):
+    """How much more a job may use than was planned, after earlier ones had too little.
+
+    Attributes:
+        time: factor of the time limit.
+        memory: factor of the memory.
+        restarts: how often the step was submitted again for no fault of its own, as when its node failed.
+    """
+
+    time: int = 1
+    memory: int = 1
+    restarts: int = 0
+
+
+class JobRequest(NamedTuple):
+    """What a job is asked of Slurm for.
+
+    Attributes:
+        run: the run folder.
+        study: its name.
+        step: that it does.
+        minutes: how long the step is estimated to take.
+        allowance: what it gets beyond that.
+    """
+
+    run: Path
+    study: str
+    step: Step
+    minutes: float
+    allowance: Allowance = Allowance()
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return f"{name_prefix(self.run, self.study)}{self.step.id}"
+
+    @property
+    def comment(self) -> str:
+        """What the job says of itself, so that it can be taken over."""
+        return " ".join(map(str, (self.step.fingerprint, *self.allowance)))
+
+    @property
+    def file(self) -> Path:
+        """The job script, relative to the run folder."""
+        return Path(FOLDER, "scripts", f"{self.step.id}.sh")
+
+    @property
+    def log(self) -> Path:
+        """What the job itself prints, relative to the run folder; the tool has a log of its own."""
+        return Path("logs", "slurm", f"{self.step.id}.out")
+
+
+def name_prefix(run: Path, study: str) -> str:
+    """How the names of all jobs of a run folder begin: two run folders of one name don't meet in the queue."""
+    return f"lq-{study}-{digest([str(run.resolve())])[:8]}."
+
+
+def parse_comment(comment: str) -> tuple[str, Allowance]:
+    """The fingerprint and the allowance of a job, by its comment; empty for a job of somebody else."""
+    words = comment.split()
+    if len(words) != 1 + len(Allowance._fields) or not all(word.isdecimal() for word in words[1:]):
+        return "", Allowance()
+    return words[0], Allowance(*map(int, words[1:]))
+
+
+def render_script(request: JobRequest, profile: SlurmProfile) -> str:
+    """Write the job script of a step.
+
+    Raises:
+        UsageError: the site's template is wrong.
+    """
+    step, allowance = request.step, request.allowance
+    gpus = step.gpus if profile.gpus else 0
+    minutes = min(profile.max_minutes, max(profile.min_minutes, round(request.minutes * profile.time_factor) + 1))
+    memory_mb = round(step.memory_mb * profile.memory_factor) * allowance.memory
+    values = {
+        "study": request.study, "step": step, "name": request.name, "comment": request.comment, "file": request.file,
+        "log": request.log, "cpus": step.cpus, "memory_mb": memory_mb,
+        "minutes": min(profile.max_minutes, minutes * allowance.time),
+        "gres": profile.gres.format(gpus=gpus) if gpus else "",
+        "partition": (profile.gpu_partition if gpus else None) or profile.partition,
+        "site": profile.model_dump(), "run": str(request.run.resolve()), "python": sys.executable,
+    }  # fmt: skip
+    return _read_template(profile).render(values) + "\n"
+
+
+def _read_template(profile: SlurmProfile) -> jinja2.Template:
+    file = Path(profile.template).expanduser() if profile.template else TEMPLATE
+    settings = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - a shell script
+    settings.filters["quote"] = lambda value: shlex.quote(str(value))
+    try:
+        return settings.from_string(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, jinja2.TemplateError) as error:
+        raise UsageError(
+            f"{file}: must be a template of a job script, but: {error}; `coordinator cluster template` prints ours"
+        ) from None
