@@ -18,7 +18,7 @@ endif
 export UV_HTTP_TIMEOUT ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long fuzz chaos check images lock sbom audit bench .env compose
+.PHONY: help setup demo test cluster test-long fuzz chaos check images lock sbom audit bench .env compose
 
 help:  ## list the tasks
 	@grep -hE '^[.a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([.a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -53,10 +53,13 @@ demo: setup  ## a whole study on a phantom: label versions, scores, networks, re
 	$(DEV)/coordinator dataset phantom data/phantom --cases 10
 	$(DEV)/coordinator run studies/demo.yaml
 
-test: setup  ## all tests but the long ones; container tests where a Docker engine answers
+test: setup  ## all tests but the long ones and those of clusters; container tests where a Docker engine answers
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory images; \
 	else echo "no Docker engine answers: container tests are skipped (with CI=true they fail)"; fi
-	$(PYTEST) $(PARALLEL) -m "not long"
+	$(PYTEST) $(PARALLEL) -m "not long and not slurm"
+
+cluster: setup images  ## studies as jobs of the Slurm cluster that this machine belongs to, in Apptainer
+	$(PYTEST) -n0 -m "slurm and not long"
 
 test-long: setup images  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
 	$(PYTEST) $(PARALLEL) -m long

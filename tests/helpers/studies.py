@@ -37,5 +37,6 @@ def run_coordinator(*arguments: str | Path, environment: Mapping[str, str] = {})
 def read_contents(run: Path) -> dict[str, bytes]:
     """Everything in a run folder but times, logs and what the engine keeps for itself."""
     skipped = {"run.json", "events.jsonl", ".lock", ".check.json", ".todo"}
-    files = [p for p in run.rglob("*") if p.is_file() and p.name not in skipped and p.suffix not in {".lock", ".log"}]
-    return {str(p.relative_to(run)): p.read_bytes() for p in files if ".snakemake" not in p.parts}
+    endings = {".lock", ".log", ".out"}
+    files = [p for p in run.rglob("*") if p.is_file() and p.name not in skipped and p.suffix not in endings]
+    return {str(p.relative_to(run)): p.read_bytes() for p in files if not {".snakemake", ".slurm"} & set(p.parts)}

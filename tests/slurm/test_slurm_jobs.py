@@ -1,12 +1,14 @@
 """Steps as jobs of a real Slurm: each is submitted once, whatever dies meanwhile."""
 
 import os
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from helpers.engine import nothing, plan
 from helpers.slurm import (
     PROFILE,
@@ -21,8 +23,11 @@ from helpers.slurm import (
     wait_for_state,
     wait_with_nodes,
 )
+from helpers.studies import LIGHT, run_coordinator
 
 from contract.errors import UsageError
+from coordinator.cli.main import commands
+from coordinator.datasets.phantom import make_phantom
 from coordinator.engine import snakemake
 from coordinator.engine.slurm.place import Slurm, cancel_jobs
 from coordinator.study import steps
@@ -204,6 +209,53 @@ def test_what_slurm_refuses_fails_the_step_with_slurms_words(tmp_path: Path):
 
     assert "Slurm must take it, but: sbatch: error: invalid partition specified: no-such" in reasons["toy/a"]
     assert reasons["toy/a"].endswith("correct the site profile")
+
+
+def test_the_status_tells_node_and_place_in_the_queue(tmp_path: Path):
+    running, waiting = nothing("a"), nothing("b")._replace(cpus=4, memory_mb=6400)
+    planned = plan(running, *(waiting._replace(id=f"toy/b{i}", output=f"toy/b{i}") for i in range(3)))
+    (tmp_path / steps.PLAN).write_text(steps.plan_text(planned))
+    coordinator = start_engine(tmp_path, TESTS, f"template={slow_template(tmp_path, 60)!r}")
+    wait_for_state(tmp_path, "toy", "RUNNING", count=2)
+    wait_for_state(tmp_path, "toy", "PENDING", count=2)
+
+    shown = CliRunner().invoke(commands, ["status", str(tmp_path)], catch_exceptions=False).stdout
+
+    coordinator.send_signal(signal.SIGINT)
+    coordinator.wait(60)
+    assert re.search(r"running +on n[12] \(job \d+,", shown)
+    assert re.search(r"waiting +place \d+ of \d+", shown)
+    assert set(shown.splitlines()[-1].split(", ")) == {"2 running", "2 waiting"}
+
+
+def test_a_dry_run_writes_scripts_that_can_be_submitted_by_hand(tmp_path: Path):
+    make_phantom(tmp_path / "data/phantom", cases=5, shape=(32, 28, 12))
+    (tmp_path / "site.yaml").write_text("slurm: {account: null, options: [--nice=5], gres: 'gpu:a100:{gpus}'}\n")
+    (tmp_path / "study.yaml").write_text(LIGHT)
+
+    done = run_coordinator("run", tmp_path / "study.yaml", "--dry-run", "--place", "slurm")
+
+    assert done.returncode == 0, done.stderr
+    script = (tmp_path / "runs/light/.slurm/scripts/phantom/2-labels/base.sh").read_text()
+    assert "#SBATCH --nice=5\n" in script
+    assert "account" not in script
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    assert not jobs_of(tmp_path / "runs/light", "light")
+
+
+def test_a_wrong_site_profile_is_refused_before_anything_is_submitted(tmp_path: Path):
+    make_phantom(tmp_path / "data/phantom", cases=5, shape=(32, 28, 12))
+    (tmp_path / "study.yaml").write_text(LIGHT)
+    for text, message in (
+        ("slurm: {partitoin: gpu}\n", "slurm.partitoin: unknown key; did you mean `partition`?"),
+        ("slurm: {gres: gpu}\n", "slurm.gres: must hold {gpus}"),
+        ("slurm: {template: no-such}\n", "no-such: must be a template of a job script"),
+    ):
+        (tmp_path / "site.yaml").write_text(text)
+        done = run_coordinator("run", tmp_path / "study.yaml", "--place", "slurm")
+        assert done.returncode == 2
+        assert message in done.stderr
+    assert not jobs_of(tmp_path / "runs/light", "light")
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """`coordinator submit`, `cancel` and `cluster`: studies as jobs of a cluster, with the coordinator gone."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,26 @@ def write_scripts(prepared: "PreparedStudy", selected: list[steps.Step]) -> Path
         minutes = place.minutes.get(step.id, 0.0)
         write_script(JobRequest(prepared.run, prepared.plan.study, step, minutes), place.profile)
     return prepared.run / FOLDER / "scripts"
+
+
+def describe_jobs(run: Path, plan: steps.Plan, warn: Callable[[str], None]) -> dict[str, str]:
+    """Step -> words for its job in the queue: running or waiting, then place and node or reason, and its log.
+
+    Args:
+        run: the run folder.
+        plan: of the study.
+        warn: told where the queue can't be read.
+    """
+    if not (run / ".slurm").is_dir():
+        return {}
+    from coordinator.engine.slurm.queue import NoAnswerError
+    from coordinator.engine.slurm.waiting import describe_queue
+
+    try:
+        return describe_queue(run, plan)
+    except NoAnswerError as error:
+        warn(f"the queue of Slurm can't be read, so that jobs are not shown: {error}")
+        return {}
 
 
 def _slurm(prepared: "PreparedStudy") -> "Slurm":

@@ -14,7 +14,7 @@ from contract.datasets import DESCRIPTION, open_dataset, refuse_dataset_folder
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
 from contract.oserrors import describe_os_error
 from coordinator.cli import terminal
-from coordinator.cli.cluster import cancel, cluster, submit, write_scripts
+from coordinator.cli.cluster import cancel, cluster, describe_jobs, submit, write_scripts
 from coordinator.cli.dataset import dataset
 from coordinator.cli.runfolder import find_todo, run_folder, step_state
 from coordinator.cli.tool import tool
@@ -163,12 +163,14 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
 @commands.command()
 @STUDY
 def status(study: Path) -> None:
-    """Show which steps of a study are done, running, failed or still to do."""
+    """Show which steps of a study are done, running, failed or still to do; of Slurm jobs also place and node."""
     folder = run_folder(study)
     table = Table("step", "state", "", box=None)
     counts: dict[str, int] = {}
-    for step in steps.read_plan(folder).steps:
-        state, note = step_state(folder, step)
+    plan = steps.read_plan(folder)
+    jobs = describe_jobs(folder, plan, _warn)
+    for step in plan.steps:
+        state, note = step_state(folder, step, jobs)
         counts[state] = counts.get(state, 0) + 1
         table.add_row(step.id, state, note)
     console = Console()

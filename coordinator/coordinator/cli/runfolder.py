@@ -1,6 +1,6 @@
 """A run folder as commands see it: where it is, what is to do in it, and the state of each step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from contract.errors import UsageError
@@ -34,14 +34,23 @@ def find_todo(run: Path, plan: steps.Plan, warn: Callable[[str], None], *, verif
     return list(found.steps)
 
 
-def step_state(folder: Path, step: steps.Step) -> tuple[str, str]:
-    """Whether a step is done, running, failed or to do, and why it failed."""
+def step_state(folder: Path, step: steps.Step, jobs: Mapping[str, str] = {}) -> tuple[str, str]:
+    """Whether a step is done, running, failed or to do, and why it failed, or where it is in the queue of a cluster.
+
+    Args:
+        folder: the run folder.
+        step: of its plan.
+        jobs: step -> words for its job, for those that are in a queue.
+    """
     from coordinator.engine import outputs
 
     if steps.is_done(folder, step):
         record = outputs.read_record(folder, step.id)
         changes = outputs.find_changes(folder, step.id, record, save=False)[1] if record else {}
         return ("changed", "; ".join(f"{f}: {why}" for f, why in changes.items())) if changes else ("done", "")
+    if step.id in jobs:
+        state, _, note = jobs[step.id].partition(": ")
+        return state, note
     if locks.is_held(steps.lock_file(folder, step.id)):
         return "running", ""
     failure = steps.read_failure(folder, step.id)

@@ -110,7 +110,9 @@ def _release(descriptors: tuple[int, ...]) -> None:
 
 
 def _lock_folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"label-quality-gpus-{os.getuid()}"
+    """The folder of leases; a job of a batch system has its own, since in each the first GPU may be number 0."""
+    job = f"-job-{os.environ['SLURM_JOB_ID']}" if os.environ.get("SLURM_JOB_ID") else ""
+    folder = Path(tempfile.gettempdir()) / f"label-quality-gpus-{os.getuid()}{job}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise UsageError(f"{folder}: must belong to uid {os.getuid()}, but belongs to {folder.stat().st_uid}")

@@ -17,6 +17,7 @@ from contract import yamlfiles
 from contract.datasets import DatasetDescription
 from contract.manifest import Manifest
 from coordinator.cli.main import commands
+from coordinator.engine.slurm.profile import SlurmProfile
 from coordinator.scoring.conventions import CONVENTIONS
 from coordinator.study.file import StudyFile, load_study
 from coordinator.study.generators import GeneratorEntry
@@ -73,6 +74,12 @@ def test_the_page_of_the_dataset_folder_has_every_key_with_its_default():
     section = text_of("docs/reference/dataset-folder.md").split("\n## `dataset.yaml`\n")[1]
 
     assert table(section) == {key: shown_default(field) for key, field in DatasetDescription.model_fields.items()}
+
+
+def test_the_page_of_slurm_has_every_key_of_the_site_profile_with_its_default():
+    section = text_of("docs/how-to/slurm.md").split("\n## The site profile\n")[1]
+
+    assert table(section) == {key: shown_default(field) for key, field in SlurmProfile.model_fields.items()}
 
 
 def test_the_tool_contract_names_every_key_of_the_manifest():

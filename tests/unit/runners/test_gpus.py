@@ -51,6 +51,15 @@ def held_by(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
+def test_jobs_of_a_batch_system_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COORDINATOR_GPUS", "0")  # where a job sees its own GPU alone, that is number 0 in each
+    monkeypatch.setenv("SLURM_JOB_ID", "11")
+    with gpus.lease(1) as first:
+        monkeypatch.setenv("SLURM_JOB_ID", "12")
+        with gpus.lease(1) as second:
+            assert (*first, *second) == (0, 0)
+
+
 def test_two_processes_get_different_gpus_and_a_third_waits_for_the_first_that_ends():
     with hold(1) as first, hold(1) as second:
         assert {held_by(first), held_by(second)} == {"0", "1"}

@@ -4,6 +4,7 @@
                      queue       sbatch, squeue, sacct, scancel: slow or failing answers are waited for
                      jobs        the jobs of a run folder: found by their names, so that none is submitted twice
                      outcomes    what the end of a job means: done, failed, or submitted again with more time or memory
+                     waiting     where jobs are in the queue
                      place       what `coordinator run` asks of it
 
 A job does its step as on one machine (`engine.execute`), on a node, with the Python of the coordinator, which must lie

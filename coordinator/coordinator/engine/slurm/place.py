@@ -10,7 +10,7 @@ from contract.errors import Stopped
 from coordinator.engine.slurm import queue
 from coordinator.engine.slurm.jobs import find_live_jobs, refuse_stale_jobs
 from coordinator.engine.slurm.profile import SlurmProfile
-from coordinator.engine.slurm.script import FOLDER
+from coordinator.engine.slurm.script import FOLDER, check_template
 from coordinator.study.steps import Plan, read_plan
 
 SETTINGS = "settings.json"
@@ -40,6 +40,7 @@ class Slurm:
             UsageError: Slurm is not here, or jobs of the study as it was are still in the queue.
         """
         queue.require_slurm()
+        check_template(self.profile)
         refuse_stale_jobs(run, plan)
         (run / FOLDER).mkdir(parents=True, exist_ok=True)
         settings = {"profile": self.profile.model_dump(mode="json"), "minutes": dict(self.minutes)}

@@ -98,6 +98,15 @@ def list_jobs(prefix: str) -> list[Job]:
     return jobs
 
 
+def list_waiting() -> list[str]:
+    """The ids of all jobs of all users that wait, those of the highest priority first.
+
+    Raises:
+        NoAnswerError: the queue can't be read now.
+    """
+    return _ask("squeue", "--noheader", "--states=PENDING", "--sort=-p,i", "--format=%i").split()
+
+
 def submit(run: Path, script: Path, lock: int, after: Iterable[str] = ()) -> str:
     """Submit a job script and return the job's id.
 

@@ -100,7 +100,23 @@ def render_script(request: JobRequest, profile: SlurmProfile) -> str:
         "partition": (profile.gpu_partition if gpus else None) or profile.partition,
         "site": profile.model_dump(), "run": str(request.run.resolve()), "python": sys.executable,
     }  # fmt: skip
-    return _read_template(profile).render(values) + "\n"
+    try:
+        return _read_template(profile).render(values) + "\n"
+    except jinja2.TemplateError as error:
+        raise UsageError(
+            f"{profile.template}: must use the values that ours has, but: {error}; `coordinator cluster template` "
+            "prints ours"
+        ) from None
+
+
+def check_template(profile: SlurmProfile) -> None:
+    """Refuse a template that makes no job script, before anything is submitted.
+
+    Raises:
+        UsageError: the site's template is wrong.
+    """
+    step = Step("d/step", "nothing", "d/step", "d", "step", "0" * 64, gpus=1)
+    render_script(JobRequest(Path("/run"), "study", step, 1), profile)
 
 
 def _read_template(profile: SlurmProfile) -> jinja2.Template:

@@ -1,0 +1,31 @@
+"""Where the jobs of a run folder are: on a node, or how many jobs stand before them in the queue."""
+
+from pathlib import Path
+
+from coordinator.engine.slurm import queue
+from coordinator.engine.slurm.jobs import find_live_jobs
+from coordinator.engine.slurm.script import JobRequest, name_prefix
+from coordinator.study.steps import Plan
+
+
+def describe_queue(run: Path, plan: Plan) -> dict[str, str]:
+    """Step -> words for its job, such as "running: on n1 (job 17, log: logs/slurm/…)".
+
+    Raises:
+        NoAnswerError: the queue can't be read now.
+    """
+    live = find_live_jobs(run, plan)["current"]
+    if not live:
+        return {}
+    places = {job: place for place, job in enumerate(queue.list_waiting(), 1)}
+    prefix, found = name_prefix(run, plan.study), {}
+    for job in live:
+        step = plan.step(job.name.removeprefix(prefix))
+        if job.state == "PENDING":
+            place = f"place {places[job.id]} of {len(places)}, " if job.id in places else ""
+            words = f"waiting: {place}{job.reason} (job {job.id})"
+        else:
+            state = "running" if job.state == "RUNNING" else job.state.lower()
+            words = f"{state}: on {job.node} (job {job.id}, log: {JobRequest(run, plan.study, step, 0).log})"
+        found[step.id] = words
+    return found
