@@ -261,3 +261,48 @@ def test_killed_at_any_moment_a_tool_ends_in_the_same_bytes(tmp_path: Path) -> N
         return {p.name: p.read_bytes() for p in place.results.iterdir() if p.name != "run.json"}
 
     assert content(killed) == content(calm)
+
+
+SWALLOWER = """
+import os, signal
+from contract import Cases, run
+
+def interrupted_import():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:
+        raise ImportError('generic_type: type "ObjSense" is already registered!')
+
+def load(context):
+    if {in_load}:
+        interrupted_import()
+
+def segment(model, case):
+    interrupted_import()
+
+if __name__ == "__main__":
+    raise SystemExit(run(__file__, Cases(load, segment)))
+"""
+"""The import of a compiled module that is interrupted half way is tried again, and then finds its own types."""
+
+
+@pytest.mark.parametrize("in_load", [True, False])
+def test_an_interruption_that_a_library_made_an_error_of_stops_the_tool(in_load: bool, place: Place) -> None:
+    (place.tool / "tool.py").write_text(SWALLOWER.format(in_load=in_load))
+
+    done = place.run()
+
+    assert done.returncode == 143, done.stderr
+    assert "stopped by SIGTERM" in done.stderr
+    assert not (place.results / "status.jsonl").exists()
+
+
+def test_run_json_says_what_the_runtime_could_not_keep_the_tool_from(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.run()
+    assert json.loads((place.results / "run.json").read_text())["unrestricted"] is None
+
+    monkeypatch.setenv("TOOL_UNRESTRICTED", "the network")
+    place.run("--overwrite")
+    assert json.loads((place.results / "run.json").read_text())["unrestricted"] == "the network"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_a_further_run_does_nothing(small: Path) -> None:
 
     assert "steps are done" in done.stdout
     assert read_contents(run) == before
+
+
+@pytest.mark.venvs
+@pytest.mark.usefixtures("small_done")
+def test_a_report_that_is_made_again_has_the_same_bytes(small: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(small.parent / "runs" / "small", tmp_path / "small", symlinks=True)
+    before = {name: content for name, content in read_contents(run).items() if name.startswith("report/")}
+    assert before
+
+    for seed in "123":  # the order of sets of texts differs with it
+        shutil.rmtree(run / "report")
+        assert run_coordinator("report", run, environment={"PYTHONHASHSEED": seed}).returncode == 0
+        after = read_contents(run)
+        assert [name for name, content in before.items() if after[name] != content] == []
 
 
 @pytest.mark.venvs

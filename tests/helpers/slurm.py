@@ -16,8 +16,8 @@ from coordinator.engine.slurm.queue import Job
 from coordinator.engine.slurm.script import TEMPLATE, name_prefix
 
 PROFILE = SlurmProfile(poll_seconds=1, latency_seconds=5, min_minutes=1)
-SITE = "slurm: {poll_seconds: 1, latency_seconds: 5}\n"
-"""The same as a file: answers are looked for often, since steps of tests are short."""
+SITE = "slurm: {poll_seconds: 1, latency_seconds: 5, max_memory_mb: 3000}\n"
+"""The same as a file, for small nodes: answers are looked for often, since steps of tests are short."""
 
 
 def slow_template(folder: Path, seconds: float) -> str:

@@ -33,7 +33,6 @@ datasets: [phantom]
 generators:
   - {name: degraded-90, tool: degrade, options: {target-dice: 0.9}}
   - {name: degraded-60, tool: degrade, options: {target-dice: 0.6}}
-  - {name: vote, tool: consensus, variant: vote, from: [degraded-90, degraded-60]}
 train: {epochs: 2, batches_per_epoch: 2, patch: "16,16,8", filters: "4,8,16", holdout: 0.4, seeds: [0], noise_seeds: []}
 run: {runtime: apptainer, threads: 1}
 """
@@ -42,7 +41,7 @@ run: {runtime: apptainer, threads: 1}
 @pytest.fixture(scope="module")
 def sifs(engine: docker.DockerClient, apptainer: str) -> None:
     """SIF files of the tools of the study."""
-    for name in ("degrade", "consensus", "trainer"):
+    for name in ("degrade", "trainer"):
         ApptainerRunner().build(find_tool(name))
 
 

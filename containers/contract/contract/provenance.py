@@ -25,6 +25,7 @@ def describe_run(context: Context) -> dict[str, object]:
         "device": arguments.device,
         "threads": arguments.threads,
         "image_id": os.environ.get("TOOL_IMAGE_ID") or None,
+        "unrestricted": os.environ.get("TOOL_UNRESTRICTED") or None,
         "revision": os.environ.get("TOOL_REVISION") or None,
         "python": platform.python_version(),
         **context.facts,

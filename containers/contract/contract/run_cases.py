@@ -147,6 +147,7 @@ def _do_case(
     except Exception as error:
         if isinstance(error, OSError) and error.errno in FULL:  # no other case could be written either
             raise
+        context.progress.check_stop()  # a library may have made an error of an interruption
         traceback.print_exc()
         return CaseStatus.failed(name, error, fingerprint, notes), True
     return CaseStatus(name, "done", fingerprint, sha256, None, notes), True

@@ -46,6 +46,27 @@ def run(program: str, steps: Steps) -> int:
     stopper = Stopper()
     stopper.install()
     try:
+        code = _run(program, steps, stopper)
+    except Exception as error:
+        if not stopper.requested:
+            raise
+        return _say_stopped(f" ({type(error).__name__}: {error})")
+    failed = code not in {ExitCode.DONE, ExitCode.CASES_FAILED, ExitCode.STOPPED}
+    return _say_stopped("") if failed and stopper.requested else code
+
+
+def _say_stopped(consequence: str) -> int:
+    """End as one that was stopped, whatever a library made of the interruption.
+
+    Inside an import it may come out as an ImportError, since what was half imported is imported again.
+    """
+    log_line(f"stopped by SIGTERM{consequence}; what is done is kept, and the next run goes on from here")
+    return ExitCode.STOPPED
+
+
+def _run(program: str, steps: Steps, stopper: Stopper) -> int:
+    """Run a tool, and say what went wrong as far as it may."""
+    try:
         manifest = load_manifest(Path(program).resolve().parent)
         arguments = commandline.parse(manifest, sys.argv[1:], os.environ)
         if arguments is None:
@@ -64,8 +85,7 @@ def run(program: str, steps: Steps) -> int:
         log_line(f"error: {error}")
         return ExitCode.CASES_FAILED
     except Stopped:
-        log_line("stopped by SIGTERM; what is done is kept, and the next run goes on from here")
-        return ExitCode.STOPPED
+        return _say_stopped("")
     except OSError as error:
         if (sentence := describe_os_error(error)) is None:
             raise

@@ -17,8 +17,9 @@ def agreement_table(run: Run, dataset: RunDataset) -> TextTable | None:
     if shared.is_empty():
         return None
     counted = shared.with_columns(pl.col("others_dice").fill_nan(None)).drop_nulls("others_dice")
-    by_organ = counted.group_by("version", "label").agg(pl.col("others_dice").mean(), pl.col("case").n_unique())
-    means = by_organ.group_by("version").agg(pl.col("others_dice").mean(), pl.col("case").max())
+    organs = counted.group_by("version", "label", maintain_order=True)
+    by_organ = organs.agg(pl.col("others_dice").mean(), pl.col("case").n_unique())
+    means = by_organ.group_by("version", maintain_order=True).agg(pl.col("others_dice").mean(), pl.col("case").max())
     numbers = {version: (f"{100 * dice:.1f}", str(cases)) for version, dice, cases in means.iter_rows()}
     versions = [version for version in versions if version in numbers]
     return TextTable(

@@ -68,7 +68,7 @@ def add_failed_seeds(run: Run, summary: pl.DataFrame, target: str | None = None)
     schema = {"dataset": pl.String, "version": pl.String, "seeds_failed": pl.Int64}
     failed = pl.DataFrame([(*names, count) for names, count in counts.items()], schema, orient="row")
     if summary.is_empty():
-        return failed.with_columns(pl.lit(0, pl.Int64).alias("seeds"))
+        return failed.with_columns(pl.lit(0, pl.Int64).alias("seeds")).sort("dataset", "version")
     return (
         summary.join(failed, on=["dataset", "version"], how="full", coalesce=True)
         .with_columns(pl.col("seeds", "seeds_failed").fill_null(0))

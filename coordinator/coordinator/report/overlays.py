@@ -151,7 +151,7 @@ def choose_disagreement(dataset: RunDataset, scores: pl.DataFrame) -> list[Choic
     """Choose all label versions of the case on which their Dice differs most; none where no case has two versions."""
     labels = scores.filter(pl.col("what") == LABELS).drop_nulls("dice")
     ranges = (
-        labels.group_by("case")
+        labels.group_by("case", maintain_order=True)
         .agg((pl.col("dice").max() - pl.col("dice").min()).round(6).alias("range"), pl.len().alias("versions"))
         .filter(pl.col("versions") > 1)
         .sort(["range", "case"], descending=[True, False])

@@ -103,5 +103,6 @@ def count_failed(failed: Iterable[FailedNetwork], target: str | None = None) -> 
 
     A seed of which the network of one fold failed counts as failed: its mean over all cases is not known.
     """
-    seeds = {(network.dataset, network.version, network.seed) for network in failed if network.target == target}
+    # Not a set, whose order differs from one process to the next, and so would the report's bytes.
+    seeds = dict.fromkeys((n.dataset, n.version, n.seed) for n in failed if n.target == target)
     return dict(Counter((dataset, version) for dataset, version, _ in seeds))

@@ -85,7 +85,8 @@ def compute_results(run: Run) -> Results:
 
 def _summary(run: Run, scores: pl.DataFrame, common: Mapping[str, Collection[int]]) -> pl.DataFrame:
     per_seed = statistics.summary(scores, run.score.empty, common)
-    cases = scores.group_by("dataset", "version").agg(pl.col("case").n_unique().cast(pl.Int64).alias("cases"))
+    versions = scores.group_by("dataset", "version", maintain_order=True)
+    cases = versions.agg(pl.col("case").n_unique().cast(pl.Int64).alias("cases"))
     return _average_seeds(per_seed, list(METRICS), [pl.col("organs").max()]).join(
         cases, on=["dataset", "version"], how="left", maintain_order="left"
     )

@@ -33,6 +33,8 @@ CONTAINED = (
 )  # fmt: skip
 WITHOUT_NETWORK = ("--net", "--network=none")
 WITHOUT_PRIVILEGES = ("--no-privs",)
+UNRESTRICTED = "the network, which this machine did not let its user cut off"
+"""What `run.json` says of a run where that is so."""
 DESCRIBE_S = 300
 """Seconds for `describe`: where squashfuse is missing, Apptainer unpacks the whole image first."""
 GPU_OPTION = "COORDINATOR_APPTAINER_GPU"
@@ -127,6 +129,8 @@ class ApptainerRunner:
         tool = invocation.tool
         variables = {**thread_environment(invocation), **_gpu_variables(invocation), **(more or {})}
         variables["TOOL_IMAGE_ID"] = self.code_id(tool)
+        if not can_cut_network(tool):
+            variables["TOOL_UNRESTRICTED"] = UNRESTRICTED
         command = self._begin(tool, scratch, open_locks)
         for name, value in variables.items():
             command += ["--env", csv_value(f"{name}={value}")]

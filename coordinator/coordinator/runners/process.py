@@ -37,6 +37,8 @@ _LEADING_ASTRAY = (
     "UV_TARGET", "UV_PROJECT",
 )  # fmt: skip
 """How variables begin that would make an installer use another Python, or install elsewhere."""
+UNRESTRICTED = "a process, which nothing keeps from the network and from other files"
+"""What `run.json` says of a run."""
 CACHES = {"MPLCONFIGDIR": "mpl", "NUMBA_CACHE_DIR": "numba", "TORCHINDUCTOR_CACHE_DIR": "inductor"}
 """Where libraries keep what they make, below the scratch folder; the Dockerfile says the same."""
 
@@ -181,6 +183,7 @@ def _run_variables(invocation: Invocation) -> dict[str, str]:
     return {
         **thread_environment(invocation),
         "TOOL_REVISION": git_revision(invocation.tool),
+        "TOOL_UNRESTRICTED": UNRESTRICTED,
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order of nvidia-smi, and so of the leases
         "CUDA_VISIBLE_DEVICES": ",".join(map(str, invocation.gpus)),
     }

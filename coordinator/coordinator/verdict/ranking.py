@@ -44,11 +44,11 @@ def rank_versions(
 
 def _means(frame: pl.DataFrame, common_labels: Mapping[str, Collection[int]], convention: str) -> pl.DataFrame:
     """The mean of each dataset, version and metric; null where no score counts."""
-    versions = frame.select("dataset", "version").unique()
+    versions = frame.select("dataset", "version").unique(maintain_order=True)
     summary = statistics.summary(frame, convention, common_labels)
     mean = summary.group_by("dataset", "version", maintain_order=True).agg(pl.col(METRICS).mean())
     return (
-        versions.join(mean, on=["dataset", "version"], how="left")
+        versions.join(mean, on=["dataset", "version"], how="left", maintain_order="left")
         .unpivot(METRICS, index=["dataset", "version"], variable_name="metric", value_name="mean")
         .with_columns(pl.lit(convention).alias("convention"))
     )

@@ -87,6 +87,8 @@ class RunJobs:
 
     def judge(self, job: StepJob, seen: Mapping[str, Job]) -> Judgement:
         """What to do with a step, after a look at the queue; where it says so, it was submitted again."""
+        if steps.is_done(self.run, job.step):  # whatever Slurm says: after a restart it may hold it to run for a while
+            return Judgement(Outcome.DONE)
         current = self._recognise(job, seen)
         if current is not None and current.is_live:
             job.ended_at = None

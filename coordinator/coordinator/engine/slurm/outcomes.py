@@ -41,7 +41,7 @@ class Judgement(NamedTuple):
 
 
 def judge(run: Path, step: Step, state: str, allowance: Allowance, *, waited_enough: bool) -> Judgement:
-    """Judge a step whose job is no longer live.
+    """Judge a step that is not done, and whose job is no longer live.
 
     Args:
         run: the run folder.
@@ -50,8 +50,6 @@ def judge(run: Path, step: Step, state: str, allowance: Allowance, *, waited_eno
         allowance: what it was given.
         waited_enough: whether files that a node wrote would be seen here by now.
     """
-    if steps.is_done(run, step):
-        return Judgement(Outcome.DONE)
     more = _allow_more(state, allowance)
     if more is not None:
         return Judgement(Outcome.AGAIN, allowance=more)

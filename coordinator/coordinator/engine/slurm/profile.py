@@ -47,6 +47,7 @@ class SlurmProfile(Strict):
     min_minutes: int = Field(default=15, ge=1, le=100_000, description="shortest time limit")
     max_minutes: int = Field(default=1440, ge=1, le=1_000_000, description="longest time limit that the site allows")
     memory_factor: float = Field(default=1.25, ge=1, le=10, description="memory: what the plan says times this")
+    max_memory_mb: int | None = Field(default=None, ge=100, description="most memory that a job asks for")
     poll_seconds: float = Field(default=30, ge=1, le=3600, description="longest time between two looks at the queue")
     latency_seconds: float = Field(
         default=90, ge=0, le=3600, description="how long a file that a node wrote may take to be seen here"

@@ -92,6 +92,7 @@ def render_script(request: JobRequest, profile: SlurmProfile) -> str:
     gpus = step.gpus if profile.gpus else 0
     minutes = min(profile.max_minutes, max(profile.min_minutes, round(request.minutes * profile.time_factor) + 1))
     memory_mb = round(step.memory_mb * profile.memory_factor) * allowance.memory
+    memory_mb = min(memory_mb, profile.max_memory_mb or memory_mb)
     values = {
         "study": request.study, "step": step, "name": request.name, "comment": request.comment, "file": request.file,
         "log": request.log, "cpus": step.cpus, "memory_mb": memory_mb,
