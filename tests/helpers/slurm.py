@@ -61,14 +61,14 @@ def wait_for_state(run: Path, study: str, *states: str, count: int = 1) -> list[
     return found
 
 
-def kill_controller() -> None:
-    """Kill slurmctld at once; jobs on nodes go on."""
+def kill_controller(number: signal.Signals = signal.SIGKILL) -> None:
+    """Kill slurmctld; jobs on nodes go on. By SIGKILL it forgets what it did in its last five seconds."""
     configuration = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=True).stdout
     file = next(
         line.split("=")[1].strip() for line in configuration.splitlines() if line.startswith("SlurmctldPidFile")
     )
     process = int(Path(file).read_text())
-    os.kill(process, signal.SIGKILL)
+    os.kill(process, number)
     wait_until(lambda: not Path(f"/proc/{process}").exists() or "Z" in Path(f"/proc/{process}/stat").read_text())
 
 

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from helpers.engine import nothing, plan
+from helpers.engine import LIMITS, nothing, plan
 from helpers.slurm import (
     PROFILE,
     count_executions,
     jobs_of,
     kill_controller,
     make_place,
+    resume_nodes,
     slow_template,
     start_controller,
     start_engine,
@@ -26,10 +26,10 @@ from helpers.slurm import (
 from helpers.studies import LIGHT, run_coordinator
 
 from contract.errors import UsageError
-from coordinator.cli.main import commands
 from coordinator.datasets.phantom import make_phantom
 from coordinator.engine import snakemake
 from coordinator.engine.slurm.place import Slurm, cancel_jobs
+from coordinator.engine.slurm.waiting import describe_queue
 from coordinator.study import steps
 from coordinator.study.steps import Plan
 
@@ -176,6 +176,21 @@ def test_a_changed_plan_is_refused_while_jobs_of_the_old_one_are_in_the_queue(tm
     assert run_on(make_place(), tmp_path, changed) == {}
 
 
+def test_steps_are_not_done_here_while_jobs_do_them(tmp_path: Path):
+    planned = plan(nothing("a"))
+    (tmp_path / steps.PLAN).write_text(steps.plan_text(planned))
+    coordinator = start_engine(tmp_path, TESTS, f"template={slow_template(tmp_path, 60)!r}")
+    wait_for_state(tmp_path, "toy", "RUNNING")
+    coordinator.send_signal(signal.SIGKILL)
+    coordinator.wait()
+
+    with pytest.raises(UsageError, match="1 Slurm jobs do its steps already; collect them with --place slurm"):
+        LIMITS.prepare(tmp_path, planned)
+    cancel_jobs(tmp_path, planned)
+    wait_for_state(tmp_path, "toy", "CANCELLED")
+    LIMITS.prepare(tmp_path, planned)
+
+
 def test_a_job_of_an_older_plan_does_nothing(tmp_path: Path):
     from coordinator.engine.slurm.jobs import open_jobs
 
@@ -219,13 +234,13 @@ def test_the_status_tells_node_and_place_in_the_queue(tmp_path: Path):
     wait_for_state(tmp_path, "toy", "RUNNING", count=2)
     wait_for_state(tmp_path, "toy", "PENDING", count=2)
 
-    shown = CliRunner().invoke(commands, ["status", str(tmp_path)], catch_exceptions=False).stdout
+    words = sorted(describe_queue(tmp_path, planned).values())
 
     coordinator.send_signal(signal.SIGINT)
     coordinator.wait(60)
-    assert re.search(r"running +on n[12] \(job \d+,", shown)
-    assert re.search(r"waiting +place \d+ of \d+", shown)
-    assert set(shown.splitlines()[-1].split(", ")) == {"2 running", "2 waiting"}
+    running, waiting = words[:2], words[2:]
+    assert all(re.fullmatch(r"running: on n[12] \(job \d+, log: logs/slurm/toy/\w+\.out\)", text) for text in running)
+    assert all(re.fullmatch(r"waiting: place [12] of 2, \w+ \(job \d+\)", text) for text in waiting)
 
 
 def test_a_dry_run_writes_scripts_that_can_be_submitted_by_hand(tmp_path: Path):
@@ -276,6 +291,6 @@ def test_a_step_whose_node_fails_is_done_elsewhere(tmp_path: Path):
     try:
         assert coordinator.wait(300) == 0
     finally:
-        subprocess.run(["scontrol", "update", f"NodeName={job.node}", "State=RESUME"], check=True)
+        resume_nodes()
 
     assert steps.is_done(tmp_path, nothing("a"))

@@ -89,15 +89,16 @@ def write_scripts(prepared: "PreparedStudy", selected: list[steps.Step]) -> Path
     Raises:
         UsageError: the site profile or its template is wrong.
     """
+    from coordinator.engine.places import CLUSTER_FOLDER
     from coordinator.engine.slurm.jobs import write_script
-    from coordinator.engine.slurm.script import FOLDER, JobRequest
+    from coordinator.engine.slurm.script import JobRequest
 
     place = _slurm(prepared)
     prepared.run.mkdir(parents=True, exist_ok=True)
     for step in selected:
         minutes = place.minutes.get(step.id, 0.0)
         write_script(JobRequest(prepared.run, prepared.plan.study, step, minutes), place.profile)
-    return prepared.run / FOLDER / "scripts"
+    return prepared.run / CLUSTER_FOLDER / "scripts"
 
 
 def describe_jobs(run: Path, plan: steps.Plan, warn: Callable[[str], None]) -> dict[str, str]:
@@ -108,7 +109,9 @@ def describe_jobs(run: Path, plan: steps.Plan, warn: Callable[[str], None]) -> d
         plan: of the study.
         warn: told where the queue can't be read.
     """
-    if not (run / ".slurm").is_dir():
+    from coordinator.engine.places import CLUSTER_FOLDER
+
+    if not (run / CLUSTER_FOLDER).is_dir():
         return {}
     from coordinator.engine.slurm.queue import NoAnswerError
     from coordinator.engine.slurm.waiting import describe_queue

@@ -8,6 +8,9 @@ from typing import Protocol
 from coordinator.engine.locks import stop_users
 from coordinator.study.steps import Plan, state_files
 
+CLUSTER_FOLDER = ".slurm"
+"""The folder of a run folder that is there once its steps were jobs of a cluster."""
+
 
 class Place(Protocol):
     """What the workflow engine must know of a place."""
@@ -49,7 +52,15 @@ class ThisMachine:
     retries: int
 
     def prepare(self, run: Path, plan: Plan) -> None:
-        """Nothing is needed."""
+        """Refuse steps that are a cluster's, for as long as it has jobs of this run folder.
+
+        Raises:
+            UsageError: it has some, or can't say.
+        """
+        if (run / CLUSTER_FOLDER).is_dir():
+            from coordinator.engine.slurm.jobs import refuse_live_jobs
+
+            refuse_live_jobs(run, plan)
 
     def describe(self) -> str:
         """Nothing that needs to be said."""

@@ -16,11 +16,12 @@ from pathlib import Path
 from contract import atomic, statefiles
 from contract.errors import UsageError
 from coordinator.engine.locks import hold_lock
+from coordinator.engine.places import CLUSTER_FOLDER
 from coordinator.engine.slurm import queue
 from coordinator.engine.slurm.outcomes import MOST_RESTARTS, Judgement, Outcome, judge
 from coordinator.engine.slurm.profile import SlurmProfile
 from coordinator.engine.slurm.queue import FullError, Job, NoAnswerError
-from coordinator.engine.slurm.script import FOLDER, Allowance, JobRequest, name_prefix, parse_comment, render_script
+from coordinator.engine.slurm.script import Allowance, JobRequest, name_prefix, parse_comment, render_script
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -163,7 +164,7 @@ class RunJobs:
 def open_jobs(run: Path, plan: Plan, profile: SlurmProfile, minutes: Mapping[str, float]) -> Iterator[RunJobs]:
     """Hold the right to submit jobs of a run folder; a submission that outlived its coordinator ends first."""
     with hold_lock(
-        run / FOLDER / LOCK, on_busy=lambda holder: _say(f"waiting for a submission ({holder}) to end")
+        run / CLUSTER_FOLDER / LOCK, on_busy=lambda holder: _say(f"waiting for a submission ({holder}) to end")
     ) as lock:
         yield RunJobs(run, plan, profile, minutes, lock)
 
@@ -209,6 +210,25 @@ def refuse_stale_jobs(run: Path, plan: Plan) -> None:
         raise UsageError(
             f"{run}: {len(stale)} jobs of the study as it was are still in the queue: {names}; "
             "wait for them, or take them out with `coordinator cancel`, and run it again"
+        )
+
+
+def refuse_live_jobs(run: Path, plan: Plan) -> None:
+    """Refuse to do steps elsewhere while jobs of a run folder are in the queue of the cluster that this machine is of.
+
+    Raises:
+        UsageError: there are some, or the queue can't be read.
+    """
+    if not queue.is_here():
+        return
+    try:
+        live = [job for group in find_live_jobs(run, plan).values() for job in group]
+    except NoAnswerError as error:
+        raise UsageError(f"{run}: its Slurm jobs must be known before its steps are done here, but: {error}") from None
+    if live:
+        raise UsageError(
+            f"{run}: {len(live)} Slurm jobs do its steps already; collect them with --place slurm, or take them out "
+            "of the queue with `coordinator cancel`"
         )
 
 

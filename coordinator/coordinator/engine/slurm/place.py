@@ -7,10 +7,11 @@ from pathlib import Path
 
 from contract import atomic, statefiles
 from contract.errors import Stopped
+from coordinator.engine.places import CLUSTER_FOLDER
 from coordinator.engine.slurm import queue
 from coordinator.engine.slurm.jobs import find_live_jobs, refuse_stale_jobs
 from coordinator.engine.slurm.profile import SlurmProfile
-from coordinator.engine.slurm.script import FOLDER, check_template
+from coordinator.engine.slurm.script import check_template
 from coordinator.study.steps import Plan, read_plan
 
 SETTINGS = "settings.json"
@@ -42,9 +43,9 @@ class Slurm:
         queue.require_slurm()
         check_template(self.profile)
         refuse_stale_jobs(run, plan)
-        (run / FOLDER).mkdir(parents=True, exist_ok=True)
+        (run / CLUSTER_FOLDER).mkdir(parents=True, exist_ok=True)
         settings = {"profile": self.profile.model_dump(mode="json"), "minutes": dict(self.minutes)}
-        atomic.write_json(run / FOLDER / SETTINGS, settings)
+        atomic.write_json(run / CLUSTER_FOLDER / SETTINGS, settings)
 
     def describe(self) -> str:
         """The site profile, which the user may have meant to be another one."""
@@ -69,7 +70,9 @@ def read_settings(run: Path) -> tuple[SlurmProfile, dict[str, float]]:
     Raises:
         UsageError: there are none, or they are damaged.
     """
-    return statefiles.require(run / FOLDER / SETTINGS, _parse_settings, "`coordinator run STUDY` writes it again")
+    return statefiles.require(
+        run / CLUSTER_FOLDER / SETTINGS, _parse_settings, "`coordinator run STUDY` writes it again"
+    )
 
 
 def _parse_settings(content: bytes) -> tuple[SlurmProfile, dict[str, float]]:

@@ -68,6 +68,11 @@ class Job(NamedTuple):
         return self.is_live and self.reason.lower().replace("_", " ") == "launch failed requeued held"
 
 
+def is_here() -> bool:
+    """Whether this machine is one of a Slurm cluster."""
+    return shutil.which("squeue") is not None
+
+
 def require_slurm() -> None:
     """Refuse a machine from which no job can be submitted.
 

@@ -9,11 +9,10 @@ import jinja2
 
 from contract.errors import UsageError
 from contract.records import digest
+from coordinator.engine.places import CLUSTER_FOLDER
 from coordinator.engine.slurm.profile import SlurmProfile
 from coordinator.study.steps import Step
 
-FOLDER = ".slurm"
-"""The folder of a run folder with job scripts and what jobs need."""
 TEMPLATE = Path(__file__).with_name("job.sh.j2")
 
 
@@ -61,7 +60,7 @@ class JobRequest(NamedTuple):
     @property
     def file(self) -> Path:
         """The job script, relative to the run folder."""
-        return Path(FOLDER, "scripts", f"{self.step.id}.sh")
+        return Path(CLUSTER_FOLDER, "scripts", f"{self.step.id}.sh")
 
     @property
     def log(self) -> Path:
