@@ -29,12 +29,14 @@ def call(*arguments: str) -> str:
     return CliRunner().invoke(tool, arguments, standalone_mode=False, catch_exceptions=False).output
 
 
-def test_list_shows_each_tool_and_works_without_an_engine():
+def test_list_shows_each_tool_and_works_without_an_engine(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COORDINATOR_APPTAINER", "no-such-program")
+
     output = call("list")
 
     (row,) = (line for line in output.splitlines() if "probe" in line)
     assert re.split(r"\s{2,}", row.strip()) == [
-        "probe", "generator", "bone", "-", "none", "Apache-2.0", "no engine", "no",
+        "probe", "generator", "bone", "-", "none", "Apache-2.0", "no engine", "not here", "no",
     ]  # fmt: skip
 
 
@@ -99,7 +101,7 @@ def test_check_of_a_tool_that_is_not_built_says_how_to_build_it():
     done = CliRunner().invoke(tool, ["check", "probe"], standalone_mode=False)
 
     assert done.return_value == ExitCode.CASES_FAILED
-    assert "is not; run `coordinator tool build probe`, or with `--runtime process`" in done.stdout
+    assert "is not; run `coordinator tool build probe`, or with `--runtime apptainer` or" in done.stdout
 
 
 def test_check_prints_json():

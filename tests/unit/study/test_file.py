@@ -96,7 +96,10 @@ def test_what_the_printed_file_only_suggests_may_be_uncommented(study: Path, too
         ("train: {options: {batch-sise: 2}}", "has no option 'batch-sise'; did you mean `batch-size`?"),
         ("score: {tolerance_mm: 0}", "score.tolerance_mm: must be greater than 0, but it is 0 (int)"),
         ("score: {empty: flair}", "unknown convention 'flair'; did you mean `flare22`?"),
-        ("run: {runtime: podman}", "run.runtime: must be 'auto', 'docker' or 'process', but it is 'podman'"),
+        (
+            "run: {runtime: podman}",
+            "run.runtime: must be 'auto', 'docker', 'apptainer' or 'process', but it is 'podman'",
+        ),
         ("transfer: [segthor]", "transfer: needs networks to fine-tune, but there is no `train` section"),
         ("verdict: {margin: 0}", "verdict.margin: must be greater than 0, but it is 0 (int)"),
         ("verdict: {minutes: 5}", "verdict.minutes: unknown key"),
