@@ -43,10 +43,11 @@ def submit(study: Path, runtime: str | None) -> None:
     if not ids:
         click.echo(f"all {len(prepared.plan.steps)} steps are done; `coordinator run {study}` writes the report")
         return
+    collect = f"coordinator run {study} --place slurm{f' --runtime {runtime}' if runtime else ''}"
     click.echo(
         f"{len(ids)} steps are in the queue: jobs {ids[0]} to {ids[-1]}\n"
         f"  coordinator status {study}                how far they are\n"
-        f"  coordinator run {study} --place slurm     collects, and writes the report\n"
+        f"  {collect}     collects, and writes the report\n"
         f"  coordinator cancel {study}                takes them out of the queue"
     )
 
