@@ -30,6 +30,7 @@ from coordinator.datasets.phantom import make_phantom
 from coordinator.engine import snakemake
 from coordinator.engine.slurm.place import Slurm, cancel_jobs
 from coordinator.engine.slurm.waiting import describe_queue
+from coordinator.runners.environment import user_name
 from coordinator.study import steps
 from coordinator.study.steps import Plan
 
@@ -56,10 +57,16 @@ def test_each_step_is_one_job_and_a_second_run_submits_none(tmp_path: Path):
     assert all(steps.is_done(tmp_path, step) for step in DIAMOND.steps)
 
 
-def test_a_job_says_where_it_ran_and_asks_for_what_the_step_needs(tmp_path: Path):
+def test_a_job_says_where_it_ran_and_asks_for_what_the_step_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("USER", raising=False)  # as in a cron job; a job knows its user nevertheless
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     step = nothing("a")._replace(cpus=2, memory_mb=400, gpus=1)
     profile = PROFILE.model_copy(
-        update={"environment": {"LQ_HELLO": "it's here"}, "scratch": f"{tmp_path}/scratch", "constraint": None}
+        update={
+            "environment": {"LQ_HELLO": "it's here"},
+            "scratch": f"{tmp_path}/scratch-$USER-${{PYTHONPATH:-clean}}",
+            "constraint": None,
+        }
     )
 
     run_on(make_place(profile), tmp_path, plan(step))
@@ -70,7 +77,7 @@ def test_a_job_says_where_it_ran_and_asks_for_what_the_step_needs(tmp_path: Path
     assert "mem=500M" in shown
     assert "gres/gpu=1" in shown or "TresPerNode=gres:gpu:1" in shown
     assert (tmp_path / "logs/slurm/toy/a.out").read_text().startswith(f"job {job.id} on ")
-    assert (tmp_path / "scratch").is_dir()
+    assert (tmp_path / f"scratch-{user_name()}-clean").is_dir()
 
 
 def test_jobs_of_a_killed_coordinator_are_taken_over(tmp_path: Path):

@@ -5,12 +5,14 @@ Nothing here is kept in memory: what is in the queue is asked of the queue.
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from contract.errors import UsageError
+from coordinator.runners.environment import child_environment
 
 PATIENCE_S = 120
 """A question that takes longer counts as one without an answer."""
@@ -207,6 +209,7 @@ def _ask(program: str, *arguments: str, folder: Path | None = None, held: tuple[
         result = subprocess.run(
             [program, *arguments], cwd=folder, capture_output=True, text=True, errors="replace", check=False,
             timeout=PATIENCE_S, stdin=subprocess.DEVNULL, pass_fds=held,
+            env=child_environment(folder or Path(tempfile.gettempdir())),  # a job inherits it, and must not differ
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise NoAnswerError(f"{program}: no answer within {PATIENCE_S} s") from None
