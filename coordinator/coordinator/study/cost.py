@@ -80,45 +80,66 @@ class GpuTime:
     cases: Mapping[str, Pace]
 
 
+@dataclass(slots=True)
+class _Estimates:
+    """What earlier runs in the same folder say of the time of a study's steps.
+
+    Attributes:
+        study: the study.
+        records: of earlier steps that ran on a GPU.
+        step: the pace of training.
+        cases: tool -> pace of one case, of the tools that were asked for.
+    """
+
+    study: Study
+    records: Sequence[Mapping[str, Any]]
+    step: Pace
+    cases: dict[str, Pace]
+
+    @classmethod
+    def of(cls, study: Study) -> "_Estimates":
+        """Read the records of earlier runs."""
+        records = list(_read_records(study.run_folder.parent))
+        pace = Pace(ASSUMED_STEP_S, measured=False)
+        if study.content.train and study.trainer:
+            pace = step_time(
+                records, study.trainer.manifest.complete_options(dict(trainer_options(study.content.train)))
+            )
+        return cls(study, records, pace, {})
+
+    def training_seconds(self, step: Step) -> float | None:
+        """Seconds of a step that trains a network; None for another step."""
+        train = self.study.content.train
+        if train and trainer_step_name(self.study, step) == "train":
+            return step.cases * train.batches_per_epoch * self.step.seconds
+        learned = _count_learned_batches(self.study, step)
+        return learned * ASSUMED_STEP_S if learned else None
+
+    def case_seconds(self, step: Step) -> float:
+        """Seconds of a step that takes as long as its cases."""
+        tool = step.tool or ""
+        if tool not in self.cases:
+            self.cases[tool] = case_time(self.records, tool)
+        return step.cases * self.cases[tool].seconds
+
+
 def estimate_gpu_seconds(study: Study, steps: Sequence[Step]) -> GpuTime:
     """How long steps will take on one GPU: training of networks, here and in generators, and all else by case."""
-    train = study.content.train
-    records = list(_read_records(study.run_folder.parent))
-    step_pace = Pace(ASSUMED_STEP_S, measured=False)
-    if train and study.trainer:
-        step_pace = step_time(records, study.trainer.manifest.complete_options(dict(trainer_options(train))))
+    estimates = _Estimates.of(study)
     seconds, networks = 0.0, 0
-    case_paces: dict[str, Pace] = {}
     for step in (step for step in steps if step.gpus):
-        if train and trainer_step_name(study, step) == "train":
-            seconds += step.cases * train.batches_per_epoch * step_pace.seconds
-            networks += 1
-        elif learned := _count_learned_batches(study, step):
-            seconds += learned * ASSUMED_STEP_S
-            networks += 1
-        else:
-            pace = case_paces.setdefault(step.tool or "", case_time(records, step.tool or ""))
-            seconds += step.cases * pace.seconds
-    return GpuTime(seconds, networks, step_pace, case_paces)
+        training = estimates.training_seconds(step)
+        networks += training is not None
+        seconds += estimates.case_seconds(step) if training is None else training
+    return GpuTime(seconds, networks, estimates.step, estimates.cases)
 
 
 def estimate_minutes(study: Study, plan: Plan) -> dict[str, float]:
     """Step -> minutes that it will take, for time limits; one that can use a GPU is assumed to have it."""
-    train = study.content.train
-    records = list(_read_records(study.run_folder.parent))
-    step_pace = Pace(ASSUMED_STEP_S, measured=False)
-    if train and study.trainer:
-        step_pace = step_time(records, study.trainer.manifest.complete_options(dict(trainer_options(train))))
-    paces = {tool: case_time(records, tool).seconds for tool in {step.tool for step in plan.steps if step.tool}}
-    minutes = {}
+    estimates, minutes = _Estimates.of(study), {}
     for step in plan.steps:
-        if train and trainer_step_name(study, step) == "train":
-            seconds = step.cases * train.batches_per_epoch * step_pace.seconds
-        elif learned := _count_learned_batches(study, step):
-            seconds = learned * ASSUMED_STEP_S
-        else:
-            seconds = step.cases * paces.get(step.tool or "", ASSUMED_CASE_S)
-        minutes[step.id] = seconds / 60
+        training = estimates.training_seconds(step)
+        minutes[step.id] = (estimates.case_seconds(step) if training is None else training) / 60
     return minutes
 
 
