@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,14 +19,14 @@ class _Registry(BaseHTTPRequestHandler):
         self._answer(200 if self.path.rpartition("/")[2] in self.blobs else 404)
 
     def do_POST(self) -> None:
-        self._answer(202, Location=f"{self.path}upload")
+        self._answer(202, Location=f"{self.path}{uuid.uuid4()}")
 
     def do_PATCH(self) -> None:
-        self.blobs["upload"] = self._read()
-        self._answer(202, Location=self.path, Range=f"0-{len(self.blobs['upload']) - 1}")
+        self.blobs[self.path] = self._read()
+        self._answer(202, Location=self.path, Range=f"0-{len(self.blobs[self.path]) - 1}")
 
     def do_PUT(self) -> None:
-        content = self._read() or self.blobs.pop("upload", b"")
+        content = self._read() or self.blobs.pop(self.path.partition("?")[0], b"")
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         self.blobs[digest] = content
         self._answer(201, Location=self.path, **{"Docker-Content-Digest": digest})
@@ -36,12 +37,12 @@ class _Registry(BaseHTTPRequestHandler):
     def _read(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        content = b""
+        chunks = []
         while size := int(self.rfile.readline(), 16):
-            content += self.rfile.read(size)
+            chunks.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()
-        return content
+        return b"".join(chunks)
 
     def _answer(self, status: int, **headers: str) -> None:
         self.send_response(status)
@@ -52,7 +53,7 @@ class _Registry(BaseHTTPRequestHandler):
 
 @contextmanager
 def registry() -> Iterator[str]:
-    """Its address; engines speak plain HTTP to registries of 127.0.0.1. It takes one push after the other."""
+    """Its address; engines speak plain HTTP to registries of 127.0.0.1."""
     handler = type("Registry", (_Registry,), {"blobs": {}})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -22,7 +22,7 @@ def main(runtime: str, file: str) -> int:
         out=Path(content["out"]), log=Path(content["log"]), held_files=tuple(content["held_files"]),
     )  # fmt: skip
     try:
-        return make_runner(runtime).run(invocation)
+        return make_runner(runtime, invocation.log.parent).run(invocation)
     except Stopped:
         return 143
 

@@ -39,4 +39,8 @@ def read_contents(run: Path) -> dict[str, bytes]:
     skipped = {"run.json", "events.jsonl", ".lock", ".check.json", ".todo"}
     endings = {".lock", ".log", ".out"}
     files = [p for p in run.rglob("*") if p.is_file() and p.name not in skipped and p.suffix not in endings]
-    return {str(p.relative_to(run)): p.read_bytes() for p in files if not {".snakemake", ".slurm"} & set(p.parts)}
+    return {
+        str(p.relative_to(run)): p.read_bytes()
+        for p in files
+        if not {".snakemake", ".slurm", ".kubernetes"} & set(p.parts)
+    }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def cluster() -> None:
-    """Job scripts of a Slurm cluster; a site profile says what is different at yours."""
+    """Jobs of a cluster; a site profile says what is different at yours."""
 
 
 @cluster.command()
@@ -56,11 +56,20 @@ def submit(study: Path, runtime: str | None) -> None:
 @click.argument("study", type=click.Path(path_type=Path))
 def cancel(study: Path) -> None:
     """Take all jobs of STUDY out of the queue; what is done stays done."""
+    from coordinator.runners.kubernetes.settings import FOLDER
+
+    folder = run_folder(study)
+    if (folder / FOLDER).is_dir():
+        from coordinator.engine import snakemake
+        from coordinator.engine.kubernetes import delete_jobs
+
+        with snakemake.lock_run_folder(folder):  # a coordinator that waits for them would make them again
+            click.echo(f"{len(delete_jobs(folder))} Jobs were deleted")
+        return
     from coordinator.engine.slurm.place import cancel_jobs
     from coordinator.engine.slurm.queue import require_slurm
 
     require_slurm()
-    folder = run_folder(study)
     click.echo(f"{len(cancel_jobs(folder, steps.read_plan(folder)))} jobs were taken out of the queue")
 
 
@@ -84,12 +93,32 @@ def submit_study(prepared: "PreparedStudy", console: Console) -> list[str]:
     return list(ids.values())
 
 
-def write_scripts(prepared: "PreparedStudy", selected: list[steps.Step]) -> Path:
-    """Write the job scripts of steps into the run folder without submitting any; returns their folder.
+def write_scripts(prepared: "PreparedStudy", selected: list[steps.Step], place: str | None) -> Path | None:
+    """Write the job scripts or manifests of steps into the run folder without submitting any.
+
+    Args:
+        prepared: the study.
+        selected: steps to do.
+        place: local, slurm or kubernetes; the study file's when None.
+
+    Returns:
+        Their folder; None for this machine, which has none.
 
     Raises:
         UsageError: the site profile or its template is wrong.
     """
+    match place or prepared.study.content.run.place:
+        case "slurm":
+            return _write_slurm_scripts(prepared, selected)
+        case "kubernetes":
+            from coordinator.cli.place import choose_kubernetes
+
+            kubernetes = choose_kubernetes(prepared.study, prepared.plan)
+            return kubernetes.write_manifests(prepared.run, prepared.plan, selected)
+    return None
+
+
+def _write_slurm_scripts(prepared: "PreparedStudy", selected: list[steps.Step]) -> Path:
     from coordinator.engine.places import CLUSTER_FOLDER
     from coordinator.engine.slurm.jobs import write_script
     from coordinator.engine.slurm.script import JobRequest
@@ -111,7 +140,10 @@ def describe_jobs(run: Path, plan: steps.Plan, warn: Callable[[str], None]) -> d
         warn: told where the queue can't be read.
     """
     from coordinator.engine.places import CLUSTER_FOLDER
+    from coordinator.runners.kubernetes.settings import FOLDER
 
+    if (run / FOLDER).is_dir():
+        return _describe_pods(run, warn)
     if not (run / CLUSTER_FOLDER).is_dir():
         return {}
     from coordinator.engine.slurm.queue import NoAnswerError
@@ -121,6 +153,19 @@ def describe_jobs(run: Path, plan: steps.Plan, warn: Callable[[str], None]) -> d
         return describe_queue(run, plan)
     except NoAnswerError as error:
         warn(f"the queue of Slurm can't be read, so that jobs are not shown: {error}")
+        return {}
+
+
+def _describe_pods(run: Path, warn: Callable[[str], None]) -> dict[str, str]:
+    """Step -> words for its Job on Kubernetes."""
+    from contract.errors import UsageError
+    from coordinator.engine import kubernetes
+    from coordinator.runners.kubernetes.cluster import NoAnswerError, RefusedError
+
+    try:
+        return kubernetes.describe_jobs(run)
+    except (NoAnswerError, RefusedError, UsageError) as error:
+        warn(f"Kubernetes can't be asked, so that Jobs are not shown: {error}")
         return {}
 
 

@@ -16,6 +16,7 @@ from contract.oserrors import describe_os_error
 from coordinator.cli import terminal
 from coordinator.cli.cluster import cancel, cluster, describe_jobs, submit, write_scripts
 from coordinator.cli.dataset import dataset
+from coordinator.cli.place import PLACES
 from coordinator.cli.runfolder import find_todo, run_folder, step_state
 from coordinator.cli.tool import tool
 from coordinator.cli.weights import weights
@@ -28,9 +29,7 @@ RUNTIME = click.option(
     "--runtime", type=click.Choice(list(RUNTIMES)), help="How tools are started; default: the study file's."
 )
 
-PLACE = click.option(
-    "--place", type=click.Choice(["local", "slurm"]), help="Where steps run; default: the study file's."
-)
+PLACE = click.option("--place", type=click.Choice(PLACES), help="Where steps run; default: the study file's.")
 
 
 def main() -> None:
@@ -131,7 +130,7 @@ def plan(study: Path, runtime: str | None) -> None:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="List the steps that would be done, and do nothing; of Slurm, write the scripts.",
+    help="List the steps that would be done, and do nothing; of a cluster, write job scripts or manifests.",
 )
 @click.option("--verify", is_flag=True, help="Read all results, and do again what no longer has the bytes that it had.")
 @click.pass_context
@@ -145,7 +144,7 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
     """
     from coordinator.cli.studyrun import RunOptions, prepare, run_study, select_steps
 
-    prepared = prepare(study, runtime, _warn)
+    prepared = prepare(study, runtime, _warn, options["place"])
     if leaks := prepared.plan.about["leaks"]:
         _warn(f"leaks: {len(leaks)} known or possible; `coordinator plan` and the report's section Leaks name them")
     if options.pop("dry_run"):
@@ -153,17 +152,17 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
         selected = select_steps(prepared.plan, todo, options["only"])
         for step in selected:
             click.echo(step.id)
-        if (options["place"] or prepared.study.content.run.place) == "slurm":
-            click.echo(f"job scripts: {write_scripts(prepared, selected)}", err=True)
+        if folder := write_scripts(prepared, selected, options["place"]):
+            click.echo(f"job scripts: {folder}", err=True)
         return
-    console = Console(highlight=False)
-    context.exit(run_study(prepared, RunOptions(**options), console, lambda: prepare(study, runtime, _warn)))
+    console, again = Console(highlight=False), lambda: prepare(study, runtime, _warn, options["place"])
+    context.exit(run_study(prepared, RunOptions(**options), console, again))
 
 
 @commands.command()
 @STUDY
 def status(study: Path) -> None:
-    """Show which steps of a study are done, running, failed or still to do; of Slurm jobs also place and node."""
+    """Show which steps of a study are done, running, failed or still to do; of a cluster's jobs also place and node."""
     folder = run_folder(study)
     table = Table("step", "state", "", box=None)
     counts: dict[str, int] = {}

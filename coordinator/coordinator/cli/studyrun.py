@@ -13,7 +13,7 @@ from contract.datasets import refuse_dataset_folder
 from contract.errors import ExitCode, UsageError
 from contract.records import digest, read_statuses
 from coordinator.cli.display import Display
-from coordinator.cli.place import choose_place
+from coordinator.cli.place import choose_place, choose_runtime
 from coordinator.datasets.check import DatasetCheck
 from coordinator.engine import inputs, outputs, snakemake
 from coordinator.engine.places import Place
@@ -41,7 +41,7 @@ class PreparedStudy:
         study: with resolved names.
         checked: dataset name -> its check.
         plan: all its steps.
-        runtime: docker, apptainer or process.
+        runtime: docker, apptainer, process or kubernetes.
         text: of the study file, as it was read.
     """
 
@@ -57,19 +57,20 @@ class PreparedStudy:
         return self.study.run_folder
 
 
-def prepare(file: Path, runtime: str | None, warn: Callable[[str], None]) -> PreparedStudy:
+def prepare(file: Path, runtime: str | None, warn: Callable[[str], None], place: str | None = None) -> PreparedStudy:
     """Read a study, check all its data, and make its plan.
 
     Args:
         file: the study file.
         runtime: docker, apptainer or process; the study file's when None.
         warn: called with a line for each problem of the data.
+        place: local, slurm or kubernetes; the study file's when None.
 
     Raises:
         UsageError: the study cannot be run.
     """
     study, text = _read_study(file)
-    runner = choose_runner(runtime or study.content.run.runtime, study.tools)
+    runner = choose_runner(choose_runtime(study, runtime, place), study.tools)
     checked = check_datasets(study)
     for name, check in checked.items():
         for case, errors in check.set_aside.items():
@@ -120,7 +121,7 @@ class RunOptions:
     """How a study is run, as the command line says.
 
     Attributes:
-        place: local or slurm; None for the study file's.
+        place: local, slurm or kubernetes; None for the study file's.
         cores: CPU cores to use at once; None for the study file's.
         only: text in the ids of the steps to do; None for all.
         verify: whether all bytes of all results are read and compared with their records.

@@ -92,6 +92,21 @@ def build(names: tuple[str, ...], runtime: str, base: str | None, images: str | 
             click.echo(f"{named_tool.name} ({runner.runtime}): built, {runner.code_id(named_tool)}")
 
 
+@tool.command()
+@click.argument("registry")
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+def push(registry: str, names: tuple[str, ...]) -> None:
+    """Push the images of the named tools, or of all, to REGISTRY, where Kubernetes finds them.
+
+    REGISTRY is an address and a path, such as registry.lab:5000/label-quality; `docker login` there first. The digest
+    of each is kept in `.images/`, beside the folder of tools: pods name images by it.
+    """
+    from coordinator.runners.kubernetes.images import push as push_image
+
+    for named_tool in [find_tool(name) for name in names] or find_tools().values():
+        click.echo(f"{named_tool.name}: {push_image(named_tool, registry).name}")
+
+
 @tool.command("compose")
 def write_compose() -> None:
     """Write compose.yaml and compose.gpu.yaml beside the folder of tools."""

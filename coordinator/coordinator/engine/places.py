@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from coordinator.engine.locks import stop_users
+from coordinator.runners.kubernetes.settings import FOLDER as KUBERNETES_FOLDER
 from coordinator.study.steps import Plan, state_files
 
 CLUSTER_FOLDER = ".slurm"
@@ -61,6 +62,10 @@ class ThisMachine:
             from coordinator.engine.slurm.jobs import refuse_live_jobs
 
             refuse_live_jobs(run, plan)
+        if (run / KUBERNETES_FOLDER).is_dir():
+            from coordinator.engine.kubernetes import refuse_live_jobs as refuse_pods
+
+            refuse_pods(run)
 
     def describe(self) -> str:
         """Nothing that needs to be said."""
@@ -68,23 +73,14 @@ class ThisMachine:
 
     def engine_options(self) -> list[str]:
         """Steps share the machine's cores, memory and GPUs."""
-        resources = [f"gpu={self.gpus}", f"mem_mb={_memory_mb()}"]
-        return [
-            "--cores",
-            str(self.cores),
-            "--resources",
-            *resources,
-            "--retries",
-            str(self.retries),
-            "--latency-wait",
-            "0",
-        ]
+        limits = ["--cores", str(self.cores), "--resources", f"gpu={self.gpus}", f"mem_mb={memory_mb()}"]
+        return [*limits, "--retries", str(self.retries), "--latency-wait", "0"]
 
     def stop(self, run: Path, *, asked: bool) -> None:
         """Send SIGTERM to everything that does a step of a run folder, or waits to do it."""
         stop_users(state_files(run, ".lock"))
 
 
-def _memory_mb() -> int:
+def memory_mb() -> int:
     """Memory of this machine; a step that needs more runs alone."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000

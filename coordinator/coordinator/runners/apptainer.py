@@ -58,6 +58,11 @@ class ApptainerRunner:
         """The runner's name in study files and plans."""
         return "apptainer"
 
+    @property
+    def uses_this_machine(self) -> bool:
+        """Tools run here."""
+        return True
+
     def code_id(self, tool: Tool) -> str:
         """The sha256 of the tool's SIF file.
 

@@ -1,12 +1,14 @@
 """Chooses the runner that starts the tools of a study."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from contract.errors import UsageError
 from coordinator.runners import Runner
 from coordinator.runners.apptainer import ApptainerRunner
 from coordinator.runners.docker import DockerRunner
 from coordinator.runners.images import refuse_changed
+from coordinator.runners.kubernetes.settings import NAME as KUBERNETES
 from coordinator.runners.process import ProcessRunner
 from coordinator.tools.finding import Tool
 
@@ -15,15 +17,24 @@ RUNTIMES: dict[str, type[Runner]] = {
     "apptainer": ApptainerRunner,
     "process": ProcessRunner,
 }
-"""Name of a runtime -> its runner; `auto` takes the first that has every tool."""
+"""Name of a runtime of this machine -> its runner; `auto` takes the first that has every tool."""
 
 
-def make_runner(runtime: str) -> Runner:
+def make_runner(runtime: str, run: Path | None = None) -> Runner:
     """Make the runner of a runtime.
 
+    Args:
+        runtime: of this machine, or kubernetes.
+        run: the run folder whose steps it does; None where it does none.
+
     Raises:
-        UsageError: no runtime has that name.
+        UsageError: no runtime has that name, or the run folder keeps no settings for it.
     """
+    if runtime == KUBERNETES:
+        from coordinator.runners.kubernetes.runner import KubernetesRunner  # its library takes a second to import
+        from coordinator.runners.kubernetes.settings import read_settings
+
+        return KubernetesRunner(read_settings(run) if run else None)
     if runtime not in RUNTIMES:
         raise UsageError(f"runtime must be one of {', '.join(RUNTIMES)}, but it is {runtime!r}")
     return RUNTIMES[runtime]()
@@ -38,7 +49,7 @@ def choose_runner(runtime: str, tools: Collection[Tool]) -> Runner:
         UsageError: the runtime is "auto", but the tools are built for none; or a foreign image can't be run: the
             runtime is another one, or the image is no longer the one that was added.
     """
-    if any(tool.added for tool in tools):
+    if runtime != KUBERNETES and any(tool.added for tool in tools):
         return _choose_for_images(runtime, tools)
     if runtime != "auto":
         return make_runner(runtime)

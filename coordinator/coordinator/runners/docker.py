@@ -58,6 +58,11 @@ class DockerRunner:
         """The runner's name in study files and plans."""
         return "docker"
 
+    @property
+    def uses_this_machine(self) -> bool:
+        """Tools run here."""
+        return True
+
     @cached_property
     def client(self) -> docker.DockerClient:
         """The engine's client.

@@ -16,9 +16,13 @@ PASSED = frozenset({
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
     "XDG_RUNTIME_DIR",  # where a rootless engine answers
+    "KUBECONFIG",
 })  # fmt: skip
 """Variables that steps and the workflow engine get as they are."""
-PASSED_FAMILIES = ("COORDINATOR_", "CUDA_", "NVIDIA_", "DOCKER_", "SLURM_")
+PASSED_FAMILIES = (
+    "COORDINATOR_", "CUDA_", "NVIDIA_", "DOCKER_", "SLURM_", "KUBERNETES_",
+    "AWS_", "AZURE_", "CLOUDSDK_", "GOOGLE_",  # of the programs that a kubeconfig names for credentials
+)  # fmt: skip
 """Variables that begin so are passed, too."""
 
 

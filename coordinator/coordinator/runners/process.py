@@ -52,6 +52,11 @@ class ProcessRunner:
         """The runner's name in study files and plans."""
         return "process"
 
+    @property
+    def uses_this_machine(self) -> bool:
+        """Tools run here."""
+        return True
+
     def venv(self, tool: Tool) -> Path:
         """The tool's environment: below $COORDINATOR_VENVS, or `.venvs` beside the folder of tools."""
         return _venvs_folder(tool) / tool.name

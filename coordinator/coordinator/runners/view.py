@@ -14,11 +14,15 @@ from contract.errors import UsageError
 from coordinator.runners import Invocation
 
 
-def readable_paths(invocation: Invocation) -> dict[str, Path]:
+def readable_paths(invocation: Invocation, *, planned: bool = False) -> dict[str, Path]:
     """List what a tool may read: path for the tool -> file or folder of this machine, with links resolved.
 
     A folder that holds symbolic links is listed entry by entry, since a link may point outside of the folder. So is one
     with cases that the tool may not see: those that were set aside, and what is neither file nor folder.
+
+    Args:
+        invocation: the run.
+        planned: whether what other steps make may not be there yet.
 
     Raises:
         UsageError: a file or folder does not exist.
@@ -31,14 +35,15 @@ def readable_paths(invocation: Invocation) -> dict[str, Path]:
     }
     paths = {f"/data/{invocation.dataset}/{name}": source for name, source in entries.items()}
     for name, folder in invocation.inputs.items():
-        paths |= {f"/in/{name}{tail}": source for tail, source in _list_entries(folder).items()}
+        there = _list_entries(folder) if folder.exists() or not planned else {"": folder}
+        paths |= {f"/in/{name}{tail}": source for tail, source in there.items()}
     if invocation.weights is not None:
         own = invocation.weights / invocation.tool.name
         if not invocation.is_foreign:
             paths["/weights"] = invocation.weights
         elif own.exists():
             paths[f"/weights/{own.name}"] = own
-    return {target: _resolve_existing(source) for target, source in paths.items()}
+    return {target: source.resolve() if planned else _resolve_existing(source) for target, source in paths.items()}
 
 
 def thread_environment(invocation: Invocation) -> dict[str, str]:

@@ -188,7 +188,9 @@ class RunSettings(Strict):
     """Where and how steps run."""
 
     runtime: Literal["auto", "docker", "apptainer", "process"] = "auto"
-    place: Literal["local", "slurm"] = Field(default="local", description="this machine, or jobs of a Slurm cluster")
+    place: Literal["local", "slurm", "kubernetes"] = Field(
+        default="local", description="this machine, or jobs of a cluster; the runtime of kubernetes is its own"
+    )
     gpus: Literal["all"] | int | Items[int] = "all"
     cores: int | None = Field(default=None, ge=1, le=4096, description="CPU cores to use at once; all when not given")
     threads: int | None = Field(

@@ -18,6 +18,7 @@ from contract.datasets import DatasetDescription
 from contract.manifest import Manifest
 from coordinator.cli.main import commands
 from coordinator.engine.slurm.profile import SlurmProfile
+from coordinator.runners.kubernetes.profile import KubernetesProfile
 from coordinator.scoring.conventions import CONVENTIONS
 from coordinator.study.file import StudyFile, load_study
 from coordinator.study.generators import GeneratorEntry
@@ -76,10 +77,12 @@ def test_the_page_of_the_dataset_folder_has_every_key_with_its_default():
     assert table(section) == {key: shown_default(field) for key, field in DatasetDescription.model_fields.items()}
 
 
-def test_the_page_of_slurm_has_every_key_of_the_site_profile_with_its_default():
-    section = text_of("docs/how-to/slurm.md").split("\n## The site profile\n")[1]
+@pytest.mark.parametrize("profile", [SlurmProfile, KubernetesProfile])
+def test_the_page_of_a_cluster_has_every_key_of_its_site_profile_with_its_default(profile: type[BaseModel]):
+    page = profile.__name__.removesuffix("Profile").lower()
+    section = text_of(f"docs/how-to/{page}.md").split("\n## The site profile\n")[1].partition("\n## ")[0]
 
-    assert table(section) == {key: shown_default(field) for key, field in SlurmProfile.model_fields.items()}
+    assert table(section) == {key: shown_default(field) for key, field in profile.model_fields.items()}
 
 
 def test_the_tool_contract_names_every_key_of_the_manifest():

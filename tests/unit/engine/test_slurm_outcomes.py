@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from helpers.engine import nothing
 
-from coordinator.engine.slurm.outcomes import MOST_MEMORY, MOST_RESTARTS, MOST_TIME, Outcome, judge
+from coordinator.engine.slurm.outcomes import Outcome, judge
 from coordinator.engine.slurm.profile import SlurmProfile
-from coordinator.engine.slurm.script import Allowance, JobRequest, parse_comment, render_script
+from coordinator.engine.slurm.script import JobRequest, render_script
+from coordinator.runners.cluster import MOST_MEMORY, MOST_RESTARTS, MOST_TIME, Allowance, parse_allowance
 from coordinator.study import steps
 
 STEP = nothing("a")
@@ -80,8 +81,8 @@ def test_a_node_that_fails_again_and_again_ends_it(tmp_path: Path):
 def test_a_job_carries_its_fingerprint_and_allowance(tmp_path: Path):
     request = JobRequest(tmp_path, "toy", STEP, 1, Allowance(time=4, memory=2, restarts=1))
 
-    assert parse_comment(request.comment) == (STEP.fingerprint, Allowance(time=4, memory=2, restarts=1))
-    assert parse_comment("something else") == ("", Allowance())
+    assert parse_allowance(request.comment) == (STEP.fingerprint, Allowance(time=4, memory=2, restarts=1))
+    assert parse_allowance("something else") == ("", Allowance())
 
 
 def test_time_and_memory_grow_with_the_allowance_up_to_the_sites_limits(tmp_path: Path):

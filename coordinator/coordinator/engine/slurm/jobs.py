@@ -18,10 +18,11 @@ from contract.errors import UsageError
 from coordinator.engine.locks import hold_lock
 from coordinator.engine.places import CLUSTER_FOLDER
 from coordinator.engine.slurm import queue
-from coordinator.engine.slurm.outcomes import MOST_RESTARTS, Judgement, Outcome, judge
+from coordinator.engine.slurm.outcomes import Judgement, Outcome, judge
 from coordinator.engine.slurm.profile import SlurmProfile
 from coordinator.engine.slurm.queue import FullError, Job, NoAnswerError
-from coordinator.engine.slurm.script import Allowance, JobRequest, name_prefix, parse_comment, render_script
+from coordinator.engine.slurm.script import JobRequest, name_prefix, render_script
+from coordinator.runners.cluster import MOST_RESTARTS, Allowance, parse_allowance
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
@@ -138,7 +139,7 @@ class RunJobs:
         while (seen := self.look()) is None:
             time.sleep(next(pauses))
         for job in seen.values():
-            fingerprint, allowance = parse_comment(job.comment)
+            fingerprint, allowance = parse_allowance(job.comment)
             if job.name == name and job.is_live and fingerprint == step.fingerprint:
                 return StepJob(step, job.id, allowance)
         return None
@@ -188,7 +189,7 @@ def find_live_jobs(run: Path, plan: Plan) -> dict[str, list[Job]]:
     found: dict[str, list[Job]] = {"current": [], "stale": []}
     for job in queue.list_jobs(prefix):
         if job.is_live:
-            fingerprint, _ = parse_comment(job.comment)
+            fingerprint, _ = parse_allowance(job.comment)
             is_current = fingerprints.get(job.name.removeprefix(prefix)) == fingerprint
             found["current" if is_current else "stale"].append(job)
     return found

@@ -11,23 +11,10 @@ from contract.errors import UsageError
 from contract.records import digest
 from coordinator.engine.places import CLUSTER_FOLDER
 from coordinator.engine.slurm.profile import SlurmProfile
+from coordinator.runners.cluster import Allowance
 from coordinator.study.steps import Step
 
 TEMPLATE = Path(__file__).with_name("job.sh.j2")
-
-
-class Allowance(NamedTuple):
-    """How much more a job may use than was planned, after earlier ones had too little.
-
-    Attributes:
-        time: factor of the time limit.
-        memory: factor of the memory.
-        restarts: how often the step was submitted again for no fault of its own, as when its node failed.
-    """
-
-    time: int = 1
-    memory: int = 1
-    restarts: int = 0
 
 
 class JobRequest(NamedTuple):
@@ -55,7 +42,7 @@ class JobRequest(NamedTuple):
     @property
     def comment(self) -> str:
         """What the job says of itself, so that it can be taken over."""
-        return " ".join(map(str, (self.step.fingerprint, *self.allowance)))
+        return self.allowance.text(self.step.fingerprint)
 
     @property
     def file(self) -> Path:
@@ -73,14 +60,6 @@ def name_prefix(run: Path, study: str) -> str:
     return f"lq-{study}-{digest([str(run.resolve())])[:8]}."
 
 
-def parse_comment(comment: str) -> tuple[str, Allowance]:
-    """The fingerprint and the allowance of a job, by its comment; empty for a job of somebody else."""
-    words = comment.split()
-    if len(words) != 1 + len(Allowance._fields) or not all(word.isdecimal() for word in words[1:]):
-        return "", Allowance()
-    return words[0], Allowance(*map(int, words[1:]))
-
-
 def render_script(request: JobRequest, profile: SlurmProfile) -> str:
     """Write the job script of a step.
 
@@ -89,13 +68,10 @@ def render_script(request: JobRequest, profile: SlurmProfile) -> str:
     """
     step, allowance = request.step, request.allowance
     gpus = step.gpus if profile.gpus else 0
-    minutes = min(profile.max_minutes, max(profile.min_minutes, round(request.minutes * profile.time_factor) + 1))
-    memory_mb = round(step.memory_mb * profile.memory_factor) * allowance.memory
-    memory_mb = min(memory_mb, profile.max_memory_mb or memory_mb)
     values = {
         "study": request.study, "step": step, "name": request.name, "comment": request.comment, "file": request.file,
-        "log": request.log, "cpus": step.cpus, "memory_mb": memory_mb,
-        "minutes": min(profile.max_minutes, minutes * allowance.time),
+        "log": request.log, "cpus": step.cpus, "memory_mb": profile.limit_memory_mb(step.memory_mb, allowance),
+        "minutes": profile.limit_minutes(request.minutes, allowance),
         "gres": profile.gres.format(gpus=gpus) if gpus else "",
         "partition": (profile.gpu_partition if gpus else None) or profile.partition,
         "site": profile.model_dump(), "run": str(request.run.resolve()), "python": sys.executable,
