@@ -113,6 +113,7 @@ def start_engine(run: Path, tests: Path, place_arguments: str = "") -> "subproce
         f"    planned, place = read_plan(run), make_place(PROFILE.model_copy(update=dict({place_arguments})))\n"
         "    place.prepare(run, planned)\n"
         "    todo = snakemake.write_plan(run, planned)\n"
-        "    snakemake.run_steps(run, planned, todo, place, lambda: None)\n"
+        "    failed = snakemake.run_steps(run, planned, todo, place, lambda: None)\n"
+        "sys.exit(str(failed) if failed else 0)\n"
     )
     return subprocess.Popen([sys.executable, "-c", program, str(run), str(tests)])

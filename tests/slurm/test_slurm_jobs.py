@@ -141,6 +141,7 @@ def test_a_job_that_is_requeued_is_waited_for(tmp_path: Path):
     (job,) = wait_for_state(tmp_path, "toy", "RUNNING")
     subprocess.run(["scontrol", "requeue", job.id], check=True)
     wait_for_state(tmp_path, "toy", "PENDING")
+    time.sleep(2)  # a node refuses what begins again in the second in which it was taken back
     subprocess.run(["scontrol", "update", f"JobId={job.id}", "StartTime=now"], check=True)
 
     assert coordinator.wait(240) == 0
