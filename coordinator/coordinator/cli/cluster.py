@@ -120,14 +120,15 @@ def write_scripts(prepared: "PreparedStudy", selected: list[steps.Step], place: 
 
 def _write_slurm_scripts(prepared: "PreparedStudy", selected: list[steps.Step]) -> Path:
     from coordinator.engine.places import CLUSTER_FOLDER
-    from coordinator.engine.slurm.jobs import write_script
-    from coordinator.engine.slurm.script import JobRequest
+    from coordinator.engine.slurm.jobs import plan_jobs, write_script
 
     place = _slurm(prepared)
     prepared.run.mkdir(parents=True, exist_ok=True)
     for step in selected:
         minutes = place.minutes.get(step.id, 0.0)
-        write_script(JobRequest(prepared.run, prepared.plan.study, step, minutes), place.profile)
+        own, shards = plan_jobs(prepared.run, prepared.plan.study, step, minutes, place.profile)
+        for request in (own, shards) if shards.shards > 1 else (own,):
+            write_script(request, place.profile)
     return prepared.run / CLUSTER_FOLDER / "scripts"
 
 

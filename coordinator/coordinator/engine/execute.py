@@ -26,16 +26,18 @@ from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
 
 
-def execute(run: Path, step_id: str, fingerprint: str | None = None) -> int:
-    """Do a step.
+def execute(run: Path, step_id: str, fingerprint: str | None = None, shard: str | None = None) -> int:
+    """Do a step, or one of its shards.
 
     Args:
         run: the run folder with its `plan.json`.
         step_id: of the step.
         fingerprint: that the step must have, where the plan may have changed since this was asked for.
+        shard: "I/N" for the I-th of N shards, from 1.
 
     Returns:
-        0 when the step is done, now or before; 1 when it failed, with the reason in `.steps/<id>.failed`.
+        0 when the step is done, now or before; 1 when it failed, with the reason in `.steps/<id>.failed`. For a shard,
+        whether it was done; it leaves nothing in `.steps`.
 
     Raises:
         UsageError: the plan has no such step, or another one of this id.
@@ -49,6 +51,9 @@ def execute(run: Path, step_id: str, fingerprint: str | None = None) -> int:
             f"{run / steps.PLAN}: must hold {step_id} as it was when it was submitted, but the study was changed; "
             "`coordinator run STUDY` submits the step as it is now"
         )
+
+    if shard is not None:
+        return _do_shard(run, plan, step, shard)
 
     def say_waiting(holder: str) -> None:
         sys.stderr.write(f"{step.id}: waiting for an earlier run of this step ({holder}) to end\n")
@@ -71,6 +76,21 @@ def execute(run: Path, step_id: str, fingerprint: str | None = None) -> int:
         steps.failure_file(run, step.id).unlink(missing_ok=True)
         outputs.write_marker(run, step, record)
     return 0
+
+
+def _do_shard(run: Path, plan: Plan, step: Step, shard: str) -> int:
+    """Do a shard of a step that is not done; what goes wrong is told, and left to the step."""
+    from coordinator.engine import shards
+
+    number, count = map(int, shard.split("/"))
+    try:
+        return 0 if steps.is_done(run, step) else shards.do_shard(run, plan, step, number, count)
+    except Exception as error:
+        expected = _describe_expected(error)
+        if expected is None:
+            raise
+        sys.stderr.write(f"{step.id}, shard {shard}: {expected}\n")
+        return 1
 
 
 def _describe_expected(error: Exception) -> str | None:
@@ -103,6 +123,7 @@ def _do_tool(plan: Plan, reading: Reading, lock: int) -> Summary:
     """Run a tool, and publish what it wrote."""
     import shutil
 
+    from coordinator.engine import shards
     from coordinator.engine.run_tool import run_tool
     from coordinator.engine.toolresults import begin_results, refuse_irregular, refuse_unsound
 
@@ -112,6 +133,7 @@ def _do_tool(plan: Plan, reading: Reading, lock: int) -> Summary:
     if step.shared and _link_shared(run, step):
         return {"shared": True}
     begin_results(part, result, run / step.output, step.image)
+    shards.take_over(run, plan, step, result)
     code = run_tool(run, plan, step, part / "out", lock)
     refuse_irregular(part, str(step.tool))
     _refuse_changes(reading, result)
@@ -259,7 +281,7 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 if __name__ == "__main__":
     try:
-        code = execute(Path(sys.argv[1]), *sys.argv[2:4])
+        code = execute(Path(sys.argv[1]), *sys.argv[2:5])
     except Stopped:
         code = ExitCode.STOPPED
     except (UsageError, OSError) as error:  # before its work began

@@ -277,3 +277,9 @@ def part_folder(run: Path, step: Step) -> Path:
     """The hidden folder in which a step works until its output is whole."""
     output = run / step.output
     return output.with_name(f".{output.name}.part")
+
+
+def shards_folder(run: Path, step: Step) -> Path:
+    """The hidden folder in which the shards of a step work, each in a folder of its own."""
+    output = run / step.output
+    return output.with_name(f".{output.name}.shards")

@@ -4,6 +4,7 @@
 
 A submission may be cut off at any moment, or be answered too late: then the queue is asked before anything is submitted
 again. sbatch inherits a lock, so that whoever comes after a killed coordinator looks at the queue when it has ended.
+A long step is shared out (`shards`): an array job goes before its own job, which waits for it.
 """
 
 import sys
@@ -17,11 +18,12 @@ from contract import atomic, statefiles
 from contract.errors import UsageError
 from coordinator.engine.locks import hold_lock
 from coordinator.engine.places import CLUSTER_FOLDER
+from coordinator.engine.shards import can_share
 from coordinator.engine.slurm import queue
 from coordinator.engine.slurm.outcomes import Judgement, Outcome, judge
 from coordinator.engine.slurm.profile import SlurmProfile
 from coordinator.engine.slurm.queue import FullError, Job, NoAnswerError
-from coordinator.engine.slurm.script import JobRequest, name_prefix, render_script
+from coordinator.engine.slurm.script import SHARDS, JobRequest, name_prefix, render_script
 from coordinator.runners.cluster import MOST_RESTARTS, Allowance, parse_allowance
 from coordinator.study import steps
 from coordinator.study.steps import Plan, Step
@@ -72,11 +74,14 @@ class RunJobs:
         Raises:
             UsageError: Slurm refuses it.
         """
-        found = self._find_live(step)
-        if found is None:
-            return self._submit(step, Allowance(), after)
-        _say(f"{step.id}: job {found.id} goes on")
-        return found
+        own, shards = plan_jobs(self.run, self.plan.study, step, self.minutes.get(step.id, 0.0), self.profile)
+        if (found := self._find_live(own)) is not None:
+            _say(f"{step.id}: job {found.id} goes on")
+            return found
+        before = [f"afterok:{':'.join(jobs)}"] if (jobs := list(after)) else []
+        if array := self._find_live(shards) or (self._submit(shards, before) if shards.shards > 1 else None):
+            before = [*before, f"afterany:{array.id.partition('_')[0]}"]
+        return self._submit(own, before)
 
     def look(self) -> dict[str, Job] | None:
         """Id -> job, for all jobs of this run folder in the queue; None where there is no answer now."""
@@ -94,8 +99,7 @@ class RunJobs:
         current = self._recognise(job, seen)
         if current is not None and current.is_live:
             job.ended_at = None
-            if current.failed_to_launch and job.allowance.restarts < MOST_RESTARTS:
-                self._release(job)
+            self._release_held(job, seen)
             return Judgement(Outcome.WAIT)
         if job.ended_at is None:
             job.ended_at = time.monotonic()
@@ -104,7 +108,8 @@ class RunJobs:
         judgement = judge(self.run, job.step, state, job.allowance, waited_enough=waited_enough)
         if judgement.outcome is Outcome.AGAIN:
             _say(f"{job.step.id}: job {job.id} ended as {state}; submitted again with {judgement.allowance}")
-            fresh = self._submit(job.step, judgement.allowance)
+            minutes = self.minutes.get(job.step.id, 0.0)
+            fresh = self._submit(JobRequest(self.run, self.plan.study, job.step, minutes, judgement.allowance))
             job.id, job.allowance, job.ended_at = fresh.id, fresh.allowance, None
             return Judgement(Outcome.WAIT)
         if judgement.reason:
@@ -124,39 +129,43 @@ class RunJobs:
         name = JobRequest(self.run, self.plan.study, job.step, 0).name
         return current if current is not None and current.name == name else None
 
-    def _release(self, job: StepJob) -> None:
-        """Let a job run that Slurm could not start on a node, as after a restart of slurmctld."""
-        job.allowance = job.allowance._replace(restarts=job.allowance.restarts + 1)
-        _say(f"{job.step.id}: Slurm could not start job {job.id} on a node and held it; it is released")
-        try:
-            queue.release(job.id)
-        except NoAnswerError as error:
-            _say(f"scontrol gave no answer and is asked again: {error}")
+    def _release_held(self, job: StepJob, seen: Mapping[str, Job]) -> None:
+        """Let a job, or a shard, run that Slurm could not start on a node, as after a restart of slurmctld."""
+        name = JobRequest(self.run, self.plan.study, job.step, 0).name
+        for held in (each for each in seen.values() if each.name in {name, name + SHARDS} and each.failed_to_launch):
+            if job.allowance.restarts >= MOST_RESTARTS:
+                return
+            job.allowance = job.allowance._replace(restarts=job.allowance.restarts + 1)
+            _say(f"{job.step.id}: Slurm could not start job {held.id} on a node and held it; it is released")
+            try:
+                queue.release(held.id)
+            except NoAnswerError as error:
+                _say(f"scontrol gave no answer and is asked again: {error}")
 
-    def _find_live(self, step: Step) -> StepJob | None:
-        name = JobRequest(self.run, self.plan.study, step, 0).name
+    def _find_live(self, request: JobRequest) -> StepJob | None:
         pauses = _pauses()
         while (seen := self.look()) is None:
             time.sleep(next(pauses))
         for job in seen.values():
             fingerprint, allowance = parse_allowance(job.comment)
-            if job.name == name and job.is_live and fingerprint == step.fingerprint:
-                return StepJob(step, job.id, allowance)
+            if job.name == request.name and job.is_live and fingerprint == request.step.fingerprint:
+                return StepJob(request.step, job.id, allowance)
         return None
 
-    def _submit(self, step: Step, allowance: Allowance, after: Iterable[str] = ()) -> StepJob:
-        request = JobRequest(self.run, self.plan.study, step, self.minutes.get(step.id, 0.0), allowance)
+    def _submit(self, request: JobRequest, before: Iterable[str] = ()) -> StepJob:
+        """Submit a job; of a step it begins only when no other of its name is there, and would then find it done."""
+        step, dependencies = request.step, [*([] if request.shards else ["singleton"]), *before]
         script = write_script(request, self.profile)
         statefiles.remove(steps.failure_file(self.run, step.id))
         for pause in _pauses():
             try:
-                return StepJob(step, queue.submit(self.run, script, self.lock, after), allowance)
+                return StepJob(step, queue.submit(self.run, script, self.lock, dependencies), request.allowance)
             except FullError as error:
                 _say(f"{step.id}: waits for room in the queue: {error}")
             except NoAnswerError as error:
                 _say(f"{step.id}: sbatch gave no answer and is asked again: {error}")
             time.sleep(pause)
-            if (found := self._find_live(step)) is not None:
+            if (found := self._find_live(request)) is not None:
                 return found
         raise AssertionError  # the pauses have no end
 
@@ -168,6 +177,23 @@ def open_jobs(run: Path, plan: Plan, profile: SlurmProfile, minutes: Mapping[str
         run / CLUSTER_FOLDER / LOCK, on_busy=lambda holder: _say(f"waiting for a submission ({holder}) to end")
     ) as lock:
         yield RunJobs(run, plan, profile, minutes, lock)
+
+
+def plan_jobs(
+    run: Path, study: str, step: Step, minutes: float, profile: SlurmProfile
+) -> tuple[JobRequest, JobRequest]:
+    """What is asked of Slurm for a step: its own job, and an array job of its shards; one shard: it is not shared out.
+
+    Args:
+        run: the run folder.
+        study: its name.
+        step: to do.
+        minutes: how long it is estimated to take.
+        profile: of the site.
+    """
+    count = profile.count_shards(minutes, step.cases) if can_share(run, step) else 1
+    shard = JobRequest(run, study, step, minutes / count, shards=count)
+    return shard._replace(shards=0), shard
 
 
 def write_script(request: JobRequest, profile: SlurmProfile) -> Path:
@@ -190,7 +216,7 @@ def find_live_jobs(run: Path, plan: Plan) -> dict[str, list[Job]]:
     for job in queue.list_jobs(prefix):
         if job.is_live:
             fingerprint, _ = parse_allowance(job.comment)
-            is_current = fingerprints.get(job.name.removeprefix(prefix)) == fingerprint
+            is_current = fingerprints.get(job.name.removeprefix(prefix).removesuffix(SHARDS)) == fingerprint
             found["current" if is_current else "stale"].append(job)
     return found
 

@@ -1,5 +1,6 @@
 """What the site profile says of a Slurm cluster."""
 
+import math
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -27,6 +28,10 @@ class SlurmProfile(ClusterProfile):
     gres: Annotated[Line, AfterValidator(_check_gres)] = Field(
         default="gpu:{gpus}", description="how GPUs are asked for, such as gpu:a100:{gpus}"
     )
+    shard_minutes: int = Field(
+        default=240, ge=1, description="a step that makes label maps and is estimated to take longer is shared out"
+    )
+    max_shards: int = Field(default=16, ge=1, le=1000, description="most jobs that share a step; 1 shares none")
     options: Items[Line] = Field(default=(), description="further options of sbatch, such as --exclude=n7")
     modules: Items[Line] = Field(default=(), description="modules that a job loads, such as apptainer/1.4")
     environment: dict[str, str] = Field(default={}, description="variables that a job sets")
@@ -36,3 +41,7 @@ class SlurmProfile(ClusterProfile):
     template: Line | None = Field(
         default=None, description="file of a job script of your own; `coordinator cluster template` prints ours"
     )
+
+    def count_shards(self, minutes: float, cases: int) -> int:
+        """How many jobs share a step of so many cases and estimated minutes; 1: it is not shared out."""
+        return max(1, min(self.max_shards, cases, math.ceil(minutes / self.shard_minutes)))

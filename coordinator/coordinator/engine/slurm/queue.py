@@ -44,7 +44,7 @@ class Job(NamedTuple):
     """A job as the queue shows it.
 
     Attributes:
-        id: of Slurm.
+        id: of Slurm; "17_3" for a task of an array.
         name: ours begin with a prefix that no other run folder has.
         state: as Slurm calls it, such as PENDING.
         reason: why it waits, or why it ended.
@@ -96,7 +96,7 @@ def list_jobs(prefix: str) -> list[Job]:
         NoAnswerError: the queue can't be read now.
     """
     fields = SEPARATOR.join(("%i", "%T", "%r", "%N", "%k", "%j"))
-    output = _ask("squeue", "--noheader", "--me", "--states=all", f"--format={fields}")
+    output = _ask("squeue", "--noheader", "--me", "--states=all", "--array", f"--format={fields}")
     jobs = []
     for line in output.splitlines():
         job_id, state, reason, node, comment, name = line.split(SEPARATOR, 5)
@@ -114,25 +114,22 @@ def list_waiting() -> list[str]:
     return _ask("squeue", "--noheader", "--states=PENDING", "--sort=-p,i", "--format=%i").split()
 
 
-def submit(run: Path, script: Path, lock: int, after: Iterable[str] = ()) -> str:
+def submit(run: Path, script: Path, lock: int, dependencies: Iterable[str] = ()) -> str:
     """Submit a job script and return the job's id.
-
-    It begins only when no other of its name is there: were one submitted twice, the second would find its step done.
 
     Args:
         run: the run folder, in which the job works.
         script: relative to the run folder.
         lock: descriptor of a lock that sbatch holds until it has ended, also where this program is killed meanwhile.
-        after: jobs that must have ended well before.
+        dependencies: what it waits for, in Slurm's words: "singleton", "afterok:17".
 
     Raises:
         NoAnswerError: it may be in the queue, or not.
         FullError: there is no room for it now.
         UsageError: Slurm refuses it; the message is Slurm's.
     """
-    jobs = list(after)
-    dependencies = ["singleton", *([f"afterok:{':'.join(jobs)}"] if jobs else [])]
-    options = ["--parsable", f"--dependency={','.join(dependencies)}", "--kill-on-invalid-dep=yes"]
+    words = ",".join(dependencies)
+    options = ["--parsable", "--kill-on-invalid-dep=yes", *([f"--dependency={words}"] if words else [])]
     try:
         output = _ask("sbatch", *options, str(script), folder=run, held=(lock,))
     except NoAnswerError as error:

@@ -14,6 +14,8 @@ from coordinator.engine.slurm.profile import SlurmProfile
 from coordinator.runners.cluster import Allowance
 from coordinator.study.steps import Step
 
+SHARDS = ".shards"
+"""What the name of an array job ends with whose tasks are the shards of a step."""
 TEMPLATE = Path(__file__).with_name("job.sh.j2")
 
 
@@ -24,8 +26,9 @@ class JobRequest(NamedTuple):
         run: the run folder.
         study: its name.
         step: that it does.
-        minutes: how long the step is estimated to take.
+        minutes: how long it is estimated to take.
         allowance: what it gets beyond that.
+        shards: how many tasks it has, each a shard of the step; 0 for the job that does the step.
     """
 
     run: Path
@@ -33,11 +36,12 @@ class JobRequest(NamedTuple):
     step: Step
     minutes: float
     allowance: Allowance = Allowance()
+    shards: int = 0
 
     @property
     def name(self) -> str:
         """The job's name."""
-        return f"{name_prefix(self.run, self.study)}{self.step.id}"
+        return f"{name_prefix(self.run, self.study)}{self.step.id}{SHARDS if self.shards else ''}"
 
     @property
     def comment(self) -> str:
@@ -47,12 +51,12 @@ class JobRequest(NamedTuple):
     @property
     def file(self) -> Path:
         """The job script, relative to the run folder."""
-        return Path(CLUSTER_FOLDER, "scripts", f"{self.step.id}.sh")
+        return Path(CLUSTER_FOLDER, "scripts", f"{self.step.id}{SHARDS if self.shards else ''}.sh")
 
     @property
     def log(self) -> Path:
         """What the job itself prints, relative to the run folder; the tool has a log of its own."""
-        return Path("logs", "slurm", f"{self.step.id}.out")
+        return Path("logs", "slurm", f"{self.step.id}{'.shard-%a' if self.shards else ''}.out")
 
 
 def name_prefix(run: Path, study: str) -> str:
@@ -71,7 +75,7 @@ def render_script(request: JobRequest, profile: SlurmProfile) -> str:
     values = {
         "study": request.study, "step": step, "name": request.name, "comment": request.comment, "file": request.file,
         "log": request.log, "cpus": step.cpus, "memory_mb": profile.limit_memory_mb(step.memory_mb, allowance),
-        "minutes": profile.limit_minutes(request.minutes, allowance),
+        "minutes": profile.limit_minutes(request.minutes, allowance), "shards": request.shards,
         "gres": profile.gres.format(gpus=gpus) if gpus else "",
         "partition": (profile.gpu_partition if gpus else None) or profile.partition,
         "site": profile.model_dump(), "run": str(request.run.resolve()), "python": sys.executable,
