@@ -56,10 +56,10 @@ demo: setup  ## a whole study on a phantom: label versions, scores, networks, re
 test: setup  ## all tests but the long ones and those of clusters; container tests where a Docker engine answers
 	@if docker info >/dev/null 2>&1; then $(MAKE) --no-print-directory images; \
 	else echo "no Docker engine answers: container tests are skipped (with CI=true they fail)"; fi
-	$(PYTEST) $(PARALLEL) -m "not long and not slurm and not kubernetes"
+	$(PYTEST) $(PARALLEL) -m "not long and not slurm and not kubernetes and not podman"
 
-cluster: setup images  ## studies as jobs of the Slurm cluster that this machine belongs to, and of a pretended Kubernetes
-	$(PYTEST) -n0 -m "(slurm or kubernetes) and not long"
+cluster: setup images  ## studies as jobs of the Slurm cluster that this machine belongs to, of a pretended Kubernetes; tools in Podman
+	$(PYTEST) -n0 -m "(slurm or kubernetes or podman) and not long"
 
 test-long: setup images  ## the tests that take hours: each tool checked in each runtime, whole studies, one killed ten times
 	$(PYTEST) $(PARALLEL) -m long

@@ -171,7 +171,7 @@ def test_the_tools_exit_code_comes_back(built: Tool, runner: DockerRunner, tiny:
 
 def test_gpus_that_the_engine_cannot_give_are_refused(built: Tool, runner: DockerRunner, tiny: Path, tmp_path: Path):
     invocation = replace(make_invocation(built, tiny, tmp_path / "run"), gpus=(0, 1))
-    assert """--gpus '"device=0,1"'""" in make_sandbox(invocation, "image").command_line(())
+    assert """--gpus '"device=0,1"'""" in make_sandbox(invocation, "image", runner.engine).command_line(())
     if "nvidia" in runner.client.info()["Runtimes"]:
         pytest.skip("this engine can give GPUs")
 

@@ -24,6 +24,7 @@ from contract.errors import UsageError
 from coordinator.runners import Invocation
 from coordinator.runners.apptainer import ApptainerRunner, can_cut_network
 from coordinator.runners.describing import DESCRIBE_LOG, exit_code, read_description, remove_container
+from coordinator.runners.engines import Engine, read_engine
 from coordinator.runners.process import ProcessRunner
 from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S
@@ -221,11 +222,11 @@ class ImageTarget:
     def owner(self) -> int | None:
         """The containers' user, unless the engine maps user ids."""
         options = self.client.info().get("SecurityOptions") or []
-        return None if any("rootless" in option or "userns" in option for option in options) else UID
+        return None if self._engine.is_rootless or any("userns" in option for option in options) else UID
 
     def describe(self) -> str:
         """Return the output of `describe`, run in a container without mounts."""
-        settings = Sandbox(self.image_id).container_settings(("describe",))
+        settings = Sandbox(self.image_id, self._engine).container_settings(("describe",))
         return read_description(self._container(settings | {"log_config": DESCRIBE_LOG}))
 
     def run(self, request: RunRequest) -> RunOutcome:
@@ -233,7 +234,7 @@ class ImageTarget:
         invocation = request.invocation
         invocation.out.mkdir(parents=True, exist_ok=True)
         invocation.out.chmod(0o777)
-        settings = make_sandbox(invocation, self.image_id).container_settings(invocation.arguments)
+        settings = make_sandbox(invocation, self.image_id, self._engine).container_settings(invocation.arguments)
         settings["environment"] |= request.environment
         begin = time.monotonic()
         container = self._container(settings, request.open_locks)
@@ -246,12 +247,16 @@ class ImageTarget:
 
     def make_removable(self, folder: Path) -> None:
         """Make the files of the containers' user writable for all, in a container of that user."""
-        sandbox = Sandbox(self.image_id, writable={"/out": folder})
+        sandbox = Sandbox(self.image_id, self._engine, writable={"/out": folder})
         container = self._container(sandbox.container_settings(("-R", "a+rwX", "/out")) | {"entrypoint": ["chmod"]})
         with suppress(APIError):  # an image without chmod; the removal then says which files are left
             container.start()
             container.wait()
         remove_container(container)
+
+    @property
+    def _engine(self) -> Engine:
+        return read_engine(self.client)
 
     def _container(self, settings: dict[str, Any], open_locks: Collection[str] = ()) -> Container:
         settings = settings | {"name": None, "user": f"{UID}:{UID}"}

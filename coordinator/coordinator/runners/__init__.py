@@ -4,6 +4,7 @@ Invocation ──► choose ──┬──► docker     ──► sandbox    a
                         ├──► apptainer  ──► sifs       a container of a SIF file, and where those come from
                         ├──► process                   the tool's own virtual environment
                         └──► kubernetes/               a Job of a cluster, whose pod is such a container
+engines        what answers for Docker: Docker or Podman, and whose files a container writes
 images         foreign images: which one a name means, and whether it is the one that was added
 describing     what `describe` of an image prints, within bounds
 view           what a tool may read, in every runner

@@ -1,8 +1,8 @@
-"""Runs tools as containers of a Docker engine on this machine.
+"""Runs tools as containers of a Docker engine on this machine, or of Podman through its Docker-compatible socket.
 
 A container has no network, no capabilities and a read-only root. It runs as the caller, so that results belong to the
 caller. Its memory is not limited, since a limit would kill cases that need a little more; the planner reads what a tool
-needs from its manifest. The log begins with the `docker run` line that does the same.
+needs from its manifest. The log begins with the `docker run` or `podman run` line that does the same.
 """
 
 import gc
@@ -21,6 +21,7 @@ from docker.models.images import Image
 from contract.errors import UsageError
 from coordinator.runners import Invocation
 from coordinator.runners.describing import DESCRIBE_LOG, read_description, remove_container
+from coordinator.runners.engines import Engine, read_engine
 from coordinator.runners.sandbox import Sandbox, make_sandbox
 from coordinator.runners.stopping import GRACE_S, raise_on_sigterm
 from coordinator.runners.toolsources import dockerfile, git_revision, image_digest
@@ -84,6 +85,15 @@ class DockerRunner:
             "`process`, which needs no engine"
         )
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What the engine is.
+
+        Raises:
+            UsageError: no engine answers.
+        """
+        return read_engine(self.client)
+
     def code_id(self, tool: Tool) -> str:
         """Id of the tool's image.
 
@@ -115,7 +125,7 @@ class DockerRunner:
         if image is not None and (image.labels.get(SOURCES), image.labels.get(BASE)) == (sources, base):
             return
         values = build_arguments(tool) | {"REVISION": git_revision(tool)} | ({"BASE": self.base} if self.base else {})
-        command = ["docker", "build", "--file", str(dockerfile(tool)), "--tag", image_name(tool)]
+        command = [*self.engine.command, "build", "--file", str(dockerfile(tool)), "--tag", image_name(tool)]
         command += [f"--label={SOURCES}={sources}", f"--label={BASE}={base}"]
         command += [f"--build-arg={name}={value}" for name, value in values.items()]
         command += [str(tool.folder.parent)]
@@ -131,7 +141,7 @@ class DockerRunner:
         Raises:
             UsageError: the image is missing or out of date, or `describe` fails, prints too much or takes too long.
         """
-        settings = Sandbox(image=self.code_id(tool)).container_settings(("describe",))
+        settings = Sandbox(self.code_id(tool), self.engine).container_settings(("describe",))
         try:
             return read_description(self.client.containers.create(**settings | {"log_config": DESCRIBE_LOG}))
         except UsageError as error:
@@ -188,7 +198,12 @@ class DockerRunner:
         return None
 
     def _start(self, invocation: Invocation) -> Container:
-        sandbox = make_sandbox(invocation, self.code_id(invocation.tool))
+        if invocation.gpus and self.engine.is_podman:
+            raise UsageError(
+                "GPUs must be usable in containers, but Podman's Docker-compatible interface passes none on; run with "
+                "--device cpu, or with the runtime `apptainer` or `process`"
+            )
+        sandbox = make_sandbox(invocation, self.code_id(invocation.tool), self.engine)
         invocation.out.mkdir(parents=True, exist_ok=True)
         with invocation.log.open("a", encoding="utf-8") as log:
             log.write(f"{sandbox.command_line(invocation.arguments)}\n")

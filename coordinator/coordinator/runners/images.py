@@ -16,6 +16,8 @@ from coordinator.tools.finding import Tool
 from coordinator.tools.timelimit import within_seconds
 
 NAME = re.compile("[!-~]{1,200}")
+PODMANS_OWN = "localhost/"
+"""How Podman begins the name of an image that was named without a registry."""
 PARSE_S = 10
 """A manifest whose patterns take longer to match its defaults is refused."""
 
@@ -36,7 +38,8 @@ def find_image(client: DockerClient, name: str) -> Image | None:
     if (image := _ask(client, name)) is not None or not (repository and digest):
         return image
     image = _ask(client, digest)
-    return image if image and repository in {split_name(tag)[0] for tag in image.tags} else None
+    repositories = {split_name(tag)[0].removeprefix(PODMANS_OWN) for tag in image.tags} if image else set()
+    return image if repository in repositories else None
 
 
 def parse_described(output: str) -> Manifest:

@@ -1,6 +1,5 @@
-"""What a container may do and read, as settings for the Docker SDK and as a `docker run` line."""
+"""What a container may do and read, as settings for the Docker SDK and as a `docker run` or `podman run` line."""
 
-import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from docker.types import DeviceRequest, LogConfig, Mount
 from contract.manifest import Resources
 from coordinator.runners import Invocation
 from coordinator.runners.csvvalues import csv_value
+from coordinator.runners.engines import Engine
 from coordinator.runners.view import readable_paths, thread_environment
 
 TMP = "/tmp"  # noqa: S108 - inside the container
@@ -28,6 +28,7 @@ class Sandbox:
 
     Attributes:
         image: id or name.
+        engine: what it runs in.
         name: of the container; empty for any name.
         shm_mb: size of /dev/shm.
         tmp_mb: size of the scratch folder, which is memory of the machine: without one it could fill half of it.
@@ -39,6 +40,7 @@ class Sandbox:
     """
 
     image: str
+    engine: Engine
     name: str = ""
     shm_mb: int = _USUAL.shm_mb
     tmp_mb: int = _USUAL.tmp_mb
@@ -56,13 +58,15 @@ class Sandbox:
 
     def container_settings(self, arguments: tuple[str, ...]) -> dict[str, Any]:
         """The arguments of the SDK's `create`."""
-        # A mount of type bind fails if its source is missing; a volume would make a folder instead.
+        # In Docker a mount of type bind fails if its source is missing; a volume would make a folder instead. Podman
+        # makes one here too, but what is missing was refused before (`view`).
         mounts = [Mount(to, str(source), type="bind", read_only=True) for to, source in self.readable.items()]
         mounts += [Mount(to, str(source), type="bind") for to, source in self.writable.items()]
         devices = [DeviceRequest(device_ids=[str(gpu) for gpu in self.gpus], capabilities=[["gpu"]])]
         return {
             "image": self.image, "command": list(arguments), "name": self.name or None, "init": True,
-            "user": _user_ids(), "network_mode": "none", "read_only": True, "cap_drop": ["ALL"],
+            "user": self.engine.user, "userns_mode": self.engine.user_namespace or None,
+            "network_mode": "none", "read_only": True, "cap_drop": ["ALL"],
             "security_opt": [NO_NEW_PRIVILEGES], "tmpfs": {TMP: tmp_options(self.tmp_mb)},
             "shm_size": f"{self.shm_mb}m", "pids_limit": self.processes, "environment": dict(self.environment),
             "mounts": mounts, "device_requests": devices if self.gpus else None,
@@ -71,9 +75,10 @@ class Sandbox:
         }  # fmt: skip
 
     def command_line(self, arguments: tuple[str, ...]) -> str:
-        """The `docker run` line that does the same, quoted for a shell."""
-        words = ["docker", "run", "--rm", "--init", *(["--name", self.name] if self.name else [])]
-        words += ["--user", _user_ids(), "--network", "none", "--read-only", "--cap-drop", "ALL"]
+        """The `docker run` or `podman run` line that does the same, quoted for a shell."""
+        words = [*self.engine.command, "run", "--rm", "--init", *(["--name", self.name] if self.name else [])]
+        words += ["--userns", self.engine.user_namespace] if self.engine.user_namespace else []
+        words += ["--user", self.engine.user, "--network", "none", "--read-only", "--cap-drop", "ALL"]
         words += [
             "--security-opt",
             NO_NEW_PRIVILEGES,
@@ -95,18 +100,20 @@ class Sandbox:
         return shlex.join([*words, self.image, *arguments])
 
 
-def make_sandbox(invocation: Invocation, image_id: str) -> Sandbox:
+def make_sandbox(invocation: Invocation, image_id: str, engine: Engine) -> Sandbox:
     """Make the sandbox of an invocation."""
+    unrestricted = {"TOOL_UNRESTRICTED": engine.unrestricted} if engine.unrestricted else {}
     resources = invocation.tool.manifest.resources
     return Sandbox(
         image=image_id,
+        engine=engine,
         name=invocation.name,
         shm_mb=resources.shm_mb,
         tmp_mb=resources.tmp_mb,
         processes=resources.processes,
         readable=readable_paths(invocation),
         writable={"/out": invocation.out.resolve()},
-        environment=thread_environment(invocation) | {"TOOL_IMAGE_ID": image_id},
+        environment=thread_environment(invocation) | {"TOOL_IMAGE_ID": image_id} | unrestricted,
         gpus=invocation.gpus,
     )
 
@@ -114,7 +121,3 @@ def make_sandbox(invocation: Invocation, image_id: str) -> Sandbox:
 def tmp_options(size_mb: int) -> str:
     """Options of the scratch folder; compiled kernels (numba, inductor) are loaded from there, hence `exec`."""
     return f"exec,mode=1777,size={size_mb}m"
-
-
-def _user_ids() -> str:
-    return f"{os.getuid()}:{os.getgid()}"

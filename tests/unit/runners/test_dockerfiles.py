@@ -113,4 +113,4 @@ def test_without_a_tool_nothing_is_built_and_the_message_says_what_to_do(engine:
     done = subprocess.run(command, env=os.environ | {"DOCKER_BUILDKIT": "1"}, capture_output=True, text=True)
 
     assert done.returncode != 0
-    assert "TOOL: is missing; name a folder of tools with --build-arg TOOL=<folder>" in done.stderr
+    assert "TOOL is missing; name a folder of tools with --build-arg TOOL=<folder>" in done.stderr

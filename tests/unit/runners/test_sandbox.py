@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from contract.manifest import Resources
+from coordinator.runners.engines import Engine
 from coordinator.runners.sandbox import Sandbox
 from coordinator.tools.finding import find_tools
 
@@ -12,7 +13,7 @@ TOOLS = find_tools(Path(__file__).resolve().parents[3] / "containers")
 
 
 def test_the_scratch_folder_and_the_number_of_processes_are_bounded():
-    sandbox = Sandbox("image", tmp_mb=300, processes=77)
+    sandbox = Sandbox("image", Engine(), tmp_mb=300, processes=77)
 
     settings = sandbox.container_settings(("describe",))
 
@@ -21,14 +22,14 @@ def test_the_scratch_folder_and_the_number_of_processes_are_bounded():
 
 
 def test_the_printed_line_has_the_same_bounds():
-    line = Sandbox("image", tmp_mb=300, processes=77).command_line(("describe",))
+    line = Sandbox("image", Engine(), tmp_mb=300, processes=77).command_line(("describe",))
 
     assert " --tmpfs /tmp:exec,mode=1777,size=300m " in line
     assert " --pids-limit 77 " in line
 
 
 def test_an_image_of_which_nothing_is_known_is_bounded_as_a_manifest_without_resources():
-    settings, usual = Sandbox("image").container_settings(()), Resources()
+    settings, usual = Sandbox("image", Engine()).container_settings(()), Resources()
 
     assert settings["pids_limit"] == usual.processes == 1024
     assert settings["tmpfs"] == {"/tmp": f"exec,mode=1777,size={usual.tmp_mb}m"}  # noqa: S108
