@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -54,6 +55,7 @@ class OwnPodman:
                 [*self._command, "system", "service", "--time=0", self.address],
                 stdout=stream,
                 stderr=stream,
+                start_new_session=True,
                 **self._as_user,
             )
         until = time.monotonic() + 60
@@ -87,7 +89,8 @@ class OwnPodman:
     def end(self) -> None:
         """Stop it, and remove its folder with the files of subordinate users."""
         if self.process:
-            self.process.terminate()
+            # A rootless one has started itself again, in a namespace of its user.
+            os.killpg(self.process.pid, signal.SIGTERM)
             self.process.wait(60)
         if self.user.pw_uid:
             subprocess.run(
@@ -96,6 +99,9 @@ class OwnPodman:
             )  # fmt: skip
         else:
             subprocess.run([*self._command, "system", "reset", "--force"], check=False, capture_output=True)
+        for holder in self.folder.rglob("pause.pid"):  # a process that keeps the namespace
+            with suppress(ProcessLookupError):
+                os.kill(int(holder.read_text()), signal.SIGTERM)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.with_suffix(".log").unlink(missing_ok=True)
 
