@@ -122,7 +122,7 @@ def test_a_dry_run_writes_manifests_and_makes_no_job(cluster: PretendedCluster):
 
     assert done.returncode == 0, done.stderr
     folder = study.parent / "runs/kube/.kubernetes/manifests"
-    assert f"job scripts: {folder}" in done.stderr
+    assert f"written, and nothing submitted: {folder}" in done.stderr
     manifests = {str(file.relative_to(folder)): yaml.safe_load(file.read_text()) for file in folder.rglob("*.yaml")}
     kinds = {name: manifest["kind"] for name, manifest in manifests.items()}
     listed = [line for line in done.stdout.splitlines() if f"{line}.yaml" in kinds]

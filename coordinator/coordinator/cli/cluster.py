@@ -55,7 +55,7 @@ def submit(study: Path, runtime: str | None) -> None:
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
 def cancel(study: Path) -> None:
-    """Take all jobs of STUDY out of the queue; what is done stays done."""
+    """Take all jobs of STUDY out of Slurm's queue, or delete its Jobs on Kubernetes; what is done stays done."""
     from coordinator.runners.kubernetes.settings import FOLDER
 
     folder = run_folder(study)

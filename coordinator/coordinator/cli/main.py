@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from contract.datasets import DESCRIPTION, open_dataset, refuse_dataset_folder
 from contract.errors import CaseError, ContractError, ExitCode, Stopped, UsageError
@@ -153,7 +153,7 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
         for step in selected:
             click.echo(step.id)
         if folder := write_scripts(prepared, selected, options["place"]):
-            click.echo(f"job scripts: {folder}", err=True)
+            click.echo(f"written, and nothing submitted: {folder}", err=True)
         return
     console, again = Console(highlight=False), lambda: prepare(study, runtime, _warn, options["place"])
     context.exit(run_study(prepared, RunOptions(**options), console, again))
@@ -164,7 +164,7 @@ def run(context: click.Context, /, study: Path, runtime: str | None, **options: 
 def status(study: Path) -> None:
     """Show which steps of a study are done, running, failed or still to do; of a cluster's jobs also place and node."""
     folder = run_folder(study)
-    table = Table("step", "state", "", box=None)
+    table = Table(*(Column(heading, overflow="fold") for heading in ("step", "state", "")), box=None)
     counts: dict[str, int] = {}
     plan = steps.read_plan(folder)
     jobs = describe_jobs(folder, plan, _warn)

@@ -55,7 +55,7 @@ def choose_runtime(study: Study, requested: str | None, place: str | None) -> st
     if runtime != "auto":
         raise UsageError(
             f"runtime {runtime}: is of this machine, or of nodes of Slurm, but the place is kubernetes, which starts "
-            "tools in pods; leave the runtime out"
+            "tools in pods; leave out --runtime, and `runtime` under `run` in the study file"
         )
     return "kubernetes"
 

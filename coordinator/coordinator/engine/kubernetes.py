@@ -16,7 +16,15 @@ from coordinator.engine.locks import stop_users
 from coordinator.engine.places import memory_mb
 from coordinator.engine.run_tool import make_invocation
 from coordinator.runners.cluster import Allowance
-from coordinator.runners.kubernetes.cluster import Cluster, NoAnswerError, Object, RefusedError, check_access, connect
+from coordinator.runners.kubernetes.cluster import (
+    Cluster,
+    NoAnswerError,
+    Object,
+    RefusedError,
+    advise,
+    check_access,
+    connect,
+)
 from coordinator.runners.kubernetes.ends import describe_wait, find_end
 from coordinator.runners.kubernetes.images import require_pushed
 from coordinator.runners.kubernetes.manifests import RUN, STEP, make_job, network_policy
@@ -120,15 +128,18 @@ def delete_jobs(run: Path) -> list[str]:
     """Delete all Jobs of a run folder that go on; returns their names.
 
     Raises:
-        Stopped: the cluster does not answer, so that some may go on.
+        UsageError: the cluster does not answer, or refuses, so that some may go on.
     """
     try:
         cluster, labels = _connect(run)
         names = [job["metadata"]["name"] for job in _list_live(cluster, labels)]
         for name in names:
             cluster.delete_job(name)
-    except NoAnswerError as error:
-        raise Stopped(f"{run}: its Jobs may go on, since Kubernetes gives no answer: {error}; ask again") from None
+    except (NoAnswerError, RefusedError) as error:
+        raise UsageError(
+            f"{run}: its Jobs on Kubernetes must be listed and deleted, but: {error}; they may go on: {advise(error)}, "
+            "then cancel again"
+        ) from None
     return names
 
 
@@ -145,7 +156,7 @@ def refuse_live_jobs(run: Path) -> None:
     try:
         live = len(_list_live(cluster, labels))
     except (NoAnswerError, RefusedError) as error:
-        reason = f"they can't be listed: {error}"
+        reason = f"they can't be listed: {error} ({advise(error)})"
     else:
         reason = f"{live} go on" if live else ""
     if reason:

@@ -176,6 +176,7 @@ UNSCHEDULED = {
     "reason": "Unschedulable",
     "message": "0/3 nodes\nare available",
 }
+UNCLAIMED = {**UNSCHEDULED, "message": 'persistentvolumeclaim "studies" not found'}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,7 @@ UNSCHEDULED = {
         (job(spec={"suspend": True}), [], Wait("is suspended, as a queue does until there is room")),
         (job(), [], Wait("has no pod yet")),
         (job(), [pod("Pending", conditions=[UNSCHEDULED])], Wait("Unschedulable: 0/3 nodes are available")),
+        (job(), [pod("Pending", conditions=[UNCLAIMED])], Wait('Unschedulable: persistentvolumeclaim "studies" not found', is_stuck=True)),
         (job(), [pod("Pending", containerStatuses=[WAITING])], Wait("ImagePullBackOff: Back-off pulling image", is_stuck=True, node="n7")),
         (job(), [pod("Pending")], Wait("starts", node="n7")),
         (job(), [pod("Running")], Wait("runs", node="n7")),

@@ -18,6 +18,7 @@ from kubernetes.client.exceptions import ApiException, OpenApiException
 from kubernetes.config.config_exception import ConfigException
 from pydantic import ValidationError
 from urllib3.exceptions import HTTPError
+from yaml import YAMLError
 
 from contract.errors import UsageError
 from coordinator.runners.kubernetes.profile import KubernetesProfile
@@ -36,6 +37,10 @@ Answer = TypeVar("Answer")
 
 class NoAnswerError(Exception):
     """The server did not answer: whatever was asked may have happened or not."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RefusedError(Exception):
@@ -59,6 +64,11 @@ class Cluster:
     namespace: str
     batch: client.BatchV1Api
     core: client.CoreV1Api
+
+    @property
+    def address(self) -> str:
+        """Where the API server is."""
+        return str(self.batch.api_client.configuration.host)
 
     def create_job(self, manifest: Object) -> Object:
         """Make a Job; `RefusedError` with status 409 where one of its name is there."""
@@ -127,7 +137,7 @@ class Cluster:
             message = _read_message(error)
             is_taken = error.status == 409 and bool(arguments)
             if error.status is None or error.status >= 500 or (error.status in _TRANSIENT and not is_taken):
-                raise NoAnswerError(message) from None
+                raise NoAnswerError(message, error.status) from None
             raise RefusedError(error.status, message) from None
         except (ValidationError, OpenApiException) as error:  # the library knows what the server would refuse
             raise RefusedError(422, " ".join(str(error).split())) from None
@@ -150,11 +160,8 @@ def connect(profile: KubernetesProfile) -> Cluster:
                 namespace = namespace or _read_own_namespace()
             else:
                 namespace = _load_kubeconfig(settings, profile.context, namespace)
-    except (ConfigException, OpenApiException, OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"Kubernetes: a cluster must be named by a kubeconfig ($KUBECONFIG or ~/.kube/config), or by the pod that "
-            f"this runs in, but: {error}; set KUBECONFIG, or `kubernetes: context` of the site profile"
-        ) from None
+    except (ConfigException, OpenApiException, OSError, ValueError, KeyError, TypeError, YAMLError) as error:
+        raise UsageError(_describe_kubeconfig(error)) from None
     settings.retries = False
     api = client.ApiClient(settings)
     return Cluster(namespace or "default", client.BatchV1Api(api), client.CoreV1Api(api))
@@ -171,10 +178,27 @@ def check_access(cluster: Cluster, labels: Mapping[str, str]) -> None:
         cluster.list_pods(labels)
     except (NoAnswerError, RefusedError) as error:
         raise UsageError(
-            f"Kubernetes: Jobs and pods of the namespace {cluster.namespace} must be listed, but: {error}; log in, "
-            "name the namespace in the site profile, or ask its administrator for the rights that "
-            "docs/how-to/kubernetes.md lists"
+            f"Kubernetes at {cluster.address}: Jobs and pods of the namespace {cluster.namespace} must be listed, but: "
+            f"{error}; {advise(error)}"
         ) from None
+
+
+def advise(error: NoAnswerError | RefusedError) -> str:
+    """What a user can do where the server does not answer, or refuses."""
+    match error.status:
+        case 401:
+            return "log in again, since the kubeconfig's token is missing or has expired"
+        case 403:
+            return (
+                "name your own namespace in the site profile, or ask its administrator for the rights that "
+                "docs/how-to/kubernetes.md lists"
+            )
+        case None:
+            return "check the address in the kubeconfig, and whether this machine reaches it, as with `kubectl version`"
+        case status if status >= 500:
+            return "try again later"
+        case _:
+            return "check the address in the kubeconfig, and the site profile"
 
 
 def insist(ask: Callable[[], Answer], say: Callable[[str], None]) -> Answer:
@@ -203,6 +227,21 @@ def _read_message(error: ApiException) -> str:
     except (ValueError, KeyError, TypeError):
         message = str(error.reason or error.body or type(error).__name__)
     return f"{' '.join(message.split())[:1000]} (status {error.status})"
+
+
+def _describe_kubeconfig(error: Exception) -> str:
+    """Why no cluster is known, in one line."""
+    named = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube/config")
+    files = [Path(file) for file in named.split(os.pathsep) if file]
+    if not any(file.is_file() for file in files):
+        return (
+            f"{named}: must be the kubeconfig of your cluster, but is not there; get it from the administrator, and "
+            "put it there or set KUBECONFIG"
+        )
+    return (
+        f"{named}: must be a kubeconfig that names a cluster, but: {' '.join(str(error).split())}; correct it, or "
+        "`kubernetes: context` of the site profile"
+    )
 
 
 def _has_kubeconfig() -> bool:

@@ -80,7 +80,8 @@ def describe_wait(job: Object, pods: Sequence[Object]) -> Wait:
             return Wait(_words(waiting, ""), is_stuck=True, node=_node(pod))
     for condition in _status(pod).get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition.get("status") == "False":
-            return Wait(_words(condition, "no node has room"))
+            words = _words(condition, "no node has room")
+            return Wait(words, is_stuck="persistentvolumeclaim" in words and "not found" in words)
     if _status(pod).get("phase") == "Running":
         return Wait("runs", node=_node(pod))
     return Wait("starts", node=_node(pod))

@@ -80,12 +80,21 @@ def push(tool: Tool, registry: str) -> PushedImage:
         name = next(digest for digest in image.attrs["RepoDigests"] if digest.startswith(f"{target}@"))
     except (OSError, subprocess.CalledProcessError, DockerException, StopIteration) as error:
         raise UsageError(
-            f"{target}:{version}: registry must take the image, but: {error}; `docker login` there, or name another one"
+            f"{target}:{version}: registry must take the image, but {_describe(error)}; `docker login` "
+            "there, or name another one"
         ) from None
     pushed = PushedImage(name, image_digest(tool))
     pushed_file(tool).parent.mkdir(parents=True, exist_ok=True)
     atomic.write_json(pushed_file(tool), pushed._asdict())
     return pushed
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return "`docker push` failed, for the reason above"
+    if isinstance(error, StopIteration):
+        return "the engine does not know its digest there"
+    return " ".join(str(error).split())
 
 
 def _parse(content: bytes) -> PushedImage:

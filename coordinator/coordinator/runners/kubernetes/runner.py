@@ -22,6 +22,7 @@ from coordinator.runners.kubernetes.cluster import (
     NoAnswerError,
     Object,
     RefusedError,
+    advise,
     connect,
     insist,
     pauses,
@@ -88,8 +89,15 @@ class KubernetesRunner:
             raise ValueError("a tool can be run only with the settings of a run folder")
         image = require_pushed(invocation.tool).name
         invocation.out.mkdir(parents=True, exist_ok=True)
-        with raise_on_sigterm():
-            return _StepJob(connect(self.settings.profile), invocation, image, self.settings).run()
+        cluster = connect(self.settings.profile)
+        try:
+            with raise_on_sigterm():
+                return _StepJob(cluster, invocation, image, self.settings).run()
+        except RefusedError as error:
+            raise UsageError(
+                f"{invocation.step}: Kubernetes must let its Job be looked at and deleted, but: {error}; "
+                f"{advise(error)}"
+            ) from None
 
 
 @dataclass(slots=True)
@@ -196,7 +204,10 @@ class _StepJob:
             self._say(f"Job {self.name} {wait.words}{f' on {wait.node}' if wait.node else ''}")
             stuck_since = (stuck_since or time.monotonic()) if wait.is_stuck else None
             if stuck_since and time.monotonic() - stuck_since > 60 * self.settings.profile.start_minutes:
-                raise UsageError(f"{self.invocation.step}: its pod must start, but does not: {wait.words}")
+                raise UsageError(
+                    f"{self.invocation.step}: its pod must start, but does not: {wait.words}; correct the site "
+                    "profile, or push the image again"
+                )
             time.sleep(pause)
         raise AssertionError  # the pauses have no end
 
