@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.running import make_invocation
 
 from contract.errors import UsageError
 from coordinator.engine.kubernetes import delete_jobs
 from coordinator.runners.kubernetes.cluster import check_access, connect
-from coordinator.runners.kubernetes.profile import KubernetesProfile
+from coordinator.runners.kubernetes.profile import KubernetesProfile, Volume
+from coordinator.runners.kubernetes.runner import KubernetesRunner
 from coordinator.runners.kubernetes.settings import Settings
+from coordinator.runners.toolsources import image_digest
+from coordinator.tools.finding import Tool
 
 PROFILE = KubernetesProfile(namespace="lab")
 ADVICE = {401: "log in again", 403: "ask its administrator for the rights", 404: "check the address", 503: "try again"}
@@ -96,3 +100,20 @@ def test_a_server_that_is_not_there_is_named_with_what_to_check(kubeconfig: Path
 
     with pytest.raises(UsageError, match=f"^Kubernetes at {address}: .*refused; check the address in the kubeconfig"):
         check_access(connect(PROFILE), {})
+
+
+def test_a_step_whose_job_may_not_be_looked_at_fails_in_one_line(
+    kubeconfig: Path, probe: Tool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COORDINATOR_IMAGES", str(tmp_path))
+    pushed = {"name": f"registry.lab/probe@sha256:{64 * '0'}", "sources": image_digest(probe)}
+    (tmp_path / "probe.json").write_text(json.dumps(pushed))
+    volume = Volume(path=str(tmp_path.parent), claim="studies")
+    settings = Settings(tmp_path / "run", KubernetesProfile(namespace="lab", volumes=(volume,)), {})
+
+    with serve(403) as address:
+        write_kubeconfig(kubeconfig, address)
+        with pytest.raises(
+            UsageError, match=r"^Kubernetes must let its Job be looked at .*\(status 403\); name your own"
+        ):
+            KubernetesRunner(settings).run(make_invocation(probe, tiny, tmp_path / "run"))

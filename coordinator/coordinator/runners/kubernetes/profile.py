@@ -55,7 +55,10 @@ class KubernetesProfile(ClusterProfile):
         default=True, description="whether pods have your user and group id; if not, the namespace must choose them"
     )
     start_minutes: float = Field(
-        default=10, gt=0, le=10_000, description="how long an image may fail to be pulled before the step fails"
+        default=10,
+        gt=0,
+        le=10_000,
+        description="how long an image may fail to be pulled, or a claim not be there, before the step fails",
     )
     keep_seconds: int = Field(
         default=86_400, ge=60, le=10_000_000, description="how long an ended Job stays to be seen"

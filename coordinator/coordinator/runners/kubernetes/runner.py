@@ -95,8 +95,7 @@ class KubernetesRunner:
                 return _StepJob(cluster, invocation, image, self.settings).run()
         except RefusedError as error:
             raise UsageError(
-                f"{invocation.step}: Kubernetes must let its Job be looked at and deleted, but: {error}; "
-                f"{advise(error)}"
+                f"Kubernetes must let its Job be looked at and deleted, but: {error}; {advise(error)}"
             ) from None
 
 
@@ -168,8 +167,7 @@ class _StepJob:
                 found = self.cluster.read_job(self.name) if error.status == 409 else None
                 if found is None or _annotation(found, SELF) != manifest["metadata"]["annotations"][SELF]:
                     raise UsageError(
-                        f"{self.invocation.step}: Kubernetes must take its Job {self.name}, but: {error}; correct the "
-                        "site profile"
+                        f"Kubernetes must take its Job {self.name}, but: {error}; correct the site profile"
                     ) from None
                 return found  # an answer had been lost
 
@@ -195,8 +193,7 @@ class _StepJob:
             current, pods = self._insist(look)
             if current is None:
                 raise UsageError(
-                    f"{self.invocation.step}: Job {self.name} must stay until it has ended, but somebody deleted it; "
-                    "run the study again"
+                    f"Job {self.name} must stay until it has ended, but somebody deleted it; run the study again"
                 )
             if (end := find_end(current, pods)) is not None:
                 return end
@@ -205,8 +202,7 @@ class _StepJob:
             stuck_since = (stuck_since or time.monotonic()) if wait.is_stuck else None
             if stuck_since and time.monotonic() - stuck_since > 60 * self.settings.profile.start_minutes:
                 raise UsageError(
-                    f"{self.invocation.step}: its pod must start, but does not: {wait.words}; correct the site "
-                    "profile, or push the image again"
+                    f"its pod must start, but does not: {wait.words}; correct the site profile, or push the image again"
                 )
             time.sleep(pause)
         raise AssertionError  # the pauses have no end
