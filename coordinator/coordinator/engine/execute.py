@@ -44,7 +44,7 @@ def execute(run: Path, step_id: str, fingerprint: str | None = None, shard: str 
     """
     signal.signal(signal.SIGTERM, _stop)
     raise_dropped_again()
-    plan = steps.read_plan(run)
+    plan = steps.read_plan(run, only=step_id)
     step = plan.step(step_id)
     if fingerprint is not None and step.fingerprint != fingerprint:
         raise UsageError(
