@@ -109,6 +109,7 @@ audit: .venvs/audit/.ready  ## look up known vulnerabilities of all packages; sa
 bench: export OMP_NUM_THREADS := 1
 bench: setup .venvs/bench/.ready  ## measure speed and memory beside other programs, and how often the statistics err
 	$(DEV)/python tests/benchmarks/engine.py
+	$(DEV)/python tests/benchmarks/scale.py 431 20000
 	$(DEV)/python tests/benchmarks/remap.py
 	$(DEV)/python tests/benchmarks/twins.py
 	$(DEV)/python tests/benchmarks/importing.py
