@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from helpers.running import (
     read_results,
     show_labels,
     start_runner,
+    stop_in_the_middle,
     wait_until,
 )
 
@@ -119,14 +119,7 @@ def test_a_path_of_two_lines_is_refused(built: Tool, tiny: Path, tmp_path: Path)
 
 def test_sigterm_stops_the_container_and_only_whole_files_stay(built: Tool, tiny: Path, tmp_path: Path):
     invocation = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "2")
-    with start_runner("apptainer", invocation) as program:
-        wait_until(lambda: log_has(invocation, "working on b"))
-        program.send_signal(signal.SIGTERM)
-
-        assert program.wait(40) == 143
-    assert log_has(invocation, "stopped by SIGTERM")
-    assert list(read_results(invocation)) == ["a.nii.gz"]
-    assert not list(invocation.out.rglob("*.part"))
+    stop_in_the_middle("apptainer", invocation, 40)
 
 
 def test_a_container_that_outlives_its_coordinator_holds_the_lock_of_its_step(built: Tool, tiny: Path, tmp_path: Path):

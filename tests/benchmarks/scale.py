@@ -3,7 +3,7 @@
     python tests/benchmarks/scale.py [STEPS…]      default: 431 2000 5000 20000; all but the last are also done
 
 The plans have the shape of a study: for each label version a chain of label maps, scores and a label store, then five
-networks with predictions and scores. `--all` does the last plan, too, which takes a quarter of an hour.
+networks with predictions and scores. `--all` does the last plan, too: of 20,000 steps that takes about an hour.
 """
 
 import resource

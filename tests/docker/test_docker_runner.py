@@ -19,6 +19,7 @@ from helpers.running import (
     read_results,
     show_labels,
     start_runner,
+    stop_in_the_middle,
     wait_until,
 )
 
@@ -109,14 +110,7 @@ def test_sigterm_stops_the_container_and_only_whole_files_stay(
     built: Tool, engine: docker.DockerClient, tiny: Path, tmp_path: Path
 ):
     invocation = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "2")
-    with start_runner("docker", invocation) as program:
-        wait_until(lambda: log_has(invocation, "working on b"))
-        program.send_signal(signal.SIGTERM)
-
-        assert program.wait(40) == 143
-    assert log_has(invocation, "stopped by SIGTERM")
-    assert list(read_results(invocation)) == ["a.nii.gz"]
-    assert not list(invocation.out.rglob("*.part"))
+    stop_in_the_middle("docker", invocation, 40)
     assert not engine.containers.list(all=True, filters={"name": invocation.name})
 
 

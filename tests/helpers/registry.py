@@ -1,11 +1,12 @@
 """A registry of images for tests: what `docker push` needs of one, in memory, at an address of this machine."""
 
 import hashlib
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from helpers.servers import run_server
 
 
 class _Registry(BaseHTTPRequestHandler):
@@ -55,11 +56,5 @@ class _Registry(BaseHTTPRequestHandler):
 def registry() -> Iterator[str]:
     """Its address; engines speak plain HTTP to registries of 127.0.0.1."""
     handler = type("Registry", (_Registry,), {"blobs": {}})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with run_server(handler) as address:
+        yield address.removeprefix("http://")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -72,3 +73,15 @@ def wait_until(condition: Callable[[], object], seconds: float = 90) -> None:
 def log_has(invocation: Invocation, text: str) -> bool:
     """Whether the log holds a text."""
     return invocation.log.exists() and text in invocation.log.read_text(encoding="utf-8")
+
+
+def stop_in_the_middle(runtime: str, slow: Invocation, seconds: float) -> None:
+    """Stop a runner by SIGTERM while its tool works on the second case: the tool ends well, and leaves whole files."""
+    with start_runner(runtime, slow) as program:
+        wait_until(lambda: log_has(slow, "working on b"))
+        program.send_signal(signal.SIGTERM)
+
+        assert program.wait(seconds) == 143
+    assert log_has(slow, "stopped by SIGTERM")
+    assert list(read_results(slow)) == ["a.nii.gz"]
+    assert not list(slow.out.rglob("*.part"))

@@ -61,7 +61,7 @@ def file_server(content: dict[str, bytes], certificate: Path | None = None) -> I
         def do_GET(self) -> None:
             send_answer(self, files)
 
-    with _run_server(Handler, certificate) as address:
+    with run_server(Handler, certificate) as address:
         files.address = address
         yield files
 
@@ -140,7 +140,7 @@ def proxy_server() -> Iterator[tuple[str, list[str]]]:
                 _relay(self.connection, upstream)
             self.close_connection = True
 
-    with _run_server(Handler, None) as address:
+    with run_server(Handler) as address:
         yield address, requests
 
 
@@ -158,7 +158,8 @@ def _relay(client: socket.socket, upstream: socket.socket) -> None:
 
 
 @contextmanager
-def _run_server(handler: type[BaseHTTPRequestHandler], certificate: Path | None) -> Iterator[str]:
+def run_server(handler: type[BaseHTTPRequestHandler], certificate: Path | None = None) -> Iterator[str]:
+    """Answer requests on 127.0.0.1 with a handler; yields the address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     if certificate is not None:

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from helpers.running import (
     read_probe_facts,
     read_results,
     start_runner,
+    stop_in_the_middle,
     wait_until,
 )
 
@@ -119,14 +119,7 @@ def test_the_run_record_says_what_is_not_bounded(runner: DockerRunner, invocatio
 
 def test_sigterm_stops_the_container_and_only_whole_files_stay(runner: DockerRunner, invocation: Invocation):
     slow = pause(invocation, "2")
-    with start_runner("docker", slow) as program:
-        wait_until(lambda: log_has(slow, "working on b"))
-        program.send_signal(signal.SIGTERM)
-
-        assert program.wait(40) == 143
-    assert log_has(slow, "stopped by SIGTERM")
-    assert list(read_results(slow)) == ["a.nii.gz"]
-    assert not list(slow.out.rglob("*.part"))
+    stop_in_the_middle("docker", slow, 40)
     assert not runner.client.containers.list(all=True)
 
 

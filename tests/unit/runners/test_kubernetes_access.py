@@ -1,15 +1,15 @@
 """What a user reads whose kubeconfig is wrong, or whose API server refuses or is not there."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers.running import make_invocation
+from helpers.servers import run_server
 
 from contract.errors import UsageError
 from coordinator.engine.kubernetes import delete_jobs
@@ -39,14 +39,8 @@ def serve(status: int) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with run_server(Handler) as address:
+        yield address
 
 
 @pytest.fixture

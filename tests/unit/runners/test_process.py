@@ -4,7 +4,6 @@ import fcntl
 import os
 import re
 import shutil
-import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from helpers.running import (
     read_results,
     show_labels,
     start_runner,
+    stop_in_the_middle,
     wait_until,
 )
 
@@ -89,14 +89,7 @@ def test_messages_are_the_same_wherever_it_runs(built: Tool, tiny: Path, tmp_pat
 
 def test_sigterm_is_passed_to_the_tool_and_only_whole_files_stay(built: Tool, tiny: Path, tmp_path: Path):
     invocation = make_invocation(built, tiny, tmp_path / "run", "--pause-s", "1.5")
-    with start_runner("process", invocation) as runner:
-        wait_until(lambda: log_has(invocation, "working on b"))
-        runner.send_signal(signal.SIGTERM)
-
-        assert runner.wait(20) == 143
-    assert log_has(invocation, "stopped by SIGTERM")
-    assert list(read_results(invocation)) == ["a.nii.gz"]
-    assert not list(invocation.out.rglob("*.part"))
+    stop_in_the_middle("process", invocation, 20)
 
 
 def test_an_orphaned_tool_holds_the_lock_of_its_step(built: Tool, tiny: Path, tmp_path: Path):
